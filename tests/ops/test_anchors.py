@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.ops.anchors import (
+    BASE_ANCHORS,
+    caffe_base_anchors,
+    cells_of_picture,
+    centred_base_anchors,
+    shift_over_grid,
+)
+
+YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
+
+
+def test_caffe_anchors_are_the_nine_of_py_faster_rcnn():
+    # x1, y1, x2, y2, as printed in its generate_anchors.py, there counted from 1.
+    printed = [
+        [-83, -39, 100, 56],
+        [-175, -87, 192, 104],
+        [-359, -183, 376, 200],
+        [-55, -55, 72, 72],
+        [-119, -119, 136, 136],
+        [-247, -247, 264, 264],
+        [-35, -79, 52, 96],
+        [-79, -167, 96, 184],
+        [-167, -343, 184, 360],
+    ]
+    anchors = caffe_base_anchors(16, (0.5, 1.0, 2.0), (8, 16, 32))
+    np.testing.assert_array_equal(anchors, np.array(printed)[:, YX] - 1)
+    assert anchors.dtype == np.float32
+
+
+def test_caffe_anchors_round_half_to_even():
+    # width = round(sqrt(81 / 0.5)) = 13, height = round(6.5) = 6, about (4, 4).
+    anchors = caffe_base_anchors(9, [0.5], [1])
+    np.testing.assert_array_equal(anchors, [[1.5, -2, 6.5, 10]])
+
+
+def test_centred_anchors_lie_about_the_middle_of_the_cell():
+    anchors = centred_base_anchors(16, [1, 4], [1, 2])
+    np.testing.assert_array_equal(
+        anchors,
+        [[0, 0, 16, 16], [-8, -8, 24, 24], [-8, 4, 24, 12], [-24, 0, 40, 16]],
+    )
+    assert anchors.dtype == np.float32
+
+
+def test_centred_anchors_of_all_ratios_have_the_same_area():
+    anchors = centred_base_anchors(16, [0.3, 0.5, 1.7], [3, 8])
+    heights, widths = anchors[:, 2] - anchors[:, 0], anchors[:, 3] - anchors[:, 1]
+    np.testing.assert_allclose(heights * widths, [2304, 16384] * 3, rtol=1e-5)
+    np.testing.assert_allclose(
+        heights / widths, np.repeat([0.3, 0.5, 1.7], 2), rtol=1e-5
+    )
+
+
+def test_anchors_follow_each_other_cell_by_cell_along_the_rows(in_mode):
+    base = np.float32([[0, 0, 4, 4], [-1, -2, 3, 2]])
+    anchors = in_mode(shift_over_grid)(base, height=2, width=3, stride=10)
+    shifts = [[0, 0], [0, 10], [0, 20], [10, 0], [10, 10], [10, 20]]
+    by_cell = base + np.tile(shifts, 2)[:, np.newaxis]
+    np.testing.assert_array_equal(anchors, by_cell.reshape(12, 4))
+
+
+@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize(
+    ("file", "form", "prefix", "columns", "tolerance"),
+    [
+        ("anchors_tf_faster_rcnn", "caffe", "", YX, 0),
+        ("anchors_chainer", "centred", "chenyuntc_", [0, 1, 2, 3], 1e-4),
+    ],
+)
+def test_anchors_equal_the_references(
+    golden, in_mode, case, file, form, prefix, columns, tolerance
+):
+    stored = golden(file)
+    assert stored["n_cases"] == 3
+    values = {
+        key: stored[f"case{case}_{key}"]
+        for key in ("ratios", "scales", "height", "width", "stride")
+    }
+    base = BASE_ANCHORS[form](16, values["ratios"], values["scales"])
+    np.testing.assert_allclose(
+        base, stored[f"case{case}_{prefix}base"][:, columns], rtol=0, atol=tolerance
+    )
+    anchors = in_mode(shift_over_grid)(
+        base, **{key: int(values[key]) for key in ("height", "width", "stride")}
+    )
+    np.testing.assert_allclose(
+        anchors, stored[f"case{case}_{prefix}grid"][:, columns], rtol=0, atol=tolerance
+    )
+
+
+def test_a_map_of_unknown_size_gets_the_same_anchors_and_cells():
+    base = centred_base_anchors(16, (0.5, 1.0, 2.0), (8, 16))
+    image_sizes = tf.constant([[40.0, 100.0], [80.0, 33.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None])])
+    def of_map(features):
+        height, width = tf.unstack(tf.shape(features))
+        cells = cells_of_picture(image_sizes, height, width, 16, 6)
+        return shift_over_grid(base, height, width, 16), cells
+
+    anchors, cells = of_map(tf.zeros([5, 7]))
+    np.testing.assert_array_equal(anchors, shift_over_grid(base, 5, 7, 16))
+    np.testing.assert_array_equal(cells, cells_of_picture(image_sizes, 5, 7, 16, 6))
+
+
+def test_a_cell_belongs_to_the_picture_if_its_corner_lies_in_it(in_mode):
+    image_sizes = np.float32([[33, 16], [16, 64]])
+    cells = in_mode(cells_of_picture)(
+        image_sizes, height=3, width=4, stride=16, num_anchors=2
+    )
+    first = [[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+    second = [[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    expected = np.repeat(np.reshape([first, second], [2, 12]), 2, axis=1)
+    np.testing.assert_array_equal(cells, expected == 1)
+
+
+def test_a_padded_picture_has_the_anchors_that_it_has_alone(in_mode):
+    base = centred_base_anchors(16, (0.5, 1.0), (2, 4))
+    on_canvas = in_mode(shift_over_grid)(base, height=6, width=8, stride=16)
+    cells = in_mode(cells_of_picture)(
+        np.float32([[50, 96], [96, 127]]), height=6, width=8, stride=16, num_anchors=4
+    )
+    alone = in_mode(shift_over_grid)(base, height=4, width=6, stride=16)
+    np.testing.assert_array_equal(on_canvas[cells[0]], alone)
+    np.testing.assert_array_equal(on_canvas[cells[1]], on_canvas)

@@ -1,0 +1,43 @@
+"""A small trunk of our own that trains from random weights on a CPU."""
+
+import keras
+
+_STAGES = (24, 48, 96, 160)
+
+
+def tiny(frozen_blocks: int = 0) -> keras.Model:
+    """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 160].
+
+    Four stages halve the map by a strided 3x3 convolution; from the second on, a
+    residual 3x3 convolution follows. Group normalisation, because pictures come in
+    batches too small for batch statistics and must not depend on each other.
+
+    Args:
+        frozen_blocks: stages, from the first, whose weights stay fixed.
+    """
+    images = features = keras.Input((None, None, 3), name="images")
+    for stage, channels in enumerate(_STAGES, start=1):
+        trainable = stage > frozen_blocks
+        features = _unit(features, channels, 2, f"stage{stage}_down", trainable)
+        if stage > 1:
+            residual = _unit(features, channels, 1, f"stage{stage}_conv", trainable)
+            features = keras.layers.Add(name=f"stage{stage}_add")([features, residual])
+    return keras.Model(images, features, name="tiny")
+
+
+def _unit(features, channels, strides, name, trainable):
+    """Applies a 3x3 convolution, group normalisation and ReLU."""
+    features = keras.layers.Conv2D(
+        channels,
+        3,
+        strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        trainable=trainable,
+        name=name,
+    )(features)
+    features = keras.layers.GroupNormalization(
+        8, trainable=trainable, name=f"{name}_norm"
+    )(features)
+    return keras.layers.ReLU(name=f"{name}_relu")(features)

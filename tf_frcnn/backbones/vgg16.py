@@ -1,0 +1,37 @@
+"""The 13 convolutions of VGG16, up to conv5_3.
+
+Source: Simonyan and Zisserman 2014, configuration D; Ren et al. 2015, section 3.
+"""
+
+import keras
+
+_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+
+
+def vgg16(frozen_blocks: int = 2) -> keras.Model:
+    """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512].
+
+    Layers are named as in `keras.applications`. A map whose sides are odd keeps its
+    last row and column when it is halved, as caffe and tf-faster-rcnn do.
+
+    Args:
+        frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
+    """
+    images = features = keras.Input((None, None, 3), name="images")
+    for block, (num_convs, channels) in enumerate(_BLOCKS, start=1):
+        if block > 1:
+            pool = keras.layers.MaxPooling2D(
+                2, 2, padding="same", name=f"block{block - 1}_pool"
+            )
+            features = pool(features)
+        for number in range(1, num_convs + 1):
+            features = keras.layers.Conv2D(
+                channels,
+                3,
+                padding="same",
+                activation="relu",
+                kernel_initializer="he_normal",
+                trainable=block > frozen_blocks,
+                name=f"block{block}_conv{number}",
+            )(features)
+    return keras.Model(images, features, name="vgg16")

@@ -1,0 +1,211 @@
+"""What a reader returns: records, and the pictures' encoded bytes as a stream."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from .problems import DataError, Problems
+
+
+class Record(NamedTuple):
+    """What people said about one picture, checked.
+
+    Attributes:
+        image_id: the file's name without its ending.
+        source: the file's path, or its name where the picture lies in an archive.
+        height, width: pixels of the upright picture.
+        orientation: EXIF 1..8, how the stored picture is turned.
+        boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners in pixels
+            of the upright picture.
+        labels: int32 [n] in 0..K-1.
+        difficult: bool [n].
+    """
+
+    image_id: str
+    source: str
+    height: int
+    width: int
+    orientation: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+
+
+class ImageSource(Protocol):
+    """Where the encoded pictures of a set come from; picture i belongs to record i."""
+
+    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+        """Returns (index int64 [], bytes string []) of each picture once."""
+
+    def select(self, rows: Sequence[int]) -> "ImageSource":
+        """Returns the source of the rows given, which rise."""
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """A data set that was read and checked.
+
+    Attributes:
+        name: what messages and reports call it.
+        class_names: K names; label k is the k-th.
+        records: one per picture, in stored order; dropped pictures are not among them.
+        problems: what was found while reading.
+        images: the pictures' bytes; use `stream`.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    records: tuple[Record, ...]
+    problems: Problems
+    images: ImageSource
+
+    @property
+    def max_boxes(self) -> int:
+        """Largest number of boxes of any record, at least 1: the G of its batches."""
+        return max([1, *(len(record.boxes) for record in self.records)])
+
+    def stream(self, shuffle_seed: tf.Tensor | None = None) -> tf.data.Dataset:
+        """Streams the encoded pictures, each exactly once.
+
+        Args:
+            shuffle_seed: int64 [], decides the order; may be a tensor of a tf.data
+                function. None keeps the stored order.
+
+        Returns:
+            A dataset of (index int64 [] into `records`, bytes string []).
+        """
+        return self.images.stream(shuffle_seed)
+
+    def subset(self, indices: Iterable[int]) -> "ExampleSet":
+        """Returns the set of the records with these indices, in stored order.
+
+        The problems stay with the whole set, so the subset has none.
+        """
+        rows = sorted(set(indices))
+        return ExampleSet(
+            name=self.name,
+            class_names=self.class_names,
+            records=tuple(self.records[row] for row in rows),
+            problems=Problems(),
+            images=self.images.select(rows),
+        )
+
+
+def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
+    """Returns one set of all records; each set's pictures are spread evenly over it.
+
+    Raises:
+        DataError: if the sets differ in their classes or share an image id.
+    """
+    for other in sets[1:]:
+        if other.class_names != sets[0].class_names:
+            raise DataError(
+                f"{sets[0].name} has the classes {sets[0].class_names} but {other.name} "
+                f"has {other.class_names}; read both with the same class_names."
+            )
+    records = tuple(record for one in sets for record in one.records)
+    (repeated, times), *_ = Counter(r.image_id for r in records).most_common(1)
+    if times > 1:
+        raise DataError(
+            f"{' + '.join(one.name for one in sets)}: the image id {repeated!r} occurs "
+            "more than once; rename one of the files."
+        )
+    return ExampleSet(
+        name=" + ".join(one.name for one in sets),
+        class_names=sets[0].class_names,
+        records=records,
+        problems=Problems(rows=[row for one in sets for row in one.problems.rows]),
+        images=JoinedImages(tuple((one.images, len(one.records)) for one in sets)),
+    )
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """Pictures that can be fetched in any order: files, or bytes held in memory.
+
+    Attributes:
+        items: string [n], paths or encoded pictures. A tensor, not a list: a list would
+            be copied into the graph of every dataset, whose size is limited.
+        are_paths: whether `items` are paths.
+    """
+
+    items: tf.Tensor
+    are_paths: bool
+
+    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+        """Streams in stored order, or in a uniformly random one."""
+        order = tf.range(tf.size(self.items, out_type=tf.int64))
+        order = shuffled(order, shuffle_seed)
+
+        def fetch(index):
+            item = self.items[index]
+            return index, tf.io.read_file(item) if self.are_paths else item
+
+        return tf.data.Dataset.from_tensor_slices(order).map(
+            fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def select(self, rows: Sequence[int]) -> "StoredImages":
+        """Returns the source of these rows only."""
+        return StoredImages(tf.gather(self.items, rows), self.are_paths)
+
+
+@dataclass(frozen=True)
+class JoinedImages:
+    """Several sources one after the other.
+
+    Shuffled, the next picture's source is drawn at random in proportion to what each
+    still holds, so that shuffled parts give a shuffled whole.
+
+    Attributes:
+        parts: (source, number of pictures) of each.
+    """
+
+    parts: tuple[tuple[ImageSource, int], ...]
+
+    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+        """Streams the parts in turn, or mixed."""
+        offsets = np.cumsum([0, *(size for _, size in self.parts)])
+        streams = [
+            source.stream(None if shuffle_seed is None else shuffle_seed + 1 + part).map(
+                lambda index, image, offset=int(offsets[part]): (index + offset, image)
+            )
+            for part, (source, _) in enumerate(self.parts)
+        ]
+        turns = np.repeat(np.arange(len(self.parts)), [size for _, size in self.parts])
+        turns = shuffled(tf.constant(turns, tf.int64), shuffle_seed)
+        return tf.data.Dataset.choose_from_datasets(
+            streams,
+            tf.data.Dataset.from_tensor_slices(turns),
+            stop_on_empty_dataset=False,
+        )
+
+    def select(self, rows: Sequence[int]) -> "JoinedImages":
+        """Returns the source of these rows only."""
+        parts, offset = [], 0
+        for source, size in self.parts:
+            inside = [row - offset for row in rows if offset <= row < offset + size]
+            parts.append((source.select(inside), len(inside)))
+            offset += size
+        return JoinedImages(tuple(part for part in parts if part[1]))
+
+
+def shuffled(values: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+    """Permutes a vector uniformly at random; the seed alone decides how.
+
+    Args:
+        values: any dtype [n].
+        seed: int64 [], or None for the order given.
+
+    Returns:
+        The same values, [n].
+    """
+    if seed is None:
+        return values
+    return tf.random.experimental.stateless_shuffle(
+        values, seed=tf.stack([seed, tf.zeros_like(seed)]), alg="philox"
+    )

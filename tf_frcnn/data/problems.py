@@ -1,0 +1,158 @@
+"""What is wrong with a data set's files, and what is done about it."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+# The first action of each kind is its default.
+ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
+    "missing_image": ("drop", "raise"),
+    "unreadable_image": ("drop", "raise"),
+    "missing_annotation": ("drop", "raise"),
+    "unreadable_annotation": ("drop", "raise"),
+    "repeated_image": ("repair", "raise"),
+    "ambiguous_image": ("repair", "drop", "raise"),
+    "wrong_size": ("repair", "drop", "raise"),
+    "non_finite_box": ("drop", "raise"),
+    "swapped_corners": ("repair", "drop", "raise"),
+    "zero_area_box": ("drop", "raise"),
+    "box_outside": ("repair", "drop", "raise"),
+    "unknown_class": ("raise", "drop"),
+    "empty_annotation": ("keep",),
+    "rotated_image": ("keep",),
+}
+
+FILES_NAMED = 3
+
+
+class DataError(ValueError):
+    """A data set's files, or the way they were asked for, are wrong."""
+
+
+class Problem(NamedTuple):
+    """One thing wrong with one file, or worth knowing about it.
+
+    Attributes:
+        kind: a key of `ALLOWED_ACTIONS`.
+        file: the file's name.
+        detail: what is wrong, in words.
+        action: "repair", "drop" (of the box or of the image) or "keep".
+    """
+
+    kind: str
+    file: str
+    detail: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done about each kind of problem.
+
+    "repair" mends the record, "drop" leaves out the box or the image concerned, and
+    "raise" stops at the first one. Kinds that are not named keep their default, the
+    first of `ALLOWED_ACTIONS`. An image without objects and a photograph that is
+    turned upright are no faults; they are kept and only counted.
+
+    Attributes:
+        actions: kind -> action.
+    """
+
+    actions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for kind, action in self.actions.items():
+            if kind not in ALLOWED_ACTIONS:
+                raise DataError(
+                    f"policy: {kind!r} is not a kind of problem"
+                    f"{nearest_name(kind, ALLOWED_ACTIONS)}; the kinds are "
+                    f"{', '.join(ALLOWED_ACTIONS)}."
+                )
+            if action not in ALLOWED_ACTIONS[kind]:
+                raise DataError(
+                    f"policy: {kind} = {action!r} is not possible; it may be "
+                    f"{' or '.join(ALLOWED_ACTIONS[kind])}."
+                )
+
+    def action(self, kind: str) -> str:
+        """Returns what is done about one kind."""
+        return self.actions.get(kind, ALLOWED_ACTIONS[kind][0])
+
+
+DEFAULT_POLICY = Policy()
+
+
+class Problems:
+    """Everything that was found while a data set was read.
+
+    Attributes:
+        policy: what is done about each kind.
+        rows: the problems in the order in which they were found.
+    """
+
+    def __init__(self, policy: Policy = DEFAULT_POLICY, rows: Iterable[Problem] = ()):
+        self.policy = policy
+        self.rows = list(rows)
+
+    def add(self, kind: str, file: str, detail: str, action: str = "") -> str:
+        """Counts a problem and returns the action: the policy's, or the one given.
+
+        Raises:
+            DataError: if the policy for this kind is "raise".
+        """
+        if self.policy.action(kind) == "raise":
+            others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
+            raise DataError(
+                f"{file}: {kind}: {detail}. Correct the data, or set the policy for "
+                f"{kind} to {others}."
+            )
+        action = action or self.policy.action(kind)
+        self.rows.append(Problem(kind, file, detail, action))
+        return action
+
+    def counts(self) -> dict[str, int]:
+        """Returns kind -> number of problems, in the order of `ALLOWED_ACTIONS`."""
+        found = [row.kind for row in self.rows]
+        return {kind: found.count(kind) for kind in ALLOWED_ACTIONS if kind in found}
+
+    def files(self, kind: str) -> list[str]:
+        """Returns the names of the files with a problem of this kind, each once."""
+        return list(dict.fromkeys(row.file for row in self.rows if row.kind == kind))
+
+    def table(self) -> Table:
+        """Returns one line per kind and action: count, first files, first detail."""
+        table = Table("problem", "number", "action", "files", "for example")
+        for kind in self.counts():
+            rows = [row for row in self.rows if row.kind == kind]
+            for action in dict.fromkeys(row.action for row in rows):
+                chosen = [row for row in rows if row.action == action]
+                files = list(dict.fromkeys(row.file for row in chosen))
+                table.add_row(
+                    kind, str(len(chosen)), action, _some(files), chosen[0].detail
+                )
+        return table
+
+    def print(self, console: Console | None = None) -> None:
+        """Prints the table; says nothing if nothing was found."""
+        if self.rows:
+            (console or Console()).print(self.table())
+
+    def to_json(self) -> str:
+        """Returns all rows as a JSON list of objects."""
+        return json.dumps([row._asdict() for row in self.rows], indent=1)
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    """Returns "; did you mean 'X'?" where one of the names is close, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _some(files: list[str]) -> str:
+    more = len(files) - FILES_NAMED
+    return ", ".join(files[:FILES_NAMED]) + (f" and {more} more" if more > 0 else "")

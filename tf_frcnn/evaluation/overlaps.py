@@ -1,0 +1,130 @@
+"""Boxes of many pictures in flat arrays, and their best overlaps."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_PAIRS_AT_ONCE = 2_000_000  # bounds the memory: about 100 bytes per pair
+
+
+class GroundTruth(NamedTuple):
+    """The objects of all pictures, n of them, without padded rows.
+
+    Attributes:
+        image_index: int [n], the same number for the boxes of one picture.
+        boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels.
+        labels: int [n] in 0..K-1.
+        difficult: bool [n].
+    """
+
+    image_index: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+
+
+class DetectedBoxes(NamedTuple):
+    """The detections of all pictures, n of them, without padded rows.
+
+    Attributes:
+        image_index: int [n], numbers of the ground truth's pictures.
+        boxes: float [n, 4], (ymin, xmin, ymax, xmax) in the ground truth's pixels.
+        scores: float [n].
+        labels: int [n] in 0..K-1.
+    """
+
+    image_index: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
+    """Returns the same tuple with float64 boxes, or raises a ValueError.
+
+    Args:
+        rows: a tuple of arrays with one row per box.
+        num_classes: K, where labels are to be checked.
+    """
+    rows = rows._make(np.asarray(column) for column in rows)
+    rows = rows._replace(boxes=rows.boxes.astype(np.float64).reshape(-1, 4))
+    kind = type(rows).__name__
+    lengths = {name: len(column) for name, column in rows._asdict().items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{kind}: fields of different lengths: {lengths}.")
+    for name in {"boxes", "scores"} & set(rows._fields):
+        if not np.isfinite(getattr(rows, name)).all():
+            raise ValueError(f"{kind}: {name} must be finite; some are not.")
+    if num_classes is not None:
+        wrong = rows.labels[(rows.labels < 0) | (rows.labels >= num_classes)]
+        if wrong.size:
+            allowed = f"labels must lie in 0..{num_classes - 1}; leave out padded rows"
+            raise ValueError(f"{kind}: a label is {wrong[0]}, but {allowed}.")
+    return rows
+
+
+def paired_iou(
+    boxes: np.ndarray, others: np.ndarray, *, plus_one: bool = False
+) -> np.ndarray:
+    """Returns the IoU of every box with the other box of its row.
+
+    Args:
+        boxes: float [n, 4], (ymin, xmin, ymax, xmax).
+        others: float [n, 4].
+        plus_one: whether sides are xmax - xmin + 1, for corners that are pixels.
+
+    Returns:
+        float [n]; 0 where both boxes have no area.
+    """
+    low = np.maximum(boxes[:, :2], others[:, :2])
+    high = np.minimum(boxes[:, 2:], others[:, 2:])
+    area, other_area, shared = (
+        np.maximum(end - start + plus_one, 0).prod(axis=1)
+        for start, end in [
+            (boxes[:, :2], boxes[:, 2:]),
+            (others[:, :2], others[:, 2:]),
+            (low, high),
+        ]
+    )
+    union = area + other_area - shared
+    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+
+
+def best_overlaps(
+    boxes: np.ndarray,
+    groups: np.ndarray,
+    others: np.ndarray,
+    other_groups: np.ndarray,
+    *,
+    plus_one: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds for every box the other box of its group that it overlaps most.
+
+    Args:
+        boxes: float [n, 4], (ymin, xmin, ymax, xmax).
+        groups: int [n].
+        others: float [m, 4].
+        other_groups: int [m].
+        plus_one: as in `paired_iou`.
+
+    Returns:
+        int [n], row of the other box, the first one of several; -1 where the group has
+        none; and float [n], their IoU; 0 where the group has none.
+    """
+    order = np.argsort(other_groups, kind="stable")
+    start = np.searchsorted(other_groups[order], groups, side="left")
+    count = np.searchsorted(other_groups[order], groups, side="right") - start
+    index, iou = np.full(len(boxes), -1), np.zeros(len(boxes))
+    filled = np.flatnonzero(count)
+    block = np.cumsum(count[filled]) // _PAIRS_AT_ONCE
+    for rows in np.split(filled, np.flatnonzero(np.diff(block)) + 1):
+        if not rows.size:
+            continue
+        first = np.cumsum(count[rows]) - count[rows]  # pair at which a row's pairs start
+        row = np.repeat(np.arange(rows.size), count[rows])
+        other = order[start[rows][row] + np.arange(row.size) - first[row]]
+        overlap = paired_iou(boxes[rows][row], others[other], plus_one=plus_one)
+        iou[rows] = np.maximum.reduceat(overlap, first)
+        is_best = np.flatnonzero(overlap == iou[rows][row])
+        index[rows] = other[is_best[np.unique(row[is_best], return_index=True)[1]]]
+    return index, iou

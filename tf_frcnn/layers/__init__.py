@@ -1,0 +1,25 @@
+"""Keras layers, each a thin shell on `ops`."""
+
+from tf_frcnn.layers.anchor_grid import AnchorGrid
+from tf_frcnn.layers.anchor_targets import AnchorTargetLayer
+from tf_frcnn.layers.box_heads import FullyConnectedHead
+from tf_frcnn.layers.box_predictor import BoxPredictor
+from tf_frcnn.layers.detections import DetectionLayer
+from tf_frcnn.layers.image_normalization import ImageNormalization
+from tf_frcnn.layers.proposal_targets import ProposalTargetLayer
+from tf_frcnn.layers.proposals import ProposalLayer
+from tf_frcnn.layers.roi_pooling import RoIPooling
+from tf_frcnn.layers.rpn_head import RPNHead
+
+__all__ = [
+    "AnchorGrid",
+    "AnchorTargetLayer",
+    "BoxPredictor",
+    "DetectionLayer",
+    "FullyConnectedHead",
+    "ImageNormalization",
+    "ProposalLayer",
+    "ProposalTargetLayer",
+    "RPNHead",
+    "RoIPooling",
+]

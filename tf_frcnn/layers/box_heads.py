@@ -1,0 +1,57 @@
+"""The networks between the pooled RoI and the predictor."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class FullyConnectedHead(keras.layers.Layer):
+    """Two fully connected layers with ReLU and dropout: fc6 and fc7 of VGG16.
+
+    Dropout is a pure function of the seed given to the call, so that a resumed run
+    repeats what the uninterrupted one did.
+
+    Args:
+        units: of each layer.
+        dropout: share of units set to zero in training.
+
+    Source: Girshick 2015, section 2; Ren et al. 2015, section 3.2.
+    """
+
+    def __init__(self, units: int = 4096, *, dropout: float = 0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.dropout = units, dropout
+        self.fc6 = keras.layers.Dense(
+            units, "relu", name="fc6", dtype=self.dtype_policy
+        )
+        self.fc7 = keras.layers.Dense(
+            units, "relu", name="fc7", dtype=self.dtype_policy
+        )
+
+    def build(self, pooled_shape):
+        """Creates the weights for pooled RoIs of shape [B, R, S, S, C]."""
+        _, _, height, width, channels = pooled_shape
+        self.fc6.build((None, None, height * width * channels))
+        self.fc7.build((None, None, self.units))
+
+    def call(self, pooled, seed=None, training=None):
+        """Computes float [B, R, units] from float [B, R, S, S, C].
+
+        `seed`, int [2], is needed in training.
+        """
+        num_rois = pooled.shape[1] or tf.shape(pooled)[1]
+        hidden = tf.reshape(pooled, [-1, num_rois, self.fc6.kernel.shape[0]])
+        for number, layer in enumerate((self.fc6, self.fc7)):
+            hidden = layer(hidden)
+            if training and self.dropout:
+                hidden = tf.nn.experimental.stateless_dropout(
+                    hidden,
+                    self.dropout,
+                    seed=tf.stack([seed[0], seed[1] + number]),
+                    rng_alg="philox",
+                )
+        return hidden
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"units": self.units, "dropout": self.dropout}

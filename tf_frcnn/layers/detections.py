@@ -1,0 +1,114 @@
+"""Final detections from the box predictor's outputs."""
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.ops.box_coder import decode_boxes
+from tf_frcnn.ops.boxes import clip_to_image
+from tf_frcnn.ops.nms import non_max_suppression
+from tf_frcnn.structures import Detections, Proposals
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class DetectionLayer(keras.layers.Layer):
+    """Decodes per class, clips, suppresses per class, keeps the best of all classes.
+
+    Args:
+        score_threshold: a detection scores above it.
+        nms_iou: overlap above which the lower score of a class goes.
+        max_per_image: D.
+        delta_stds: factors of (dy, dx, dh, dw).
+        plus_one: coding, clipping and suppression count inclusive pixels.
+
+    Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_threshold: float = 0.05,
+        nms_iou: float = 0.3,
+        max_per_image: int = 100,
+        delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+        plus_one: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.score_threshold, self.nms_iou = score_threshold, nms_iou
+        self.max_per_image = max_per_image
+        self.delta_stds, self.plus_one = tuple(delta_stds), plus_one
+
+    def call(self, proposals: Proposals, logits, deltas, image_sizes):
+        """Makes detections.
+
+        Args:
+            proposals: `Proposals`.
+            logits: float32 [B, P, K + 1], background first.
+            deltas: float32 [B, P, K + 1, 4] or, class agnostic, [B, P, 1, 4].
+            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+
+        Returns:
+            `Detections` in network pixels, by falling score.
+        """
+        num_classes, num_proposals = logits.shape[-1] - 1, logits.shape[1]
+        scores = tf.nn.softmax(logits)[..., 1:]
+        boxes = self._decode(proposals.boxes, deltas, image_sizes, num_classes)
+        valid = proposals.valid[..., tf.newaxis] & (scores > self.score_threshold)
+
+        def by_class(values, *tail):
+            values = tf.experimental.numpy.moveaxis(values, 2, 1)
+            return tf.reshape(values, [-1, num_proposals, *tail])
+
+        boxes, scores = by_class(boxes, 4), by_class(scores)
+        index, kept = non_max_suppression(
+            boxes,
+            scores,
+            by_class(valid),
+            max_outputs=self.max_per_image,
+            iou_threshold=self.nms_iou,
+            plus_one=self.plus_one,
+        )
+        boxes = tf.gather(boxes, index, batch_dims=1)
+        scores = tf.where(kept, tf.gather(scores, index, batch_dims=1), -1.0)
+        return self._best_of_all_classes(boxes, scores, num_classes)
+
+    def _decode(self, proposal_boxes, deltas, image_sizes, num_classes):
+        """Returns float32 [B, P, K, 4], clipped boxes of each class."""
+        if deltas.shape[2] > 1:
+            deltas = deltas[:, :, 1:]
+        boxes = decode_boxes(
+            deltas,
+            proposal_boxes[:, :, tf.newaxis],
+            stds=self.delta_stds,
+            plus_one=self.plus_one,
+        )
+        num_proposals, num_sets = boxes.shape[1], boxes.shape[2]
+        boxes = tf.reshape(boxes, [-1, num_proposals * num_sets, 4])
+        boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
+        boxes = tf.reshape(boxes, [-1, num_proposals, num_sets, 4])
+        return tf.repeat(boxes, num_classes // num_sets, axis=2)
+
+    def _best_of_all_classes(self, boxes, scores, num_classes):
+        """Merges [B * K, D] rows of single classes into `Detections`."""
+        per_class = self.max_per_image
+        scores = tf.reshape(scores, [-1, num_classes * per_class])
+        boxes = tf.reshape(boxes, [-1, num_classes * per_class, 4])
+        scores, index = tf.math.top_k(scores, per_class)
+        valid = scores >= 0.0
+        boxes = tf.gather(boxes, index, batch_dims=1)
+        return Detections(
+            boxes=tf.where(valid[..., tf.newaxis], boxes, 0.0),
+            scores=tf.where(valid, scores, 0.0),
+            labels=tf.where(valid, index // per_class, -1),
+            valid=valid,
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "score_threshold": self.score_threshold,
+            "nms_iou": self.nms_iou,
+            "max_per_image": self.max_per_image,
+            "delta_stds": self.delta_stds,
+            "plus_one": self.plus_one,
+        }

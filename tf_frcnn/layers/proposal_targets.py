@@ -1,0 +1,116 @@
+"""Which RoIs the box head is trained on and what it shall say of each."""
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.ops.box_coder import encode_boxes
+from tf_frcnn.ops.boxes import pairwise_iou
+from tf_frcnn.ops.matching import best_matches
+from tf_frcnn.ops.sampling import random_keys, sample_rois
+from tf_frcnn.structures import Proposals, RoITargets
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class ProposalTargetLayer(keras.layers.Layer):
+    """Samples RoIs from the proposals and assigns classes and deltas.
+
+    Args:
+        num_samples: R, RoIs per picture.
+        foreground_fraction: largest share of objects in the sample.
+        foreground_iou: IoU from which a RoI is an object.
+        background_iou: (low, high); a RoI is background where low <= IoU < high.
+        add_ground_truth: the ground-truth boxes are candidates too.
+        fill_with_repeats: candidates are repeated until R rows are full.
+        delta_stds: divisors of (dy, dx, dh, dw).
+        plus_one: IoU and coding count inclusive pixels.
+
+    Source: Girshick 2015, section 2.3; tf-faster-rcnn:lib/layer_utils/
+        proposal_target_layer.py.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_samples: int = 128,
+        foreground_fraction: float = 0.25,
+        foreground_iou: float = 0.5,
+        background_iou: tuple[float, float] = (0.0, 0.5),
+        add_ground_truth: bool = True,
+        fill_with_repeats: bool = False,
+        delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+        plus_one: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.num_samples, self.foreground_fraction = num_samples, foreground_fraction
+        self.foreground_iou, self.background_iou = foreground_iou, tuple(background_iou)
+        self.add_ground_truth = add_ground_truth
+        self.fill_with_repeats = fill_with_repeats
+        self.delta_stds, self.plus_one = tuple(delta_stds), plus_one
+
+    def call(self, proposals: Proposals, gt_boxes, gt_labels, seed):
+        """Samples RoIs.
+
+        Args:
+            proposals: `Proposals`.
+            gt_boxes: float32 [B, G, 4], pixels.
+            gt_labels: int32 [B, G] in 0..K-1, -1 in padded rows.
+            seed: int [2], of the sample.
+
+        Returns:
+            `RoITargets`, foreground rows first.
+        """
+        boxes, valid, gt_valid = proposals.boxes, proposals.valid, gt_labels >= 0
+        if self.add_ground_truth:
+            boxes = tf.concat([boxes, gt_boxes], axis=1)
+            valid = tf.concat([valid, gt_valid], axis=1)
+        iou = pairwise_iou(boxes, gt_boxes, plus_one=self.plus_one)
+        matches = best_matches(iou, gt_valid)
+        overlap = tf.maximum(matches.iou, 0.0)
+        low, high = self.background_iou
+        foreground = valid & (overlap >= self.foreground_iou)
+        background = valid & (overlap >= low) & (overlap < high)
+        index, sampled = sample_rois(
+            foreground,
+            background & ~foreground,
+            random_keys(tf.shape(overlap), seed),
+            num_samples=self.num_samples,
+            foreground_fraction=self.foreground_fraction,
+            fill_with_repeats=self.fill_with_repeats,
+        )
+        return self._targets(
+            tf.gather(boxes, index, batch_dims=1),
+            tf.gather(matches.index, index, batch_dims=1),
+            sampled & tf.gather(foreground, index, batch_dims=1),
+            sampled,
+            (gt_boxes, gt_labels),
+        )
+
+    def _targets(self, boxes, matched, is_object, sampled, ground_truth):
+        gt_boxes, gt_labels = ground_truth
+        labels = tf.gather(gt_labels, matched, batch_dims=1) + 1
+        labels = tf.where(is_object, labels, tf.where(sampled, 0, -1))
+        deltas = encode_boxes(
+            tf.gather(gt_boxes, matched, batch_dims=1),
+            boxes,
+            stds=self.delta_stds,
+            plus_one=self.plus_one,
+        )
+        return RoITargets(
+            boxes=tf.where(sampled[..., tf.newaxis], boxes, 0.0),
+            labels=labels,
+            deltas=tf.where(is_object[..., tf.newaxis], deltas, 0.0),
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "num_samples": self.num_samples,
+            "foreground_fraction": self.foreground_fraction,
+            "foreground_iou": self.foreground_iou,
+            "background_iou": self.background_iou,
+            "add_ground_truth": self.add_ground_truth,
+            "fill_with_repeats": self.fill_with_repeats,
+            "delta_stds": self.delta_stds,
+            "plus_one": self.plus_one,
+        }

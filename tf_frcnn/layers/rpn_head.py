@@ -1,0 +1,102 @@
+"""The region proposal network's head."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.ops.rpn_scores import flatten_to_anchors, softmax_over_pairs
+from tf_frcnn.structures import RPNOutputs
+
+
+class RPNMaps(NamedTuple):
+    """What the head computes at every cell, in the layout of the original.
+
+    Attributes:
+        scores: float32 [B, h, w, 2A] logits (A background, then A object) in the
+            softmax form; [B, h, w, A] in the sigmoid form.
+        probabilities: float32, the same shape, 0..1.
+        deltas: float32 [B, h, w, 4A], (dy, dx, dh, dw) of each anchor in turn.
+    """
+
+    scores: tf.Tensor
+    probabilities: tf.Tensor
+    deltas: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class RPNHead(keras.layers.Layer):
+    """Scores every anchor and predicts its deltas: a 3x3 and two 1x1 convolutions.
+
+    Args:
+        num_anchors: A, anchors per cell.
+        channels: of the 3x3 convolution: 512 for VGG16, 256 for ZF.
+        score_form: "softmax" has 2A channels and caffe's reshape-softmax; "sigmoid"
+            has A channels.
+
+    Source: Ren et al. 2015, section 3.1; initial weights of standard deviation 0.01.
+    """
+
+    def __init__(
+        self,
+        num_anchors: int = 9,
+        *,
+        channels: int = 512,
+        score_form: str = "softmax",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if score_form not in ("softmax", "sigmoid"):
+            raise ValueError(
+                f'RPNHead: score_form = {score_form!r} must be "softmax" or "sigmoid".'
+            )
+        self.num_anchors, self.channels = num_anchors, channels
+        self.score_form = score_form
+        per_anchor = 2 if score_form == "softmax" else 1
+        self.conv = _conv(channels, 3, "relu", "conv", self.dtype_policy)
+        self.scores = _conv(per_anchor * num_anchors, 1, None, "scores", "float32")
+        self.deltas = _conv(4 * num_anchors, 1, None, "deltas", "float32")
+
+    def build(self, features_shape):
+        """Creates the weights for maps of shape [B, h, w, C]."""
+        self.conv.build(features_shape)
+        hidden_shape = (*features_shape[:-1], self.channels)
+        self.scores.build(hidden_shape)
+        self.deltas.build(hidden_shape)
+
+    def call(self, features):
+        """Computes the score and delta maps of features float [B, h, w, C]."""
+        hidden = self.conv(features)
+        scores, deltas = self.scores(hidden), self.deltas(hidden)
+        if self.score_form == "softmax":
+            return RPNMaps(scores, softmax_over_pairs(scores), deltas)
+        return RPNMaps(scores, tf.sigmoid(scores), deltas)
+
+    def flatten(self, maps: RPNMaps) -> RPNOutputs:
+        """Lists the maps anchor by anchor, in the order of the anchors."""
+        logits, probabilities = (
+            flatten_to_anchors(values, self.num_anchors, values_first=True)
+            for values in (maps.scores, maps.probabilities)
+        )
+        deltas = flatten_to_anchors(maps.deltas, self.num_anchors, values_first=False)
+        return RPNOutputs(logits, probabilities[..., -1], deltas)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "num_anchors": self.num_anchors,
+            "channels": self.channels,
+            "score_form": self.score_form,
+        }
+
+
+def _conv(filters, size, activation, name, dtype):
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        padding="same",
+        activation=activation,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name=name,
+        dtype=dtype,
+    )

@@ -1,0 +1,98 @@
+"""Geometry of boxes: float32 [..., 4], (ymin, xmin, ymax, xmax) in pixels.
+
+`plus_one` is the convention of caffe and VOC files: the maximal corner names the last
+pixel inside the box, so a side is max - min + 1. Without it corners are continuous.
+"""
+
+import tensorflow as tf
+
+
+def box_sides(boxes: tf.Tensor, *, plus_one: bool = False) -> tuple[tf.Tensor, ...]:
+    """Returns the heights and widths of boxes.
+
+    Args:
+        boxes: float32 [..., 4], pixels.
+        plus_one: corners are inclusive pixels.
+
+    Returns:
+        Two float32 [...]: heights and widths in pixels.
+    """
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+    offset = 1.0 if plus_one else 0.0
+    return ymax - ymin + offset, xmax - xmin + offset
+
+
+def box_areas(boxes: tf.Tensor, *, plus_one: bool = False) -> tf.Tensor:
+    """Returns the areas of boxes: float32 [..., 4] -> float32 [...], square pixels."""
+    heights, widths = box_sides(boxes, plus_one=plus_one)
+    return heights * widths
+
+
+def pairwise_iou(
+    boxes: tf.Tensor, others: tf.Tensor, *, plus_one: bool = False
+) -> tf.Tensor:
+    """Computes intersection over union of each box with each other box.
+
+    Args:
+        boxes: float32 [..., N, 4], pixels.
+        others: float32 [..., G, 4], pixels.
+        plus_one: corners are inclusive pixels.
+
+    Returns:
+        float32 [..., N, G] in 0..1. Two boxes without area have IoU 0.
+    """
+    first, second = boxes[..., :, tf.newaxis, :], others[..., tf.newaxis, :, :]
+    low = tf.maximum(first[..., :2], second[..., :2])
+    high = tf.minimum(first[..., 2:], second[..., 2:])
+    sides = tf.maximum(high - low + (1.0 if plus_one else 0.0), 0.0)
+    intersection = sides[..., 0] * sides[..., 1]
+    areas = box_areas(first, plus_one=plus_one) + box_areas(second, plus_one=plus_one)
+    return tf.math.divide_no_nan(intersection, areas - intersection)
+
+
+def clip_to_image(
+    boxes: tf.Tensor, image_sizes: tf.Tensor, *, plus_one: bool = False
+) -> tf.Tensor:
+    """Moves corners that lie outside the picture onto its border.
+
+    Args:
+        boxes: float32 [B, N, 4], pixels.
+        image_sizes: float32 [B, 2], (height, width) of the picture in pixels,
+            without the canvas padding around it.
+        plus_one: the border is the last pixel, height - 1 and width - 1.
+
+    Returns:
+        float32 [B, N, 4]. A box wholly outside collapses to zero width or height.
+
+    Source: Ren et al. 2015, section 3.3; with `plus_one`
+        tf-faster-rcnn:lib/model/bbox_transform.py.
+    """
+    limits = tf.tile(image_sizes, [1, 2])[:, tf.newaxis] - (1.0 if plus_one else 0.0)
+    return tf.clip_by_value(boxes, 0.0, limits)
+
+
+def inside_image(
+    boxes: tf.Tensor,
+    image_sizes: tf.Tensor,
+    *,
+    border: float = 0.0,
+    plus_one: bool = False,
+) -> tf.Tensor:
+    """Says which boxes cross the picture's edge by no more than `border` pixels.
+
+    Args:
+        boxes: float32 [N, 4] or [B, N, 4], pixels.
+        image_sizes: float32 [B, 2], (height, width) of the picture in pixels.
+        border: how far a box may reach beyond the picture, in pixels.
+        plus_one: the maximal corner must be a pixel of the picture.
+
+    Returns:
+        bool [B, N].
+
+    Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
+        anchor_target_layer.py and simple-faster-rcnn-pytorch for the two conventions.
+    """
+    limits = image_sizes[:, tf.newaxis] + border
+    high = boxes[..., 2:] < limits if plus_one else boxes[..., 2:] <= limits
+    low = boxes[..., :2] >= -border
+    return tf.reduce_all(low & high, axis=-1)

@@ -1,0 +1,67 @@
+"""Greedy non-maximum suppression over a batch, padded to a fixed size."""
+
+import tensorflow as tf
+
+
+def non_max_suppression(
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    valid: tf.Tensor,
+    *,
+    max_outputs: int,
+    iou_threshold: float,
+    plus_one: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keeps boxes by falling score, none overlapping a kept one too much.
+
+    A box goes where its IoU with a better kept one is above the threshold; at the
+    threshold it stays. Of equal scores the first comes first. The kernel is given
+    sorted boxes and their ranks as scores, because under XLA it breaks ties of scores
+    wrongly, and because padding must come last.
+
+    Args:
+        boxes: float32 [B, N, 4], pixels.
+        scores: float32 [B, N].
+        valid: bool [B, N]; rows that are False are never kept.
+        max_outputs: M, rows of the result.
+        iou_threshold: in 0..1.
+        plus_one: corners are inclusive pixels.
+
+    Returns:
+        index: int32 [B, M], rows of `boxes`, best first; 0 in padded rows.
+        kept: bool [B, M], False in padded rows.
+    """
+    scores = tf.where(valid, scores, scores.dtype.min)
+    order = tf.argsort(scores, direction="DESCENDING", stable=True)
+    boxes = tf.gather(boxes, order, batch_dims=1)
+    num_valid = tf.math.count_nonzero(valid, 1, dtype=tf.int32)
+    if plus_one:
+        boxes += tf.constant([0.0, 0.0, 1.0, 1.0])
+    num_boxes = tf.shape(boxes)[1]
+    ranks = -tf.cast(tf.range(num_boxes), tf.float32)
+
+    def of_one_image(image):
+        image_boxes, image_num_valid = image
+        below_all = -tf.cast(num_boxes, tf.float32) - 1.0
+        image_ranks = tf.where(tf.range(num_boxes) < image_num_valid, ranks, below_all)
+        selected = tf.raw_ops.NonMaxSuppressionV4(
+            boxes=image_boxes,
+            scores=image_ranks,
+            max_output_size=max_outputs,
+            iou_threshold=iou_threshold,
+            score_threshold=below_all + 0.5,
+            pad_to_max_output_size=True,
+        )
+        return selected.selected_indices, selected.valid_outputs
+
+    sorted_index, num_kept = tf.map_fn(
+        of_one_image,
+        (boxes, num_valid),
+        fn_output_signature=(
+            tf.TensorSpec([max_outputs], tf.int32),
+            tf.TensorSpec([], tf.int32),
+        ),
+    )
+    kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
+    index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
+    return tf.where(kept, index, 0), kept

@@ -1,0 +1,105 @@
+"""Balanced random samples of anchors and RoIs, by ranking random keys.
+
+The caller gives the keys, so a test can give keys that make the choice certain.
+"""
+
+import tensorflow as tf
+
+
+def random_keys(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws uniform float32 keys of `shape`, a pure function of `seed` (int [2])."""
+    return tf.random.stateless_uniform(shape, seed=seed, alg="philox")
+
+
+def sample_anchors(
+    labels: tf.Tensor,
+    keys: tf.Tensor,
+    *,
+    num_samples: int = 256,
+    positive_fraction: float = 0.5,
+) -> tf.Tensor:
+    """Keeps a balanced sample of the labelled anchors; the rest become -1.
+
+    At most `positive_fraction` of the sample is positive; negatives fill it up.
+
+    Args:
+        labels: int32 [B, N]; 1, 0 or -1.
+        keys: float32 [B, N]; the smallest are taken first.
+        num_samples: anchors per image.
+        positive_fraction: in (0, 1].
+
+    Returns:
+        int32 [B, N]; 1, 0 or -1.
+
+    Source: Ren et al. 2015, section 3.1.3.
+    """
+    positive = _take(labels == 1, keys, int(num_samples * positive_fraction))
+    num_positive = tf.math.count_nonzero(positive, 1, keepdims=True, dtype=tf.int32)
+    negative = _take(labels == 0, keys, num_samples - num_positive)
+    return tf.where(positive, 1, tf.where(negative, 0, -1))
+
+
+def sample_rois(
+    foreground: tf.Tensor,
+    background: tf.Tensor,
+    keys: tf.Tensor,
+    *,
+    num_samples: int = 128,
+    foreground_fraction: float = 0.25,
+    fill_with_repeats: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Chooses RoIs: foreground first, then background.
+
+    Args:
+        foreground: bool [B, P], candidates for foreground.
+        background: bool [B, P], candidates for background; disjoint from foreground.
+        keys: float32 [B, P]; the smallest are taken first.
+        num_samples: R.
+        foreground_fraction: largest share of foreground, in (0, 1].
+        fill_with_repeats: candidates are repeated until R rows are full, and the share
+            is ignored where one kind is missing, as tf-faster-rcnn does.
+
+    Returns:
+        index: int32 [B, R], rows of the candidates.
+        valid: bool [B, R], False in rows for which there was no candidate.
+
+    Source: Girshick 2015, section 2.3; tf-faster-rcnn:lib/layer_utils/
+        proposal_target_layer.py for `fill_with_repeats`.
+    """
+    num_foreground = tf.math.count_nonzero(foreground, 1, keepdims=True, dtype=tf.int32)
+    num_background = tf.math.count_nonzero(background, 1, keepdims=True, dtype=tf.int32)
+    limit = round(num_samples * foreground_fraction)
+    take_foreground = tf.minimum(num_foreground, limit)
+    if fill_with_repeats:
+        only_foreground = (num_background == 0) & (num_foreground > 0)
+        take_foreground = tf.where(only_foreground, num_samples, take_foreground)
+
+    row = tf.range(num_samples)[tf.newaxis]
+    from_foreground = row < take_foreground
+    background_row = row - take_foreground
+    valid = from_foreground | (background_row < num_background)
+    if fill_with_repeats:
+        valid = from_foreground | (num_background > 0)
+    index = tf.where(
+        from_foreground,
+        _nth(foreground, keys, row, num_foreground),
+        _nth(background, keys, background_row, num_background),
+    )
+    return index, valid
+
+
+def _order(candidates, keys):
+    """Returns int32 [B, N], candidates first, in the order of their keys."""
+    return tf.argsort(tf.where(candidates, keys, keys.dtype.max), stable=True)
+
+
+def _take(candidates, keys, count):
+    """Returns bool [B, N], the `count` (int or int32 [B, 1]) first candidates."""
+    rank = tf.argsort(_order(candidates, keys), stable=True)
+    return candidates & (rank < count)
+
+
+def _nth(candidates, keys, row, count):
+    """Returns int32 [B, R], the candidates number `row`, counted round `count`."""
+    row = tf.math.floormod(row, tf.maximum(count, 1))
+    return tf.gather(_order(candidates, keys), row, batch_dims=1)

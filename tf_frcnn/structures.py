@@ -1,0 +1,103 @@
+"""The NamedTuples that travel between the parts of the detector.
+
+Boxes are float32 (ymin, xmin, ymax, xmax) in pixels of the network's input picture.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class FeatureLevel(NamedTuple):
+    """One feature map of the trunk.
+
+    Attributes:
+        features: float32 [B, h, w, C].
+        stride: pixels of the network's input per cell of the map.
+    """
+
+    features: tf.Tensor
+    stride: int
+
+
+class Matches(NamedTuple):
+    """The ground-truth box of highest IoU for each box, from `ops.matching`.
+
+    Attributes:
+        index: int32 [B, N], row of the matched box; 0 where an image has none.
+        iou: float32 [B, N], IoU with the matched box; -1 where an image has none.
+    """
+
+    index: tf.Tensor
+    iou: tf.Tensor
+
+
+class RPNOutputs(NamedTuple):
+    """What the RPN head says of every anchor, whatever form its scores have.
+
+    Attributes:
+        logits: float32 [B, N, 2] (background, object) in the softmax form,
+            [B, N, 1] in the sigmoid form.
+        scores: float32 [B, N], probability of an object.
+        deltas: float32 [B, N, 4].
+    """
+
+    logits: tf.Tensor
+    scores: tf.Tensor
+    deltas: tf.Tensor
+
+
+class Proposals(NamedTuple):
+    """The RPN's boxes after non-maximum suppression, best first.
+
+    Attributes:
+        boxes: float32 [B, P, 4]; zero in padded rows.
+        scores: float32 [B, P]; zero in padded rows.
+        valid: bool [B, P], False in padded rows.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    valid: tf.Tensor
+
+
+class AnchorTargets(NamedTuple):
+    """What the RPN shall say of each anchor.
+
+    Attributes:
+        labels: int32 [B, N]; 1 object, 0 background, -1 not counted.
+        deltas: float32 [B, N, 4] to the matched box; zero where there is none.
+    """
+
+    labels: tf.Tensor
+    deltas: tf.Tensor
+
+
+class RoITargets(NamedTuple):
+    """The RoIs the box head trains on and what it shall say of each.
+
+    Attributes:
+        boxes: float32 [B, R, 4]; zero in unused rows.
+        labels: int32 [B, R]; 0 background, 1..K object, -1 unused row.
+        deltas: float32 [B, R, 4], normalised; zero where no object is matched.
+    """
+
+    boxes: tf.Tensor
+    labels: tf.Tensor
+    deltas: tf.Tensor
+
+
+class Detections(NamedTuple):
+    """Final detections, best first.
+
+    Attributes:
+        boxes: float32 [B, D, 4]; zero in padded rows.
+        scores: float32 [B, D]; zero in padded rows.
+        labels: int32 [B, D] in 0..K-1; -1 in padded rows.
+        valid: bool [B, D], False in padded rows.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    labels: tf.Tensor
+    valid: tf.Tensor
