@@ -31,23 +31,23 @@ def golden():
     return load
 
 
-@pytest.fixture(scope="session", params=["eager", "graph", "xla"])
-def in_mode(request):
-    """Runs a function in the three modes: a test that uses it runs three times.
+@pytest.fixture(scope="session")
+def run_in():
+    """Gives a function as it runs in a mode: `run_in(mode, function)`.
 
-    `in_mode(function)` takes tensors or arrays by position and settings by keyword, and
-    returns NumPy arrays. Positional arguments are inputs of the graph, so no rule can
-    hide in a folded constant.
+    The modes are "eager", "graph" (`tf.function`) and "xla" (`jit_compile=True`). The
+    result takes tensors or arrays by position and settings by keyword, and returns
+    NumPy arrays. What comes by position is an input of the graph, so that no rule hides
+    in a folded constant.
     """
 
-    def wrap(function):
+    @functools.cache
+    def wrap(mode, function):
         import tensorflow as tf
 
         run = function
-        if request.param != "eager":
-            run = tf.function(
-                function, autograph=False, jit_compile=request.param == "xla"
-            )
+        if mode != "eager":
+            run = tf.function(function, autograph=False, jit_compile=mode == "xla")
 
         def call(*tensors, **settings):
             results = run(*map(tf.convert_to_tensor, tensors), **settings)
@@ -55,4 +55,56 @@ def in_mode(request):
 
         return call
 
-    return functools.cache(wrap)
+    return wrap
+
+
+@pytest.fixture(scope="session", params=["eager", "graph", "xla"])
+def in_mode(request, run_in):
+    """Is `run_in` with the mode chosen: a test that uses it runs once in each mode."""
+    return functools.partial(run_in, request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_detector():
+    """Builds small detectors of the classes "wide" and "tall" with seeded weights."""
+
+    def build(
+        *,
+        frozen_blocks=0,
+        score_form="softmax",
+        score_threshold=0.05,
+        plus_one=False,
+        **settings,
+    ):
+        import keras
+
+        from tf_frcnn import layers
+        from tf_frcnn.backbones import BACKBONES
+        from tf_frcnn.faster_rcnn import FasterRCNN, Parts
+
+        keras.utils.set_random_seed(0)
+        backbone = BACKBONES["tiny"]
+        parts = Parts(
+            normalization=layers.ImageNormalization(backbone.image_mode),
+            backbone=backbone.build(frozen_blocks),
+            anchor_grid=layers.AnchorGrid(backbone.stride, scales=(2, 3, 5)),
+            rpn_head=layers.RPNHead(9, channels=32, score_form=score_form),
+            anchor_targets=layers.AnchorTargetLayer(plus_one=plus_one),
+            proposal_layer=layers.ProposalLayer(
+                train_counts=(200, 60), test_counts=(100, 40), plus_one=plus_one
+            ),
+            proposal_targets=layers.ProposalTargetLayer(
+                num_samples=32, plus_one=plus_one
+            ),
+            roi_pooling=layers.RoIPooling(backbone.stride),
+            box_head=layers.FullyConnectedHead(64, dropout=0.0),
+            box_predictor=layers.BoxPredictor(2),
+            detection_layer=layers.DetectionLayer(
+                score_threshold=score_threshold, max_per_image=20, plus_one=plus_one
+            ),
+        )
+        model = FasterRCNN(parts, ("wide", "tall"), plus_one=plus_one, **settings)
+        model.build()
+        return model
+
+    return build

@@ -91,9 +91,6 @@ WRONG_FILES = {
     "data: {train_split: 2007}": (
         "a.yaml: data.train_split = 2007 must be text; put it in quotes."
     ),
-    "data: {class_names: [yes]}": (
-        "a.yaml: data.class_names[0] = true must be text; put it in quotes."
-    ),
     "data: {class_names: [cat, cat]}": (
         "a.yaml: data.class_names = ['cat', 'cat'] must not hold a value twice."
     ),

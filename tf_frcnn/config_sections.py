@@ -192,6 +192,8 @@ class RoIConfig(Section):
     """... if its IoU is at least this one."""
     add_ground_truth: bool = setting(True, flag)
     """Whether ground-truth boxes join the proposals in training."""
+    fill_with_repeats: bool = setting(False, flag)
+    """Whether regions are repeated until there are num_samples, as tf-faster-rcnn."""
     pooling: str = setting("crop", choice("crop"))
     """How features of a region are taken: crop and resize, then 2x2 maximum."""
     pooled_size: int = setting(7, _COUNT)

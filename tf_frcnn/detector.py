@@ -49,9 +49,9 @@ class Detector(keras.Model):
     def _use_xla(self, uses_xla):
         self.uses_xla = uses_xla
         compiled = tf.function(jit_compile=True) if uses_xla else (lambda step: step)
-        self._losses_and_gradients = compiled(self._compute_losses_and_gradients)
-        self._losses = compiled(self.compute_losses)
-        self._detections = compiled(self.call)
+        self._gradient_step = compiled(self._compute_losses_and_gradients)
+        self._loss_step = compiled(self.compute_losses)
+        self._detection_step = compiled(self.call)
 
     def get_compile_config(self):
         """Returns the arguments of `compile`."""
@@ -78,8 +78,9 @@ class Detector(keras.Model):
             tf.errors.InvalidArgumentError: a loss is not finite; the weights are left
                 as they were, and the message names the step and the images.
         """
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
         step = tf.convert_to_tensor(self.optimizer.iterations)
-        losses, gradients = self._losses_and_gradients(_tensors_of(batch), step)
+        losses, gradients = self._gradient_step(_tensors_of(batch), step)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         images = batch.get("image_ids", "unknown")
         report = [NON_FINITE_LOSS, step, images, *tf.nest.flatten(losses, True)]
@@ -103,11 +104,13 @@ class Detector(keras.Model):
 
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""
-        return self._track(self._losses(_tensors_of(batch), 0))
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        return self._track(self._loss_step(_tensors_of(batch), 0))
 
     def predict_step(self, batch):
         """Detects objects in a batch."""
-        return self._detections(_tensors_of(batch))
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        return self._detection_step(_tensors_of(batch))
 
     def _track(self, losses):
         for name, value in losses.items():

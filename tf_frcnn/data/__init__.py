@@ -1,1 +1,41 @@
-"""Readers and the input pipeline."""
+"""Data sets: readers, checks, and the pipeline to batches."""
+
+from tf_frcnn.data.batching import (
+    derive_canvases,
+    evaluation_batches,
+    num_batches,
+    training_batches,
+)
+from tf_frcnn.data.examples import ExampleSet, Record, concatenate
+from tf_frcnn.data.problems import DataError, Policy, Problem, Problems
+from tf_frcnn.data.shapes import SHAPE_CLASSES, make_shapes
+from tf_frcnn.data.tfds_voc import read_tfds_voc
+from tf_frcnn.data.transforms import decode_image, flip, resize, resized_size
+from tf_frcnn.data.voc import read_voc
+from tf_frcnn.data.voc_writer import write_voc
+
+DATASETS = {"voc": read_voc, "tfds_voc": read_tfds_voc, "shapes": make_shapes}
+
+__all__ = [
+    "DATASETS",
+    "SHAPE_CLASSES",
+    "DataError",
+    "ExampleSet",
+    "Policy",
+    "Problem",
+    "Problems",
+    "Record",
+    "concatenate",
+    "decode_image",
+    "derive_canvases",
+    "evaluation_batches",
+    "flip",
+    "make_shapes",
+    "num_batches",
+    "read_tfds_voc",
+    "read_voc",
+    "resize",
+    "resized_size",
+    "training_batches",
+    "write_voc",
+]

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .examples import ExampleSet, Record
-from .problems import DataError
-from .transforms import decode_image, flip, resize, resized_size
+from tf_frcnn.data.examples import ExampleSet, Record
+from tf_frcnn.data.problems import DataError
+from tf_frcnn.data.transforms import decode_image, flip, resize, resized_size
 
 Canvas = tuple[int, int]
 Batch = dict[str, tf.Tensor]
@@ -157,7 +157,7 @@ def num_batches(
     canvases: Sequence[Canvas],
     batch_size: int,
 ) -> int:
-    """Returns the number of batches of one epoch; arguments as in `training_batches`."""
+    """Returns the batches of one epoch; arguments as in `training_batches`."""
     sizes = _network_sizes(examples.records, short_side, long_side)
     groups = _smallest_canvas(examples.records, sizes, canvases)
     return int(np.sum(-(-np.bincount(groups) // batch_size)))

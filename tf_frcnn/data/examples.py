@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from .problems import DataError, Problems
+from tf_frcnn.data.problems import DataError, Problems
 
 
 class Record(NamedTuple):
@@ -104,8 +104,9 @@ def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
     for other in sets[1:]:
         if other.class_names != sets[0].class_names:
             raise DataError(
-                f"{sets[0].name} has the classes {sets[0].class_names} but {other.name} "
-                f"has {other.class_names}; read both with the same class_names."
+                f"{sets[0].name} has the classes {sets[0].class_names} but "
+                f"{other.name} has {other.class_names}; read both with the same "
+                "class_names."
             )
     records = tuple(record for one in sets for record in one.records)
     (repeated, times), *_ = Counter(r.image_id for r in records).most_common(1)
@@ -171,7 +172,9 @@ class JoinedImages:
         """Streams the parts in turn, or mixed."""
         offsets = np.cumsum([0, *(size for _, size in self.parts)])
         streams = [
-            source.stream(None if shuffle_seed is None else shuffle_seed + 1 + part).map(
+            source.stream(
+                None if shuffle_seed is None else shuffle_seed + 1 + part
+            ).map(
                 lambda index, image, offset=int(offsets[part]): (index + offset, image)
             )
             for part, (source, _) in enumerate(self.parts)
@@ -189,9 +192,10 @@ class JoinedImages:
         parts, offset = [], 0
         for source, size in self.parts:
             inside = [row - offset for row in rows if offset <= row < offset + size]
-            parts.append((source.select(inside), len(inside)))
+            if inside:
+                parts.append((source.select(inside), len(inside)))
             offset += size
-        return JoinedImages(tuple(part for part in parts if part[1]))
+        return JoinedImages(tuple(parts))
 
 
 def shuffled(values: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:

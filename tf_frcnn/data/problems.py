@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # The first action of each kind is its default.
 ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
@@ -107,9 +108,10 @@ class Problems:
         """
         if self.policy.action(kind) == "raise":
             others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
+            end = "" if detail.endswith("?") else "."
             raise DataError(
-                f"{file}: {kind}: {detail}. Correct the data, or set the policy for "
-                f"{kind} to {others}."
+                f"{file}: {kind}: {detail}{end} Correct the data, or set the policy "
+                f"for {kind} to {others}."
             )
         action = action or self.policy.action(kind)
         self.rows.append(Problem(kind, file, detail, action))
@@ -126,15 +128,17 @@ class Problems:
 
     def table(self) -> Table:
         """Returns one line per kind and action: count, first files, first detail."""
-        table = Table("problem", "number", "action", "files", "for example")
+        table = Table("problem", "number", "action")
+        table.add_column("files", overflow="fold")
+        table.add_column("for example", overflow="fold")
         for kind in self.counts():
             rows = [row for row in self.rows if row.kind == kind]
             for action in dict.fromkeys(row.action for row in rows):
                 chosen = [row for row in rows if row.action == action]
                 files = list(dict.fromkeys(row.file for row in chosen))
-                table.add_row(
-                    kind, str(len(chosen)), action, _some(files), chosen[0].detail
-                )
+                words = (kind, str(len(chosen)), action, _some(files), chosen[0].detail)
+                # As Text, since a file's name may hold brackets, rich's markup.
+                table.add_row(*map(Text, words))
         return table
 
     def print(self, console: Console | None = None) -> None:

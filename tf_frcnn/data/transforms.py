@@ -42,14 +42,13 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         then a mirroring left-right (2, 3, 6, 7), then one upside down (3, 4, 7, 8).
     """
 
-    def when(orientations, turned):
-        return tf.cond(
-            tf.reduce_any(orientation == orientations), lambda: turned, lambda: image
-        )
+    def turn_if(orientations, turn, image):
+        is_so = tf.reduce_any(orientation == orientations)
+        return tf.cond(is_so, lambda: turn(image), lambda: image)
 
-    image = when([5, 6, 7, 8], tf.transpose(image, [1, 0, 2]))
-    image = when([2, 3, 6, 7], tf.reverse(image, [1]))
-    return when([3, 4, 7, 8], tf.reverse(image, [0]))
+    image = turn_if([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), image)
+    image = turn_if([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), image)
+    return turn_if([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), image)
 
 
 def resized_size(

@@ -1,1 +1,22 @@
 """Metrics in NumPy; no TensorFlow."""
+
+from tf_frcnn.evaluation.coco import COCOResult, evaluate_coco
+from tf_frcnn.evaluation.overlaps import DetectedBoxes, GroundTruth
+from tf_frcnn.evaluation.proposal_recall import (
+    ProposalRecall,
+    ProposedBoxes,
+    proposal_recall,
+)
+from tf_frcnn.evaluation.voc import VOCResult, evaluate_voc
+
+__all__ = [
+    "COCOResult",
+    "DetectedBoxes",
+    "GroundTruth",
+    "ProposalRecall",
+    "ProposedBoxes",
+    "VOCResult",
+    "evaluate_coco",
+    "evaluate_voc",
+    "proposal_recall",
+]

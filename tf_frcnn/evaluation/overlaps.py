@@ -40,20 +40,19 @@ class DetectedBoxes(NamedTuple):
 
 
 def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
-    """Returns the same tuple with float64 boxes, or raises a ValueError.
+    """Returns the same tuple in the types of this package, or raises a ValueError.
 
     Args:
         rows: a tuple of arrays with one row per box.
         num_classes: K, where labels are to be checked.
     """
-    rows = rows._make(np.asarray(column) for column in rows)
-    rows = rows._replace(boxes=rows.boxes.astype(np.float64).reshape(-1, 4))
     kind = type(rows).__name__
+    rows = rows._make(map(_typed_column, rows._fields, rows))
     lengths = {name: len(column) for name, column in rows._asdict().items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{kind}: fields of different lengths: {lengths}.")
-    for name in {"boxes", "scores"} & set(rows._fields):
-        if not np.isfinite(getattr(rows, name)).all():
+    for name, column in rows._asdict().items():
+        if not np.isfinite(column).all():
             raise ValueError(f"{kind}: {name} must be finite; some are not.")
     if num_classes is not None:
         wrong = rows.labels[(rows.labels < 0) | (rows.labels >= num_classes)]
@@ -61,6 +60,13 @@ def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
             allowed = f"labels must lie in 0..{num_classes - 1}; leave out padded rows"
             raise ValueError(f"{kind}: a label is {wrong[0]}, but {allowed}.")
     return rows
+
+
+def _typed_column(name: str, column: np.ndarray) -> np.ndarray:
+    if name == "boxes":
+        return np.asarray(column, np.float64).reshape(-1, 4)
+    types = {"scores": np.float64, "difficult": bool}
+    return np.asarray(column).astype(types.get(name, np.int64))
 
 
 def paired_iou(
@@ -87,7 +93,7 @@ def paired_iou(
         ]
     )
     union = area + other_area - shared
-    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+    return np.divide(shared, union, out=np.zeros(len(union)), where=union > 0)
 
 
 def best_overlaps(
@@ -118,9 +124,9 @@ def best_overlaps(
     filled = np.flatnonzero(count)
     block = np.cumsum(count[filled]) // _PAIRS_AT_ONCE
     for rows in np.split(filled, np.flatnonzero(np.diff(block)) + 1):
-        if not rows.size:
-            continue
-        first = np.cumsum(count[rows]) - count[rows]  # pair at which a row's pairs start
+        first = (
+            np.cumsum(count[rows]) - count[rows]
+        )  # pair at which a row's pairs start
         row = np.repeat(np.arange(rows.size), count[rows])
         other = order[start[rows][row] + np.arange(row.size) - first[row]]
         overlap = paired_iou(boxes[rows][row], others[other], plus_one=plus_one)

@@ -43,9 +43,10 @@ def evaluate_voc(
 ) -> VOCResult:
     """Computes the average precision of each class over all pictures.
 
-    By falling score, each detection is compared with the object of its class and
-    picture that it overlaps most. If they overlap enough it is right when it is the
-    object's first, wrong when not, and not counted when the object is difficult.
+    By falling score, ties in the order of the rows, each detection is compared with the
+    object of its class and picture that it overlaps most. If they overlap enough it is
+    right when it is the object's first, wrong when not, and not counted when the object
+    is difficult.
 
     VOC's files give inclusive pixels, so their boxes need `plus_one`. Continuous
     corners, (xmin - 1, ymin - 1, xmax, ymax) of the file, have the same areas without.
@@ -71,7 +72,7 @@ def evaluate_voc(
     detections = check_rows(detections, num_classes)
     by_score = np.argsort(-detections.scores, kind="stable")
     detections = detections._make(column[by_score] for column in detections)
-    countable = ground_truth.difficult.astype(bool) <= use_difficult
+    countable = ~ground_truth.difficult | use_difficult
     index, iou = best_overlaps(
         detections.boxes,
         _picture_and_class(detections, num_classes),
@@ -79,7 +80,65 @@ def evaluate_voc(
         _picture_and_class(ground_truth, num_classes),
         plus_one=plus_one,
     )
-    hit = (iou > iou_threshold) if strict else (iou >= iou_threshold)
-    hit &= index >= 0
-    ignored = hit & ~countable[index]
+    enough = (iou > iou_threshold) if strict else (iou >= iou_threshold)
+    right, counted = _judge(np.where(enough, index, -1), countable)
+    num_objects = np.bincount(ground_truth.labels[countable], minlength=num_classes)
+    of_class = [detections.labels == label for label in range(num_classes)]
+    curves = [
+        _curve(right[rows], counted[rows], n)
+        for rows, n in zip(of_class, num_objects, strict=True)
+    ]
+    average = {"11-point": _eleven_point, "area": _area}[metric]
+    precisions = np.array([average(*curve) for curve in curves])
+    average_precisions = np.where(num_objects, precisions, np.nan)
+    mean = average_precisions[num_objects > 0].mean() if num_objects.any() else np.nan
+    return VOCResult(
+        average_precisions,
+        float(mean),
+        recalls=[recall for recall, _ in curves],
+        precisions=[precision for _, precision in curves],
+        num_objects=num_objects,
+    )
 
+
+def _picture_and_class(
+    rows: GroundTruth | DetectedBoxes, num_classes: int
+) -> np.ndarray:
+    return rows.image_index * num_classes + rows.labels
+
+
+def _judge(index: np.ndarray, countable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which detections are right and which are counted at all.
+
+    Args:
+        index: int [n], row of the object that each detection hits, -1 for none; the
+            detections are in the order of falling scores.
+        countable: bool [m], False for difficult objects.
+    """
+    hits = np.flatnonzero(index >= 0)
+    counted = np.ones(len(index), bool)
+    counted[hits] = countable[index[hits]]
+    hits = hits[counted[hits]]
+    right = np.zeros(len(index), bool)
+    right[hits[np.unique(index[hits], return_index=True)[1]]] = True
+    return right, counted
+
+
+def _curve(
+    right: np.ndarray, counted: np.ndarray, num_objects: int
+) -> tuple[np.ndarray, np.ndarray]:
+    num_right = np.cumsum(right)
+    recall = num_right / num_objects if num_objects else np.full(len(right), np.nan)
+    return recall, num_right / np.maximum(np.cumsum(counted), 1)
+
+
+def _eleven_point(recall: np.ndarray, precision: np.ndarray) -> float:
+    # The thresholds of the reference programs: 0.3 is 0.30000000000000004 there.
+    thresholds = np.arange(0.0, 1.1, 0.1)
+    reached = recall >= thresholds[:, np.newaxis]
+    return np.where(reached, precision, 0.0).max(axis=1, initial=0.0).mean()
+
+
+def _area(recall: np.ndarray, precision: np.ndarray) -> float:
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * envelope))

@@ -1,0 +1,90 @@
+"""Makes small data sets in temporary folders."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def smooth_picture(height, width, seed=0):
+    """Returns an RGB picture whose neighbouring pixels are alike, as JPEG likes it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(image, image_format, **options):
+    """Returns the bytes of the file that Pillow would write."""
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def object_xml(name, xmin, ymin, xmax, ymax, extra=""):
+    """Returns an <object> element of a VOC annotation."""
+    return (
+        f"<object><name>{name}</name>{extra}<bndbox><xmin>{xmin}</xmin>"
+        f"<ymin>{ymin}</ymin><xmax>{xmax}</xmax><ymax>{ymax}</ymax></bndbox></object>"
+    )
+
+
+class VocBuilder:
+    """Writes the files of a VOC folder one by one."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+            (self.root / folder).mkdir(parents=True)
+
+    def picture(self, name, image_bytes=None, *, height=40, width=60):
+        """Writes JPEGImages/NAME; by default a PNG of the size given."""
+        if image_bytes is None:
+            image_bytes = encode(smooth_picture(height, width), "PNG")
+        (self.root / "JPEGImages" / name).write_bytes(image_bytes)
+
+    def annotation(self, stem, *objects, height=40, width=60):
+        """Writes Annotations/STEM.xml."""
+        size = f"<size><width>{width}</width><height>{height}</height></size>"
+        text = f"<annotation>{size}{''.join(objects)}</annotation>"
+        (self.root / "Annotations" / f"{stem}.xml").write_text(text, encoding="utf-8")
+
+    def split(self, name, *lines):
+        """Writes ImageSets/Main/NAME.txt."""
+        path = self.root / "ImageSets" / "Main" / f"{name}.txt"
+        path.write_text("\n".join(lines) + "\n")
+
+    def example(self, stem, *objects, height=40, width=60):
+        """Writes a PNG and its annotation."""
+        self.picture(f"{stem}.png", height=height, width=width)
+        self.annotation(stem, *objects, height=height, width=width)
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A `VocBuilder` in an empty folder."""
+    return VocBuilder(tmp_path / "voc")
+
+
+@pytest.fixture(scope="session")
+def make_voc():
+    """The class `VocBuilder`, for tests that need several folders."""
+    return VocBuilder
+
+
+@pytest.fixture(scope="session")
+def xml_of():
+    """The function `object_xml`."""
+    return object_xml
+
+
+@pytest.fixture(scope="session")
+def picture_of():
+    """The function `smooth_picture`."""
+    return smooth_picture
+
+
+@pytest.fixture(scope="session")
+def file_of():
+    """The function `encode`."""
+    return encode

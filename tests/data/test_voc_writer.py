@@ -1,0 +1,31 @@
+import numpy as np
+
+from tf_frcnn.data.shapes import make_shapes
+from tf_frcnn.data.voc import read_voc
+from tf_frcnn.data.voc_writer import write_voc
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    shapes = make_shapes(6, seed=1)
+    write_voc(shapes.subset(range(4)), tmp_path, "train")
+    write_voc(shapes.subset([4, 5]), tmp_path, "test")
+    for split, rows in (("train", range(4)), ("test", [4, 5])):
+        back = read_voc(tmp_path, split, class_names=shapes.class_names)
+        expected = shapes.subset(rows)
+        for (_, data), (_, same) in zip(back.stream(), expected.stream(), strict=True):
+            assert data == same
+        for record, same in zip(back.records, expected.records, strict=True):
+            assert record[0] == same[0] and record[2:5] == same[2:5]
+            for field, same_field in zip(record[5:], same[5:], strict=True):
+                np.testing.assert_array_equal(field, same_field)
+
+
+def test_the_file_holds_pixels_from_1_and_the_names_as_they_are(voc, xml_of, tmp_path):
+    hard = "<difficult>1</difficult>"
+    voc.example("a", xml_of("Cat &amp; dog", 1, 3.5, 60, 40, extra=hard))
+    voc.split("train", "a")
+    write_voc(read_voc(voc.root, "train"), tmp_path / "copy", "train")
+    text = (tmp_path / "copy" / "Annotations" / "a.xml").read_text()
+    assert "<name>Cat &amp; dog</name>" in text and "<difficult>1</difficult>" in text
+    for corner in ("<xmin>1<", "<ymin>3.5<", "<xmax>60<", "<ymax>40<"):
+        assert corner in text

@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+
+from tf_frcnn.layers import AnchorGrid, AnchorTargetLayer
+from tf_frcnn.ops.boxes import inside_image, pairwise_iou
+
+YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+SEED = np.int64([0, 0])
+EVERY_ANCHOR = 10**6
+
+
+def anchors_of(stored, case, style):
+    height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
+    grid = AnchorGrid(style=style, scales=tuple(stored[f"{case}_scales"]))
+    sizes = np.float32([[16 * height, 16 * width]])
+    anchors, valid = grid(np.zeros([1, height, width, 1], np.float32), sizes)
+    return anchors.numpy(), valid.numpy()
+
+
+def tfr_inputs(stored, case, gt_boxes=None):
+    """Returns the layer's inputs for a case of tf-faster-rcnn."""
+    sizes = stored[f"{case}_im_info"][np.newaxis, :2]
+    if gt_boxes is None:
+        gt_boxes = stored[f"{case}_gt_boxes"]
+    gt_boxes = gt_boxes[np.newaxis, :, :4][..., YX]
+    labels = np.zeros(gt_boxes.shape[:2], np.int32)
+    return *anchors_of(stored, case, "caffe"), sizes, gt_boxes, labels, SEED
+
+
+def chn_inputs(stored, case):
+    """Returns the layer's inputs for a case of simple-faster-rcnn-pytorch."""
+    sizes = stored[f"{case}_image_hw"][np.newaxis].astype(np.float32)
+    gt_boxes = stored[f"{case}_gt_bbox"][np.newaxis]
+    labels = np.zeros(gt_boxes.shape[:2], np.int32)
+    return *anchors_of(stored, case, "centred"), sizes, gt_boxes, labels, SEED
+
+
+def tfr_labels(stored, case):
+    """Turns labels (1, 1, A * h, w) into anchors fastest."""
+    height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
+    return (
+        stored[f"{case}_labels"].reshape(-1, height, width).transpose(1, 2, 0).ravel()
+    )
+
+
+def counts_of(labels):
+    return [np.count_nonzero(labels == value) for value in (1, 0, -1)]
+
+
+def hand_made():
+    """Returns anchors on a picture of 100 x 100, one box, and their labels by hand."""
+    anchors = np.float32(
+        [
+            [10, 10, 30, 30],  # the box itself
+            [10, 10, 30, 26],  # 320 of 400 square pixels: 0.8
+            [10, 10, 30, 22],  # 0.6: neither object nor background
+            [60, 60, 80, 80],  # apart
+            [-1, 10, 19, 30],  # crosses the edge by a pixel
+        ]
+    )
+    gt_boxes = np.float32([[[10, 10, 30, 30]]])
+    return anchors, gt_boxes, [1, 1, -1, 0, -1]
+
+
+def test_labels_and_deltas_by_hand():
+    anchors, gt_boxes, expected = hand_made()
+    labels, deltas = AnchorTargetLayer()(
+        anchors,
+        np.ones([1, 5], bool),
+        np.float32([[100, 100]]),
+        gt_boxes,
+        np.int32([[7]]),
+        SEED,
+    )
+    np.testing.assert_array_equal(labels[0], expected)
+    np.testing.assert_allclose(deltas[0, 0], [0, 0, 0, 0], atol=1e-6)
+    # Centre 18 to 20 and width 16 to 20.
+    np.testing.assert_allclose(deltas[0, 1], [0, 2 / 16, 0, np.log(1.25)], atol=1e-6)
+    np.testing.assert_allclose(deltas[0, 3], [-2.5, -2.5, 0, 0], atol=1e-6)
+    np.testing.assert_array_equal(deltas[0, 4], [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("border", "label"), [(0.0, -1), (0.5, -1), (1.0, 0), (None, 0)]
+)
+def test_an_anchor_may_cross_the_edge_by_the_allowed_border(border, label):
+    anchors, _, _ = hand_made()
+    labels, _ = AnchorTargetLayer(allowed_border=border)(
+        anchors,
+        np.ones([1, 5], bool),
+        np.float32([[100, 100]]),
+        np.float32([[[60, 60, 80, 80]]]),
+        np.int32([[0]]),
+        SEED,
+    )
+    assert labels[0, 4] == label
+
+
+def test_anchors_of_the_canvas_padding_count_for_nothing():
+    anchors, gt_boxes, _ = hand_made()
+    labels, deltas = AnchorTargetLayer()(
+        anchors,
+        np.array([[False, True, True, True, True]]),
+        np.float32([[100, 100]]),
+        gt_boxes,
+        np.int32([[0]]),
+        SEED,
+    )
+    np.testing.assert_array_equal(labels, [[-1, 1, -1, 0, -1]])
+    np.testing.assert_array_equal(deltas[0, 0], [0, 0, 0, 0])
+
+
+def test_an_image_without_objects_is_all_background():
+    anchors, gt_boxes, _ = hand_made()
+    labels, deltas = AnchorTargetLayer()(
+        anchors,
+        np.ones([1, 5], bool),
+        np.float32([[100, 100]]),
+        gt_boxes,
+        np.int32([[-1]]),
+        SEED,
+    )
+    np.testing.assert_array_equal(labels, [[0, 0, 0, 0, -1]])
+    np.testing.assert_array_equal(deltas, np.zeros([1, 5, 4]))
+
+
+def test_the_sample_follows_from_the_seed(golden):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    *inputs, _ = tfr_inputs(stored, "case1")
+    layer = AnchorTargetLayer(num_samples=64, plus_one=True)
+    first, same, other = (
+        layer(*inputs, np.int64(seed)).labels.numpy()
+        for seed in ([1, 5], [1, 5], [1, 6])
+    )
+    np.testing.assert_array_equal(first, same)
+    assert counts_of(first) == counts_of(other)
+    assert np.any(first != other)
+    before = tfr_labels(stored, "case1")
+    assert np.all(first[0][first[0] >= 0] == before[first[0] >= 0])
+
+
+def test_padded_ground_truth_changes_nothing(golden):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    anchors, valid, sizes, gt_boxes, gt_labels, seed = tfr_inputs(stored, "case2")
+    layer = AnchorTargetLayer(plus_one=True)
+    expected = layer(anchors, valid, sizes, gt_boxes, gt_labels, seed)
+    padding = np.tile(anchors[100:101], [1, 3, 1])
+    padded = layer(
+        anchors,
+        valid,
+        sizes,
+        np.concatenate([padding, gt_boxes, padding], axis=1),
+        np.pad(gt_labels, [(0, 0), (3, 3)], constant_values=-1),
+        seed,
+    )
+    np.testing.assert_array_equal(padded.labels, expected.labels)
+    np.testing.assert_array_equal(padded.deltas, expected.deltas)
+
+
+@pytest.mark.parametrize("case", [f"case{number}" for number in range(6)])
+def test_targets_equal_tf_faster_rcnn(golden, case):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    layer = AnchorTargetLayer(
+        clobber_positives=bool(stored[f"{case}_clobber"]),
+        num_samples=EVERY_ANCHOR,
+        plus_one=True,
+    )
+    labels, deltas = layer(*tfr_inputs(stored, case))
+    np.testing.assert_array_equal(labels[0], tfr_labels(stored, case))
+    assert counts_of(labels) == list(stored[f"{case}_counts"])
+    targets = stored[f"{case}_bbox_targets"].reshape(-1, 4)[:, YX]
+    np.testing.assert_allclose(deltas[0], targets, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [f"case{number}" for number in range(4)])
+def test_targets_equal_chenyuntc(golden, case):
+    stored = golden("anchor_target_chenyuntc")
+    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR)
+    labels, deltas = layer(*chn_inputs(stored, case))
+    np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
+    np.testing.assert_allclose(deltas[0], stored[f"{case}_loc"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sampled", "sampled2"])
+def test_sampled_counts_equal_tf_faster_rcnn(golden, name):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    inputs = tfr_inputs(stored, "sampled", stored[f"{name}_gt_boxes"])
+    labels, _ = AnchorTargetLayer(plus_one=True)(*inputs)
+    assert counts_of(labels) == list(stored[f"{name}_counts_after"])
+
+
+def test_sampled_counts_equal_chenyuntc(golden):
+    stored = golden("anchor_target_chenyuntc")
+    labels, _ = AnchorTargetLayer()(*chn_inputs(stored, "sampled"))
+    assert counts_of(labels) == list(stored["sampled_counts_after"])
+
+
+@pytest.mark.parametrize(
+    ("file", "inputs_of", "case", "plus_one"),
+    [
+        ("anchor_target_tf_faster_rcnn", tfr_inputs, "case6", True),
+        ("anchor_target_chenyuntc", chn_inputs, "case4", False),
+    ],
+)
+def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
+    golden, file, inputs_of, case, plus_one
+):
+    stored = golden(file)
+    assert stored[f"{case}_name"] == "out_of_reach"
+    anchors, valid, sizes, gt_boxes, gt_labels, seed = inputs_of(stored, case)
+    inside = inside_image(anchors, sizes, plus_one=plus_one).numpy()[0]
+    iou = pairwise_iou(anchors[inside], gt_boxes[0], plus_one=plus_one).numpy()
+    unreached = iou.max(axis=0) == 0
+    assert unreached.any() and not unreached.all()
+    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR, plus_one=plus_one)
+    labels, _ = layer(anchors, valid, sizes, gt_boxes, gt_labels, seed)
+    reached_only = np.where(unreached, -1, gt_labels).astype(np.int32)
+    without, _ = layer(anchors, valid, sizes, gt_boxes, reached_only, seed)
+    np.testing.assert_array_equal(labels, without)
+    # The references make every anchor positive whose IoU equals the best IoU, 0.
+    assert stored[f"{case}_counts"][0] == np.count_nonzero(inside)
+    positive = labels[0].numpy()[inside] == 1
+    assert positive.any() and np.all(iou[positive].max(axis=1) > 0)

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from tf_frcnn.layers import DetectionLayer
+from tf_frcnn.ops.box_coder import encode_boxes
+from tf_frcnn.structures import Proposals
+
+YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+SIZES = np.float32([[100, 100]])
+# Two boxes of IoU 0.8 and one apart.
+BOXES = [[10, 10, 30, 30], [10, 10, 30, 26], [60, 60, 80, 80]]
+
+
+def detect(layer, boxes, probabilities, deltas=None, *, valid=None, sizes=SIZES):
+    """Returns the valid detections of one image: boxes, scores and labels."""
+    boxes = np.float32(boxes)[np.newaxis]
+    probabilities = np.float32(probabilities)[np.newaxis]
+    if deltas is None:
+        deltas = np.zeros([*probabilities.shape[1:], 4])
+    if valid is None:
+        valid = np.ones(boxes.shape[1], bool)
+    with np.errstate(divide="ignore"):
+        logits = np.log(probabilities)
+    proposals = Proposals(boxes, probabilities[..., 0], np.array(valid)[np.newaxis])
+    return valid_rows(layer(proposals, logits, np.float32(deltas)[np.newaxis], sizes))
+
+
+def valid_rows(detections):
+    """Returns the valid rows of one image; checks the padding and the order."""
+    boxes, scores, labels, valid = (values[0].numpy() for values in detections)
+    assert np.all(np.diff(valid.astype(int)) <= 0)
+    assert np.all(np.diff(scores) <= 0)
+    assert not boxes[~valid].any() and not scores[~valid].any()
+    assert np.all(labels[~valid] == -1)
+    return boxes[valid], scores[valid], labels[valid]
+
+
+def class_by_class(boxes, scores, labels):
+    """Returns [D, 6] rows of label, box and score, sorted as the references do."""
+    rows = np.concatenate([labels[:, np.newaxis], boxes, scores[:, np.newaxis]], 1)
+    return rows[np.lexsort([-scores, labels])]
+
+
+def test_detections_of_all_classes_come_by_falling_score():
+    probabilities = [[0.1, 0.6, 0.3], [0.4, 0.1, 0.5], [0.5, 0.3, 0.2]]
+    boxes, scores, labels = detect(DetectionLayer(), BOXES, probabilities)
+    # Class 0: 0.6 suppresses 0.1; class 1: 0.5 suppresses 0.3.
+    np.testing.assert_allclose(scores, [0.6, 0.5, 0.3, 0.2], rtol=1e-6)
+    np.testing.assert_array_equal(labels, [0, 1, 0, 1])
+    np.testing.assert_allclose(boxes, np.float32(BOXES)[[0, 1, 2, 2]], atol=1e-4)
+
+
+def test_a_detection_scores_above_the_threshold_and_not_at_it():
+    # Two logits that are equal: both probabilities are exactly 0.5.
+    probabilities = [[1, 1], [0, 1]]
+    layer = DetectionLayer(score_threshold=0.5)
+    _, scores, _ = detect(layer, BOXES[1:], probabilities)
+    np.testing.assert_array_equal(scores, [1.0])
+
+
+def test_only_the_best_of_all_classes_are_kept():
+    probabilities = [[0.0, 0.7, 0.3], [0.4, 0.6, 0.0], [0.1, 0.4, 0.5]]
+    apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
+    layer = DetectionLayer(max_per_image=3)
+    _, scores, labels = detect(layer, apart, probabilities)
+    np.testing.assert_allclose(scores, [0.7, 0.6, 0.5], rtol=1e-6)
+    np.testing.assert_array_equal(labels, [0, 0, 1])
+
+
+def test_each_class_has_its_own_box():
+    deltas = np.zeros([1, 3, 4])
+    deltas[0, 1], deltas[0, 2] = [5, 0, 0, 0], [0, -5, 0, 5 * np.log(0.5)]
+    boxes, _, labels = detect(DetectionLayer(), BOXES[:1], [[0, 0.6, 0.4]], deltas)
+    np.testing.assert_array_equal(labels, [0, 1])
+    # Half a height down; half a width to the left and half as wide.
+    np.testing.assert_allclose(boxes, [[20, 10, 40, 30], [10, 5, 30, 15]], atol=1e-4)
+
+
+def test_class_agnostic_deltas_serve_every_class():
+    deltas = np.float32([[[5, 0, 0, 0]]])
+    boxes, _, labels = detect(DetectionLayer(), BOXES[:1], [[0, 0.6, 0.4]], deltas)
+    np.testing.assert_array_equal(labels, [0, 1])
+    np.testing.assert_allclose(boxes, [[20, 10, 40, 30]] * 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(("plus_one", "last"), [(False, 100), (True, 99)])
+def test_detections_are_clipped_to_the_picture(plus_one, last):
+    layer = DetectionLayer(plus_one=plus_one)
+    boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
+    assert boxes[0, 0] == 0 and boxes[0, 3] == last
+
+
+def test_padded_proposals_are_never_detected():
+    probabilities = [[0, 1], [0.2, 0.8], [0.3, 0.7]]
+    boxes, scores, _ = detect(
+        DetectionLayer(), BOXES, probabilities, valid=[False, True, False]
+    )
+    np.testing.assert_allclose(scores, [0.8], rtol=1e-6)
+    np.testing.assert_allclose(boxes, BOXES[1:2], atol=1e-4)
+
+
+def test_an_image_without_proposals_has_no_detections():
+    probabilities = [[0, 1], [0.2, 0.8], [0.3, 0.7]]
+    boxes, scores, labels = detect(
+        DetectionLayer(), BOXES, probabilities, valid=[False] * 3
+    )
+    assert len(boxes) == len(scores) == len(labels) == 0
+
+
+def test_detections_equal_tf_faster_rcnn(golden):
+    stored = golden("nms")
+    rois = stored["tfr_rois"][:, 1:][:, YX] / np.float32(stored["tfr_im_scale"])
+    deltas = stored["tfr_bbox_pred"].astype(np.float32).reshape(-1, 21, 4)[..., YX]
+    layer = DetectionLayer(
+        score_threshold=0.0, delta_stds=(1.0, 1.0, 1.0, 1.0), plus_one=True
+    )
+    boxes, scores, labels = detect(
+        layer,
+        rois,
+        stored["tfr_cls_prob"],
+        deltas,
+        sizes=stored["tfr_image_hw"][np.newaxis].astype(np.float32),
+    )
+    rows = class_by_class(boxes, scores, labels)
+    expected = stored["tfr_detections"]
+    np.testing.assert_array_equal(rows[:, 0] + 1, expected[:, 0])
+    np.testing.assert_allclose(rows[:, 5], expected[:, 5], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(rows[:, 1:5], expected[:, 1:5][:, YX], rtol=0, atol=5e-4)
+
+
+def test_detections_equal_chenyuntc(golden):
+    stored = golden("nms")
+    # The reference's boxes are decoded and not clipped: code them again for the layer,
+    # moved to where none crosses the edge.
+    decoded = stored["chn_cls_bbox"].reshape(-1, 21, 4) + 128
+    proposals = np.tile(np.float32([100, 100, 300, 300]), [len(decoded), 1])
+    deltas = encode_boxes(decoded, proposals[:, np.newaxis])
+    layer = DetectionLayer(max_per_image=300, delta_stds=(1.0, 1.0, 1.0, 1.0))
+    boxes, scores, labels = detect(
+        layer, proposals, stored["chn_prob"], deltas, sizes=np.float32([[1e4, 1e4]])
+    )
+    rows = class_by_class(boxes, scores, labels)
+    np.testing.assert_array_equal(rows[:, 0], stored["chn_label"])
+    np.testing.assert_allclose(rows[:, 5], stored["chn_score"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        rows[:, 1:5] - 128, stored["chn_bbox"], rtol=0, atol=5e-4
+    )

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+
+from tf_frcnn.ops.box_coder import encode_boxes
+from tf_frcnn.ops.boxes import pairwise_iou
+from tf_frcnn.ops.matching import best_matches
+from tf_frcnn.ops.sampling import random_keys, sample_anchors, sample_rois
+
+YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+STDS = (0.1, 0.1, 0.2, 0.2)
+
+
+def candidates_of(boxes, gt_boxes, *, plus_one, background_from):
+    """Returns the matches and who may be foreground and who background."""
+    iou = pairwise_iou(boxes, gt_boxes, plus_one=plus_one)[np.newaxis]
+    matches = best_matches(iou, np.ones([1, len(gt_boxes)], bool))
+    best_iou = matches.iou.numpy()
+    foreground = best_iou >= 0.5
+    background = (best_iou >= background_from) & ~foreground
+    return matches.index.numpy()[0], foreground, background
+
+
+def ascending(candidates):
+    """Returns keys that make every choice the first candidates."""
+    keys = np.arange(candidates.shape[1], dtype=np.float32) / candidates.shape[1]
+    return np.broadcast_to(keys, candidates.shape)
+
+
+def counts_of(foreground, index, valid):
+    """Returns how many rows are foreground and how many background."""
+    chosen_foreground = np.take_along_axis(foreground, index, axis=1)
+    return [(chosen_foreground & valid).sum(), (~chosen_foreground & valid).sum()]
+
+
+@pytest.mark.parametrize("name", ["sampled", "sampled2"])
+def test_counts_of_sampled_anchors_equal_tf_faster_rcnn(golden, in_mode, name):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    labels = np.repeat([1, 0, -1], stored[f"{name}_counts_before"])
+    labels = np.random.default_rng(0).permutation(labels).astype(np.int32)
+    keys = random_keys([1, len(labels)], [0, 0])
+    sampled = in_mode(sample_anchors)(labels[np.newaxis], keys)
+    counts = [np.count_nonzero(sampled == value) for value in (1, 0, -1)]
+    np.testing.assert_array_equal(counts, stored[f"{name}_counts_after"])
+
+
+def test_counts_of_sampled_anchors_equal_chenyuntc(golden, in_mode):
+    stored = golden("anchor_target_chenyuntc")
+    labels = stored["sampled_labels_before"].astype(np.int32)[np.newaxis]
+    sampled = in_mode(sample_anchors)(labels, random_keys(labels.shape, [0, 0]))
+    counts = [np.count_nonzero(sampled == value) for value in (1, 0, -1)]
+    np.testing.assert_array_equal(counts, stored["sampled_counts_after"])
+    np.testing.assert_array_equal(sampled[sampled >= 0], labels[sampled >= 0])
+
+
+@pytest.mark.parametrize("case", [f"case{number}" for number in range(8)])
+def test_roi_targets_equal_tf_faster_rcnn(golden, in_mode, case):
+    stored = golden("proposal_target_tf_faster_rcnn")
+    gt_boxes = stored[f"{case}_gt_boxes"][:, :4][:, YX]
+    gt_labels = stored[f"{case}_gt_boxes"][:, 4]
+    boxes = stored[f"{case}_in_rois"][:, 1:][:, YX]
+    if stored[f"{case}_use_gt"]:
+        boxes = np.concatenate([boxes, gt_boxes])
+    matched, foreground, background = candidates_of(
+        boxes,
+        gt_boxes,
+        plus_one=True,
+        background_from=stored[f"{case}_bg_thresh_lo"],
+    )
+    keep, num_foreground = stored[f"{case}_keep"], int(stored[f"{case}_num_fg"])
+    index, valid = in_mode(sample_rois)(
+        foreground,
+        background,
+        ascending(foreground),
+        num_samples=len(keep),
+        foreground_fraction=1.0,
+    )
+    assert valid.all()
+    np.testing.assert_array_equal(index[0], keep)
+    assert counts_of(foreground, index, valid)[0] == num_foreground
+    labels = np.where(
+        np.arange(len(keep)) < num_foreground, gt_labels[matched[keep]], 0
+    )
+    np.testing.assert_array_equal(labels, stored[f"{case}_labels"][:, 0])
+    deltas = in_mode(encode_boxes)(
+        gt_boxes[matched[keep]], boxes[keep], stds=STDS, plus_one=True
+    )
+    of_classes = stored[f"{case}_bbox_targets"].reshape(len(keep), -1, 4)
+    of_label = of_classes[np.arange(len(keep)), labels.astype(int)]
+    np.testing.assert_allclose(
+        deltas[:num_foreground], of_label[:num_foreground, YX], rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "case", [*(f"case{number}_batch128" for number in range(8)), "only_bg", "only_fg"]
+)
+def test_counts_of_sampled_rois_equal_tf_faster_rcnn(golden, in_mode, case):
+    stored = golden("proposal_target_tf_faster_rcnn")
+    name = case.removesuffix("_batch128")
+    gt_boxes = stored[f"{name}_gt_boxes"][:, :4][:, YX]
+    boxes = stored[f"{name}_in_rois"][:, 1:][:, YX]
+    if stored.get(f"{name}_use_gt", False):
+        boxes = np.concatenate([boxes, gt_boxes])
+    _, foreground, background = candidates_of(
+        boxes,
+        gt_boxes,
+        plus_one=True,
+        background_from=stored.get(f"{name}_bg_thresh_lo", 0.0),
+    )
+    index, valid = in_mode(sample_rois)(
+        foreground,
+        background,
+        random_keys(foreground.shape, [0, 0]),
+        fill_with_repeats=True,
+    )
+    assert valid.all()
+    assert np.all((foreground | background)[0, index[0]])
+    np.testing.assert_array_equal(
+        counts_of(foreground, index, valid), stored[f"{case}_counts"][:2]
+    )
+
+
+@pytest.mark.parametrize("case", ["case0", "case1"])
+def test_roi_targets_equal_chenyuntc(golden, in_mode, case):
+    stored = golden("proposal_target_chenyuntc")
+    gt_boxes = stored[f"{case}_gt_bbox"]
+    boxes = np.concatenate([stored[f"{case}_in_rois"], gt_boxes])
+    matched, foreground, background = candidates_of(
+        boxes, gt_boxes, plus_one=False, background_from=0.0
+    )
+    keep = stored[f"{case}_keep"]
+    index, valid = in_mode(sample_rois)(
+        foreground,
+        background,
+        ascending(foreground),
+        num_samples=len(keep),
+        foreground_fraction=1.0,
+    )
+    assert valid.all()
+    np.testing.assert_array_equal(index[0], keep)
+    assert counts_of(foreground, index, valid)[0] == stored[f"{case}_num_fg"]
+    deltas = in_mode(encode_boxes)(gt_boxes[matched[keep]], boxes[keep], stds=STDS)
+    np.testing.assert_allclose(deltas, stored[f"{case}_loc"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize(("num_rois", "key"), [(None, "sample128"), (40, "first40")])
+def test_counts_of_sampled_rois_equal_chenyuntc(golden, in_mode, case, num_rois, key):
+    stored = golden("proposal_target_chenyuntc")
+    gt_boxes = stored[f"{case}_gt_bbox"]
+    boxes = np.concatenate([stored[f"{case}_in_rois"][:num_rois], gt_boxes])
+    _, foreground, background = candidates_of(
+        boxes, gt_boxes, plus_one=False, background_from=0.0
+    )
+    index, valid = in_mode(sample_rois)(
+        foreground, background, random_keys(foreground.shape, [0, 0])
+    )
+    np.testing.assert_array_equal(
+        counts_of(foreground, index, valid), stored[f"{case}_{key}_counts"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "num_samples"), [("case0", 512), ("case0", 64), ("case1", 512)]
+)
+def test_counts_of_sampled_rois_equal_torchvision(golden, in_mode, case, num_samples):
+    stored = golden("proposal_target_torchvision")
+    foreground = stored[f"{case}_labels"][np.newaxis] > 0
+    index, valid = in_mode(sample_rois)(
+        foreground,
+        ~foreground,
+        random_keys(foreground.shape, [0, 0]),
+        num_samples=num_samples,
+    )
+    np.testing.assert_array_equal(
+        counts_of(foreground, index, valid),
+        stored[f"{case}_sample{num_samples}_counts"],
+    )

@@ -1,0 +1,132 @@
+"""The command `tf-frcnn`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        if options.traceback:
+            raise
+        print(f"tf-frcnn: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tf-frcnn", description="Faster R-CNN for TensorFlow 2 and Keras 3."
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error was raised"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train, evaluate, draw and export")
+    _add_config(train)
+    train.add_argument("--output", type=Path, help="run folder (runs/CONFIG's name)")
+    train.add_argument("--resume", action="store_true", help="go on with the run")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="mAP and proposal recall of a run")
+    evaluate.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_set(evaluate)
+    evaluate.add_argument("--split", default="test", help="of the run's data (test)")
+    evaluate.add_argument("--coco", action="store_true", help="COCO's figures too")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="draw and list detections of images")
+    predict.add_argument("run_folder", type=Path, metavar="RUN")
+    predict.add_argument("images", nargs="+", help="files, folders or glob patterns")
+    predict.add_argument("--output", type=Path, default=Path("predictions"))
+    predict.add_argument("--min-score", type=float, default=0.5)
+    predict.set_defaults(run=_predict)
+
+    export = commands.add_parser("export", help="write a SavedModel and check it")
+    export.add_argument("run_folder", type=Path, metavar="RUN")
+    export.add_argument("directory", type=Path)
+    export.set_defaults(run=_export)
+
+    show = commands.add_parser("show-config", help="print the effective configuration")
+    _add_config(show)
+    show.set_defaults(run=_show_config)
+
+    shapes = commands.add_parser("make-shapes", help="write the shapes as a VOC folder")
+    shapes.add_argument("directory", type=Path)
+    shapes.add_argument("--train", type=int, default=800, metavar="N")
+    shapes.add_argument("--validation", type=int, default=100, metavar="N")
+    shapes.add_argument("--test", type=int, default=100, metavar="N")
+    shapes.add_argument("--seed", type=int, default=0)
+    shapes.set_defaults(run=_make_shapes)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
+    _add_set(parser)
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="overrides a setting; may be repeated",
+    )
+
+
+# TensorFlow takes seconds to import, so each command imports what it needs.
+
+
+def _train(options) -> None:
+    from tf_frcnn.config import load_config
+    from tf_frcnn.workflow import run_training
+
+    config = load_config(options.config, options.set)
+    output = options.output or Path("runs") / options.config.stem
+    run_training(config, output, resume=options.resume)
+
+
+def _evaluate(options) -> None:
+    from tf_frcnn.workflow import evaluate_run
+
+    evaluate_run(
+        options.run_folder, options.split, overrides=options.set, coco=options.coco
+    )
+
+
+def _predict(options) -> None:
+    from tf_frcnn.workflow import predict_files
+
+    predict_files(
+        options.run_folder, options.images, options.output, options.min_score
+    )
+
+
+def _export(options) -> None:
+    from tf_frcnn.workflow import export_run
+
+    print(f"SavedModel: {export_run(options.run_folder, options.directory)}")
+
+
+def _show_config(options) -> None:
+    from tf_frcnn.config import dump_config, load_config
+
+    print(dump_config(load_config(options.config, options.set)), end="")
+
+
+def _make_shapes(options) -> None:
+    from tf_frcnn.workflow import write_shapes
+
+    counts = {name: getattr(options, name) for name in ("train", "validation", "test")}
+    write_shapes(options.directory, counts, options.seed)

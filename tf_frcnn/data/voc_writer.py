@@ -1,0 +1,53 @@
+"""Writes an example set as a folder of the PASCAL VOC kind."""
+
+from pathlib import Path
+from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
+
+from tf_frcnn.data.examples import ExampleSet, Record
+
+
+def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
+    """Writes pictures, annotations and the split's list, so that `read_voc` reads them.
+
+    Pictures are written as they are stored. Corners become VOC's pixels, counted from
+    1 and inclusive. Further splits can be written into the same folder.
+
+    Args:
+        examples: the data set.
+        directory: made if it does not exist.
+        split: name of the file in ImageSets/Main.
+    """
+    root = Path(directory)
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for index, image_bytes in examples.stream().as_numpy_iterator():
+        record = examples.records[index]
+        image_name = record.image_id + Path(record.source).suffix
+        (root / "JPEGImages" / image_name).write_bytes(image_bytes)
+        annotation = _annotation(record, image_name, examples.class_names)
+        annotation.write(root / "Annotations" / f"{record.image_id}.xml")
+    ids = "".join(f"{record.image_id}\n" for record in examples.records)
+    (root / "ImageSets" / "Main" / f"{split}.txt").write_text(ids)
+
+
+def _annotation(record: Record, image_name: str, class_names) -> ElementTree:
+    root = Element("annotation")
+    _child(root, "filename", image_name)
+    size = SubElement(root, "size")
+    for name, value in (("width", record.width), ("height", record.height)):
+        _child(size, name, value)
+    rows = zip(record.boxes, record.labels, record.difficult, strict=True)
+    for (ymin, xmin, ymax, xmax), label, difficult in rows:
+        drawn = SubElement(root, "object")
+        _child(drawn, "name", class_names[label])
+        _child(drawn, "difficult", int(difficult))
+        box = SubElement(drawn, "bndbox")
+        corners = {"xmin": xmin + 1, "ymin": ymin + 1, "xmax": xmax, "ymax": ymax}
+        for name, value in corners.items():
+            _child(box, name, f"{value:.9g}")
+    indent(root)
+    return ElementTree(root)
+
+
+def _child(parent: Element, name: str, value) -> None:
+    SubElement(parent, name).text = str(value)

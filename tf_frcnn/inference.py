@@ -1,0 +1,141 @@
+"""Detections of whole data sets and files, their evaluation, and trained runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.build import build_model
+from tf_frcnn.config import Config, dump_config, load_config
+from tf_frcnn.data import ExampleSet
+from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.faster_rcnn import FasterRCNN
+
+CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
+BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
+
+
+class Run(NamedTuple):
+    """A trained detector and what it was made with.
+
+    Attributes:
+        directory: the run folder.
+        config: the effective configuration.
+        model: the detector with the weights of the run.
+    """
+
+    directory: Path
+    config: Config
+    model: FasterRCNN
+
+
+def write_settings(
+    directory: Path, config: Config, class_names: Sequence[str]
+) -> None:
+    """Writes the effective configuration and the class list into a run folder."""
+    (directory / CONFIG_FILE).write_text(dump_config(config))
+    (directory / CLASSES_FILE).write_text("".join(f"{n}\n" for n in class_names))
+
+
+def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """Loads a run with its best weights, or the last ones where none was validated.
+
+    Args:
+        directory: the run folder.
+        overrides: settings that replace those of the run; see `config.load_config`.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+    """
+    directory = Path(directory)
+    for name in (CONFIG_FILE, CLASSES_FILE):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory} is no run folder: it has no {name}. Give the folder that "
+                "tf-frcnn train printed."
+            )
+    config = load_config(directory / CONFIG_FILE, overrides)
+    model = build_model(config, (directory / CLASSES_FILE).read_text().splitlines())
+    weights = [directory / BEST_WEIGHTS, directory / LAST_WEIGHTS]
+    found = [path for path in weights if path.is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"{directory} has no weights yet: neither {BEST_WEIGHTS} nor "
+            f"{LAST_WEIGHTS}. The run ended before its first epoch did; resume it."
+        )
+    model.load_weights(found[0])
+    return Run(directory, config, model)
+
+
+def ground_truth_of(examples: ExampleSet) -> GroundTruth:
+    """Returns the objects of an example set; image i is record i."""
+    records = examples.records
+    counts = [len(record.boxes) for record in records]
+    return GroundTruth(
+        image_index=np.repeat(np.arange(len(records)), counts),
+        boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
+        labels=np.concatenate([r.labels for r in records]),
+        difficult=np.concatenate([r.difficult for r in records]),
+    )
+
+
+def detect(
+    model: FasterRCNN, examples: ExampleSet, batches: tf.data.Dataset
+) -> DetectedBoxes:
+    """Detects objects in all batches; image i is record i, boxes in file pixels.
+
+    Args:
+        model: the detector.
+        examples: what the batches were made of.
+        batches: evaluation batches.
+    """
+    images, boxes, scores, labels = [], [], [], []
+    for rows, found in _outputs(model.predict_on_batch, examples, batches):
+        image, slot = np.nonzero(found["valid"])
+        images.append(rows[image])
+        boxes.append(found["boxes"][image, slot])
+        scores.append(found["scores"][image, slot])
+        labels.append(found["labels"][image, slot])
+    return DetectedBoxes(*map(np.concatenate, (images, boxes, scores, labels)))
+
+
+def propose(
+    model: FasterRCNN, examples: ExampleSet, batches: tf.data.Dataset
+) -> ProposedBoxes:
+    """Collects the RPN's proposals, as many as in training, in file pixels.
+
+    Arguments as for `detect`.
+    """
+
+    @tf.function
+    def step(batch):
+        proposals = model.propose(model.first_stage(batch), batch, training=True)
+        scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
+        return proposals._replace(boxes=proposals.boxes / scales)
+
+    images, boxes, scores = [], [], []
+    for rows, found in _outputs(step, examples, batches):
+        valid = found.valid.numpy()
+        image, slot = np.nonzero(valid)
+        images.append(rows[image])
+        boxes.append(found.boxes.numpy()[image, slot])
+        scores.append(found.scores.numpy()[image, slot])
+    return ProposedBoxes(*map(np.concatenate, (images, boxes, scores)))
+
+
+def detections_of_image(detections: DetectedBoxes, image: int) -> DetectedBoxes:
+    """Returns the detections of one image, best first."""
+    rows = np.flatnonzero(detections.image_index == image)
+    rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
+    return DetectedBoxes(*(column[rows] for column in detections))
+
+
+def _outputs(step, examples, batches) -> Iterator[tuple[np.ndarray, dict]]:
+    """Yields the records' rows and the step's outputs, batch by batch."""
+    row_of = {record.image_id: row for row, record in enumerate(examples.records)}
+    for batch in batches:
+        ids = [image_id.decode() for image_id in batch["image_ids"].numpy()]
+        yield np.array([row_of[image_id] for image_id in ids]), step(batch)
