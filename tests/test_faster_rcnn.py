@@ -116,9 +116,10 @@ def test_pictures_without_objects_train_and_count_as_background(
     # Random weights say object with a probability of a half.
     np.testing.assert_allclose(losses["rpn_class_loss"], np.log(2), atol=0.05)
     for _ in range(10):
-        logs = model.train_on_batch(empty, return_dict=True)
-    assert np.isfinite(logs["loss"])
-    assert model.compute_losses(empty, 0)["rpn_class_loss"] < 0.6
+        model.train_on_batch(empty)
+    after = model.compute_losses(empty, 0)
+    assert np.isfinite(after["loss"])
+    assert after["rpn_class_loss"] < losses["rpn_class_loss"] - 0.03
 
 
 def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_pictures(
@@ -132,25 +133,32 @@ def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_pictures(
     data = tf.data.Dataset.from_tensors(broken)
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         model.fit(data, verbose=0)
-    assert NON_FINITE_LOSS in error.value.message
-    assert '[1] ["a" "b"]' in error.value.message
+    message = f"[{NON_FINITE_LOSS}] [1] [images] [a b] [loss] [nan]"
+    assert message in error.value.message.replace("-nan", "nan")
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_xla_gives_the_same_gradient_step(tiny_detector, two_pictures):
+def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_pictures):
+    # Rounding decides between the nearly equal scores of an untrained RPN, so the
+    # second stage may see other proposals; here it sees the ground truth alone.
     model = tiny_detector()
-    model.compile(keras.optimizers.SGD(0.01))
+    model.proposal_targets.foreground_fraction = 1.0
+    model.proposal_targets.num_samples = 1
+    model.proposal_targets.foreground_iou = 0.9
     batch = {k: v for k, v in two_pictures.items() if k != "image_ids"}
-    losses, gradients = tf.function(model._gradient_step)(batch, tf.constant(0))
-    model.compile(keras.optimizers.SGD(0.01), jit_compile=True)
-    assert model.roi_pooling.for_xla
-    xla_losses, xla_gradients = model._gradient_step(batch, tf.constant(0))
-    for name in losses:
-        np.testing.assert_allclose(xla_losses[name], losses[name], rtol=2e-3)
+    results = []
+    for jit_compile in (False, True):
+        model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
+        assert model.roi_pooling.for_xla == jit_compile
+        step = tf.function(lambda b: model._gradient_step(b, tf.constant(0)))
+        results.append(step(batch))
+    (losses, gradients), (xla_losses, xla_gradients) = results
+    for name, loss in losses.items():
+        np.testing.assert_allclose(xla_losses[name], loss, rtol=1e-4)
     for gradient, xla_gradient in zip(gradients, xla_gradients, strict=True):
         scale = np.abs(gradient).max()
-        np.testing.assert_allclose(xla_gradient, gradient, atol=0.02 * scale)
+        np.testing.assert_allclose(xla_gradient, gradient, atol=1e-3 * scale)
 
 
 def test_a_saved_model_predicts_and_trains_on_like_the_original(

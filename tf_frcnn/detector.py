@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 # How the message of a run that a non-finite loss stopped begins.
-NON_FINITE_LOSS = "The loss is not finite. Step, images, losses by name:"
+NON_FINITE_LOSS = "The loss is not finite at step"
 
 
 class Detector(keras.Model):
@@ -82,8 +82,8 @@ class Detector(keras.Model):
         step = tf.convert_to_tensor(self.optimizer.iterations)
         losses, gradients = self._gradient_step(_tensors_of(batch), step)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
-        images = batch.get("image_ids", "unknown")
-        report = [NON_FINITE_LOSS, step, images, *tf.nest.flatten(losses, True)]
+        report = [NON_FINITE_LOSS, step, "images", batch.get("image_ids", "unknown")]
+        report += [part for loss in losses.items() for part in loss]
         with tf.control_dependencies([tf.debugging.Assert(finite, report, 100)]):
             gradients = [tf.identity(gradient) for gradient in gradients]
         self.optimizer.apply(gradients, self.trainable_variables)
@@ -108,9 +108,12 @@ class Detector(keras.Model):
         return self._track(self._loss_step(_tensors_of(batch), 0))
 
     def predict_step(self, batch):
-        """Detects objects in a batch."""
+        """Detects objects in a batch; `image_ids` are handed through."""
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        return self._detection_step(_tensors_of(batch))
+        detections = self._detection_step(_tensors_of(batch))
+        if isinstance(batch, dict) and "image_ids" in batch:
+            detections["image_ids"] = batch["image_ids"]
+        return detections
 
     def _track(self, losses):
         for name, value in losses.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -92,14 +92,12 @@ def detect(
         examples: what the batches were made of.
         batches: evaluation batches.
     """
-    images, boxes, scores, labels = [], [], [], []
-    for rows, found in _outputs(model.predict_on_batch, examples, batches):
+    parts = []
+    for rows, found in _outputs(model.predict_step, examples, batches):
         image, slot = np.nonzero(found["valid"])
-        images.append(rows[image])
-        boxes.append(found["boxes"][image, slot])
-        scores.append(found["scores"][image, slot])
-        labels.append(found["labels"][image, slot])
-    return DetectedBoxes(*map(np.concatenate, (images, boxes, scores, labels)))
+        own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
+        parts.append((rows[image], *own))
+    return DetectedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def propose(
@@ -110,20 +108,16 @@ def propose(
     Arguments as for `detect`.
     """
 
-    @tf.function
     def step(batch):
         proposals = model.propose(model.first_stage(batch), batch, training=True)
         scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
         return proposals._replace(boxes=proposals.boxes / scales)
 
-    images, boxes, scores = [], [], []
+    parts = []
     for rows, found in _outputs(step, examples, batches):
-        valid = found.valid.numpy()
-        image, slot = np.nonzero(valid)
-        images.append(rows[image])
-        boxes.append(found.boxes.numpy()[image, slot])
-        scores.append(found.scores.numpy()[image, slot])
-    return ProposedBoxes(*map(np.concatenate, (images, boxes, scores)))
+        image, slot = np.nonzero(found.valid)
+        parts.append((rows[image], found.boxes[image, slot], found.scores[image, slot]))
+    return ProposedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def detections_of_image(detections: DetectedBoxes, image: int) -> DetectedBoxes:
@@ -133,9 +127,12 @@ def detections_of_image(detections: DetectedBoxes, image: int) -> DetectedBoxes:
     return DetectedBoxes(*(column[rows] for column in detections))
 
 
-def _outputs(step, examples, batches) -> Iterator[tuple[np.ndarray, dict]]:
-    """Yields the records' rows and the step's outputs, batch by batch."""
+def _outputs(step, examples, batches) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yields the records' rows and the step's outputs as arrays, batch by batch."""
     row_of = {record.image_id: row for row, record in enumerate(examples.records)}
+    # One graph for all canvases and for a last, smaller batch.
+    graph = tf.function(step, input_signature=[batches.element_spec])
     for batch in batches:
         ids = [image_id.decode() for image_id in batch["image_ids"].numpy()]
-        yield np.array([row_of[image_id] for image_id in ids]), step(batch)
+        outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
+        yield np.array([row_of[image_id] for image_id in ids]), outputs

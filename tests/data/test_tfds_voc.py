@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tf_frcnn.data import tfds_voc
 from tf_frcnn.data.batching import training_batches
 from tf_frcnn.data.problems import DataError, Policy
 from tf_frcnn.data.tfds_voc import read_tfds_voc
@@ -113,6 +114,25 @@ def test_each_picture_comes_once_with_its_own_index(prepared, seed):
     for index, data in pairs:
         name = f"{examples.records[index].image_id}.jpg"
         assert data == (roots["trainval"] / "JPEGImages" / name).read_bytes()
+
+
+@pytest.mark.parametrize("buffer_size", [2, 5, 100])
+def test_the_order_follows_from_the_seed_alone(monkeypatch, buffer_size):
+    """Twelve pictures in blocks of the buffer's size, each block in random order."""
+    monkeypatch.setattr(tfds_voc, "SHUFFLE_BUFFER", buffer_size)
+    stored = tf.data.Dataset.range(12).map(lambda i: {"image": tf.as_string(i)})
+    images = tfds_voc.TfdsImages(stored, np.arange(12))
+
+    def order(seed):
+        stream = images.stream(tf.constant(seed, tf.int64))
+        return [int(index) for index, _ in stream.as_numpy_iterator()]
+
+    first = order(1)
+    tf.random.set_seed(4)
+    assert order(1) == first != order(2)
+    for start in range(0, 12, buffer_size):
+        block = range(start, min(start + buffer_size, 12))
+        assert sorted(first[start : start + buffer_size]) == list(block)
 
 
 def test_subsets_leave_out_the_other_pictures(prepared):

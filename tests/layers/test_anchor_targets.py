@@ -43,6 +43,12 @@ def tfr_labels(stored, case):
     )
 
 
+def in_modes(num_cases, *, compiled):
+    """Returns each case in eager mode, and one with ties in the compiled modes."""
+    cases = [("eager", f"case{number}") for number in range(num_cases)]
+    return [*cases, ("graph", compiled), ("xla", compiled)]
+
+
 def counts_of(labels):
     return [np.count_nonzero(labels == value) for value in (1, 0, -1)]
 
@@ -157,26 +163,26 @@ def test_padded_ground_truth_changes_nothing(golden):
     np.testing.assert_array_equal(padded.deltas, expected.deltas)
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(6)])
-def test_targets_equal_tf_faster_rcnn(golden, case):
+@pytest.mark.parametrize(("mode", "case"), in_modes(6, compiled="case4"))
+def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
     stored = golden("anchor_target_tf_faster_rcnn")
     layer = AnchorTargetLayer(
         clobber_positives=bool(stored[f"{case}_clobber"]),
         num_samples=EVERY_ANCHOR,
         plus_one=True,
     )
-    labels, deltas = layer(*tfr_inputs(stored, case))
+    labels, deltas = layer_in(mode, layer)(*tfr_inputs(stored, case))
     np.testing.assert_array_equal(labels[0], tfr_labels(stored, case))
     assert counts_of(labels) == list(stored[f"{case}_counts"])
     targets = stored[f"{case}_bbox_targets"].reshape(-1, 4)[:, YX]
     np.testing.assert_allclose(deltas[0], targets, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(4)])
-def test_targets_equal_chenyuntc(golden, case):
+@pytest.mark.parametrize(("mode", "case"), in_modes(4, compiled="case3"))
+def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
     stored = golden("anchor_target_chenyuntc")
     layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR)
-    labels, deltas = layer(*chn_inputs(stored, case))
+    labels, deltas = layer_in(mode, layer)(*chn_inputs(stored, case))
     np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
     np.testing.assert_allclose(deltas[0], stored[f"{case}_loc"], rtol=0, atol=1e-5)
 

@@ -107,7 +107,8 @@ def test_an_image_without_proposals_has_no_detections():
     assert len(boxes) == len(scores) == len(labels) == 0
 
 
-def test_detections_equal_tf_faster_rcnn(golden):
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_detections_equal_tf_faster_rcnn(golden, layer_in, mode):
     stored = golden("nms")
     rois = stored["tfr_rois"][:, 1:][:, YX] / np.float32(stored["tfr_im_scale"])
     deltas = stored["tfr_bbox_pred"].astype(np.float32).reshape(-1, 21, 4)[..., YX]
@@ -115,7 +116,7 @@ def test_detections_equal_tf_faster_rcnn(golden):
         score_threshold=0.0, delta_stds=(1.0, 1.0, 1.0, 1.0), plus_one=True
     )
     boxes, scores, labels = detect(
-        layer,
+        layer_in(mode, layer),
         rois,
         stored["tfr_cls_prob"],
         deltas,
@@ -128,7 +129,8 @@ def test_detections_equal_tf_faster_rcnn(golden):
     np.testing.assert_allclose(rows[:, 1:5], expected[:, 1:5][:, YX], rtol=0, atol=5e-4)
 
 
-def test_detections_equal_chenyuntc(golden):
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_detections_equal_chenyuntc(golden, layer_in, mode):
     stored = golden("nms")
     # The reference's boxes are decoded and not clipped: code them again for the layer,
     # moved to where none crosses the edge.
@@ -137,7 +139,11 @@ def test_detections_equal_chenyuntc(golden):
     deltas = encode_boxes(decoded, proposals[:, np.newaxis])
     layer = DetectionLayer(max_per_image=300, delta_stds=(1.0, 1.0, 1.0, 1.0))
     boxes, scores, labels = detect(
-        layer, proposals, stored["chn_prob"], deltas, sizes=np.float32([[1e4, 1e4]])
+        layer_in(mode, layer),
+        proposals,
+        stored["chn_prob"],
+        deltas,
+        sizes=np.float32([[1e4, 1e4]]),
     )
     rows = class_by_class(boxes, scores, labels)
     np.testing.assert_array_equal(rows[:, 0], stored["chn_label"])

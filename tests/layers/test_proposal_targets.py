@@ -34,6 +34,12 @@ def rows_among(boxes, candidates):
     return equal.argmax(axis=1)
 
 
+def in_modes(num_cases):
+    """Returns each case in eager mode, and one in the compiled modes."""
+    cases = [("eager", f"case{number}") for number in range(num_cases)]
+    return [*cases, ("graph", "case1"), ("xla", "case1")]
+
+
 def counts_of(labels):
     return [np.count_nonzero(labels > 0), np.count_nonzero(labels == 0)]
 
@@ -179,8 +185,8 @@ def tfr_inputs(stored, case):
     return stored[f"{case}_in_rois"][:, 1:][:, YX], gt_boxes[:, :4][:, YX], labels
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(8)])
-def test_targets_equal_tf_faster_rcnn(golden, case):
+@pytest.mark.parametrize(("mode", "case"), in_modes(8))
+def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
     stored = golden("proposal_target_tf_faster_rcnn")
     boxes, gt_boxes, gt_labels = tfr_inputs(stored, case)
     use_gt, keep = bool(stored[f"{case}_use_gt"]), stored[f"{case}_keep"]
@@ -192,7 +198,7 @@ def test_targets_equal_tf_faster_rcnn(golden, case):
         add_ground_truth=use_gt,
         plus_one=True,
     )
-    rois, labels, deltas = targets_of(layer, boxes, gt_boxes, gt_labels)
+    rois, labels, deltas = targets_of(layer_in(mode, layer), boxes, gt_boxes, gt_labels)
     used = labels >= 0
     assert np.all(labels[: stored[f"{case}_num_fg"]] > 0)
     order = np.argsort(rows_among(rois[used], candidates))
@@ -224,15 +230,15 @@ def test_counts_with_repeats_equal_tf_faster_rcnn(golden, case):
     assert counts_of(labels) == list(stored[f"{case}_counts"][:2])
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
-def test_targets_equal_chenyuntc(golden, case):
+@pytest.mark.parametrize(("mode", "case"), in_modes(2))
+def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
     stored = golden("proposal_target_chenyuntc")
     boxes, gt_boxes = stored[f"{case}_in_rois"], stored[f"{case}_gt_bbox"]
     keep, num_foreground = stored[f"{case}_keep"], int(stored[f"{case}_num_fg"])
     candidates = np.concatenate([boxes, gt_boxes])
     layer = ProposalTargetLayer(num_samples=len(candidates), foreground_fraction=1.0)
     rois, labels, deltas = targets_of(
-        layer, boxes, gt_boxes, stored[f"{case}_gt_label"]
+        layer_in(mode, layer), boxes, gt_boxes, stored[f"{case}_gt_label"]
     )
     rows = rows_among(rois, candidates)
     expected_order = np.argsort(keep)

@@ -7,6 +7,14 @@ from tf_frcnn.layers.rpn_head import RPNMaps
 from tf_frcnn.structures import RPNOutputs
 
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+MODES_AND_CASES = [
+    *(
+        ("eager", case, phase)
+        for case in ("case0", "case1")
+        for phase in ("train", "test")
+    ),
+    *((mode, "case1", "test") for mode in ("graph", "xla")),
+]
 ONE_TO_ONE = np.float32([[1, 1]])
 
 
@@ -151,6 +159,14 @@ def test_a_score_of_zero_is_still_a_proposal():
     np.testing.assert_array_equal(scores, [0.5, 0.0])
 
 
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_there_may_be_fewer_anchors_than_places(layer_in, mode):
+    layer = ProposalLayer(test_counts=(9, 6))
+    boxes, scores = propose(layer_in(mode, layer), [0.1, 0.6, 0.3], in_a_row(3))
+    np.testing.assert_allclose(boxes, in_a_row(3)[[1, 2, 0]], atol=1e-4)
+    np.testing.assert_array_equal(scores, np.float32([0.6, 0.3, 0.1]))
+
+
 def test_no_gradient_flows_through_the_proposals():
     scores, deltas = tf.constant([[0.9, 0.5]]), tf.zeros([1, 2, 4])
     logits = tf.stack([1 - scores, scores], axis=-1)
@@ -167,10 +183,9 @@ def test_no_gradient_flows_through_the_proposals():
     assert tape.gradient(total, [scores, deltas]) == [None, None]
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
-@pytest.mark.parametrize("phase", ["train", "test"])
+@pytest.mark.parametrize(("mode", "case", "phase"), MODES_AND_CASES)
 @pytest.mark.parametrize("in_graph", [False, True])
-def test_proposals_equal_tf_faster_rcnn(golden, case, phase, in_graph):
+def test_proposals_equal_tf_faster_rcnn(golden, layer_in, mode, case, phase, in_graph):
     stored = golden("proposals_tf_faster_rcnn")
     inputs = tfr_inputs(stored, case)
     layer = ProposalLayer(plus_one=True)
@@ -184,22 +199,23 @@ def test_proposals_equal_tf_faster_rcnn(golden, case, phase, in_graph):
             plus_one=True,
             nms_plus_one=False,
         )
-    boxes, scores = valid_rows(layer(*inputs, training=phase == "train"))
+    boxes, scores = valid_rows(
+        layer_in(mode, layer)(*inputs, training=phase == "train")
+    )
     np.testing.assert_array_equal(scores, stored[f"{name}_scores"][:, 0])
     expected = stored[f"{name}_rois"][:, 1:][:, YX]
     np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
-@pytest.mark.parametrize("phase", ["train", "test"])
-def test_proposals_equal_chenyuntc(golden, case, phase):
+@pytest.mark.parametrize(("mode", "case", "phase"), MODES_AND_CASES)
+def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
     stored = golden("proposals_chenyuntc")
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     size = stored[f"{case}_image_hw"]
     grid = AnchorGrid(style="centred")
     anchors, _ = grid(np.zeros([1, height, width, 1]), np.float32([size]))
     boxes, scores = propose(
-        ProposalLayer(min_size=16),
+        layer_in(mode, ProposalLayer(min_size=16)),
         stored[f"{case}_score"],
         anchors,
         size=size,

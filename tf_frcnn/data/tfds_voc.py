@@ -14,7 +14,7 @@ from tf_frcnn.data.box_check import (
     objects_inside,
     ordered_objects,
 )
-from tf_frcnn.data.examples import ExampleSet, Record, concatenate
+from tf_frcnn.data.examples import ExampleSet, Record, concatenate, shuffled
 from tf_frcnn.data.image_check import ImageFacts, UnreadableImageError, inspect_image
 from tf_frcnn.data.problems import DEFAULT_POLICY, DataError, Policy, Problems
 
@@ -34,9 +34,10 @@ SHUFFLE_BUFFER = 2048
 class TfdsImages:
     """Encoded pictures of one prepared split, which can only be read in turn.
 
-    Shuffled, a picture comes at most `SHUFFLE_BUFFER` places early: a set no larger
-    than that is shuffled uniformly, a larger one nearly so, its stored order being
-    random already.
+    Shuffled, `SHUFFLE_BUFFER` pictures are held in memory and given out in random
+    order, then the next ones: a set no larger than that is shuffled uniformly, a larger
+    one nearly so, its stored order being random already. `tf.data.Dataset.shuffle`
+    would not do, since its order depends on TensorFlow's global seed, too.
 
     Attributes:
         dataset: the split's examples in stored order, pictures left encoded.
@@ -54,9 +55,15 @@ class TfdsImages:
         images = images.filter(lambda row, _: row >= 0)
         if shuffle_seed is None:
             return images
-        return images.shuffle(
-            SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False
-        )
+
+        def mixed(number, block):
+            rows, encoded = block
+            order = shuffled(tf.range(tf.size(rows)), shuffle_seed + number)
+            return tf.data.Dataset.from_tensor_slices(order).map(
+                lambda place: (rows[place], encoded[place])
+            )
+
+        return images.batch(SHUFFLE_BUFFER).enumerate().flat_map(mixed)
 
     def select(self, rows: Sequence[int]) -> "TfdsImages":
         """Returns the source of these rows only."""

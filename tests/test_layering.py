@@ -1,0 +1,215 @@
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+import tf_frcnn
+
+PACKAGE = Path(tf_frcnn.__file__).parent
+# A module or package of tf_frcnn and its rank; imports go down, or sideways without
+# a cycle.
+RANKS = {
+    **dict.fromkeys(("structures", "version"), 0),
+    **dict.fromkeys(("config", "config_rules", "config_sections", "config_yaml"), 0),
+    "ops": 1,
+    "layers": 2,
+    "backbones": 3,
+    **dict.fromkeys(("detector", "faster_rcnn", "schedule", "data", "evaluation"), 4),
+    "build": 5,
+    **dict.fromkeys(("training", "callbacks", "inference", "export"), 6),
+    **dict.fromkeys(("visualize", "pictures", "workflow"), 6),
+    **dict.fromkeys(("cli", "__main__"), 7),
+}
+# What may be asked of tf_frcnn.config outside of build.py, which alone reads fields.
+OF_CONFIG = {"Config", "ConfigError", "load_config", "dump_config"}
+NOT_IN_A_GRAPH = {"py_function", "numpy_function", "from_generator"}
+
+
+def module_name(path):
+    """Returns the dotted name of a file below the package: "ops.nms", "" for itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+SOURCES = {
+    module_name(path): ast.parse(path.read_text(), str(path))
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def absolute(node, module, sources):
+    """Returns the dotted name that `from ... import` starts from, or None."""
+    if not node.level:
+        return node.module
+    is_package = module == "" or any(name.startswith(f"{module}.") for name in sources)
+    parts = ["tf_frcnn", *module.split(".")] if module else ["tf_frcnn"]
+    parts = parts[: len(parts) - node.level + is_package]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def imports_of(module, sources):
+    """Returns (imported module, name taken from it or None) of the package's own.
+
+    Imports within functions count as well.
+    """
+    found = set()
+    for node in ast.walk(sources[module]):
+        if isinstance(node, ast.Import):
+            targets = [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            source = absolute(node, module, sources)
+            targets = [(source, alias.name) for alias in node.names]
+        else:
+            continue
+        for source, name in targets:
+            if source.split(".")[0] != "tf_frcnn":
+                continue
+            source = source.removeprefix("tf_frcnn").removeprefix(".")
+            submodule = f"{source}.{name}".removeprefix(".")
+            found.add((submodule, None) if submodule in sources else (source, name))
+    return found
+
+
+def rank_of(module):
+    return RANKS[module.split(".")[0]]
+
+
+def unranked(sources):
+    return {name.split(".")[0] for name in sources if name} - set(RANKS)
+
+
+def upward_imports(sources):
+    """Returns "module -> imported" for each import from a higher rank."""
+    return [
+        f"{module} -> {imported}"
+        for module in sources
+        for imported, _ in imports_of(module, sources)
+        if module and imported and rank_of(imported) > rank_of(module)
+    ]
+
+
+def check_no_cycle(sources):
+    """Raises graphlib.CycleError where modules import each other."""
+    graph = {
+        module: {imported for imported, _ in imports_of(module, sources)} - {module}
+        for module in sources
+    }
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def config_readers(sources):
+    """Returns "module -> name" for what is taken of the config besides `OF_CONFIG`."""
+    found = []
+    for module in sources:
+        if not module or module == "build" or rank_of(module) == 0:
+            continue
+        for imported, name in imports_of(module, sources):
+            of_config = imported.split(".")[0].startswith("config")
+            allowed = rank_of(module) >= 6 and imported == "config"
+            if of_config and not (allowed and name in OF_CONFIG):
+                found.append(f"{module} -> {imported}.{name}")
+    return found
+
+
+def names_in(tree):
+    """Returns every name and attribute that a module uses or imports."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.alias):
+            names.add(node.name.split(".")[-1])
+    return names
+
+
+def parse(sources):
+    return {module: ast.parse(text) for module, text in sources.items()}
+
+
+def test_every_module_has_a_rank_and_every_rank_a_module():
+    assert unranked(SOURCES) == set()
+    assert set(RANKS) - {module.split(".")[0] for module in SOURCES} == set()
+
+
+def test_imports_go_down_the_ranks():
+    assert upward_imports(SOURCES) == []
+
+
+def test_no_modules_import_each_other():
+    check_no_cycle(SOURCES)
+
+
+def test_the_package_itself_imports_nothing():
+    assert imports_of("", SOURCES) == set()
+
+
+def test_only_build_reads_the_config():
+    assert config_readers(SOURCES) == []
+
+
+def test_nothing_runs_python_within_a_graph():
+    users = {
+        module: names_in(tree) & NOT_IN_A_GRAPH for module, tree in SOURCES.items()
+    }
+    assert {module: names for module, names in users.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import tf_frcnn.data.voc",
+        "from tf_frcnn.data import voc",
+        "from tf_frcnn.data.voc import read",
+        "from ..data import voc",
+        "from ..data.voc import read",
+        "def late():\n    from tf_frcnn.data.voc import read",
+    ],
+)
+def test_an_import_from_a_higher_rank_is_found_in_every_form(statement):
+    sources = parse({"ops": "", "ops.nms": statement, "data": "", "data.voc": ""})
+    assert upward_imports(sources) == ["ops.nms -> data.voc"]
+
+
+def test_relative_imports_of_a_package_start_at_the_package():
+    sources = parse({"": "", "ops": "from . import nms\nfrom .. import data"})
+    sources |= parse({"ops.nms": "from .boxes import areas", "ops.boxes": ""})
+    sources |= parse({"data": "", "build": "from .data import voc"})
+    assert imports_of("ops", sources) == {("ops.nms", None), ("data", None)}
+    assert imports_of("ops.nms", sources) == {("ops.boxes", "areas")}
+    assert imports_of("build", sources) == {("data", "voc")}
+
+
+def test_modules_that_import_each_other_are_found():
+    sources = parse({"data": "import tf_frcnn.evaluation", "evaluation": ""})
+    check_no_cycle(sources)
+    sources |= parse({"evaluation": "def late():\n    from tf_frcnn import data"})
+    with pytest.raises(graphlib.CycleError):
+        check_no_cycle(sources)
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "reads"),
+    [
+        ("build", "from tf_frcnn.config_sections import RPN", False),
+        ("training", "from tf_frcnn.config import Config, dump_config", False),
+        ("training", "from tf_frcnn.config import RPN", True),
+        ("training", "import tf_frcnn.config", True),
+        ("training", "from tf_frcnn.config_sections import RPN", True),
+        ("faster_rcnn", "from tf_frcnn.config import Config", True),
+    ],
+)
+def test_who_may_take_what_of_the_config(module, statement, reads):
+    sources = parse({module: statement, "config": "", "config_sections": ""})
+    assert bool(config_readers(sources)) == reads
+
+
+def test_a_module_without_a_rank_is_found():
+    assert unranked(parse({"ops.nms": "", "utils": ""})) == {"utils"}
+
+
+def test_a_function_that_leaves_the_graph_is_found_in_every_form():
+    for text in ("tf.py_function(f)", "from tensorflow import numpy_function as f"):
+        assert names_in(ast.parse(text)) & NOT_IN_A_GRAPH
