@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The first example of a compiled function takes seconds, and the tests shall find
 # today what they found yesterday.
 hypothesis.settings.register_profile(
-    "tf_frcnn", deadline=None, derandomize=True, max_examples=60
+    "tf_frcnn", deadline=None, derandomize=True, max_examples=40
 )
 hypothesis.settings.load_profile("tf_frcnn")
 

@@ -1,5 +1,6 @@
 """From a configuration to the objects it describes: the only reader of its fields."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,13 +82,18 @@ def build_examples(
         "policy": Policy(data.policy),
     }
     if data.reader == "tfds_voc":
-        return read(name, data_dir=data.directory, **settings)
+        return read(name, data_dir=_folder(data.directory), **settings)
     if data.directory is None:
         raise ConfigError(
             "data.directory is not set; the reader voc needs the folder that holds "
             "JPEGImages and Annotations."
         )
-    return read(data.directory, name, one_based=data.one_based, **settings)
+    return read(_folder(data.directory), name, one_based=data.one_based, **settings)
+
+
+def _folder(path: str | None) -> str | None:
+    """Returns the path with ~ resolved, which shells leave alone behind an "="."""
+    return path and os.path.expanduser(path)
 
 
 def split_seed(config: Config, split: str) -> int:

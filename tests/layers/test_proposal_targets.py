@@ -79,13 +79,14 @@ def test_labels_and_deltas_by_hand():
     np.testing.assert_array_equal(deltas[3:], np.zeros([5, 4]))
 
 
-def test_background_lies_between_its_bounds():
+def test_background_begins_at_its_lower_bound_and_ends_below_its_upper_bound():
+    quarter = [10, 10, 15, 30]
     layer = ProposalTargetLayer(
-        **ALL_OF_THEM, foreground_iou=0.9, background_iou=(0.1, 0.6)
+        **ALL_OF_THEM, foreground_iou=0.9, background_iou=(0.25, 0.5)
     )
-    boxes, labels, _ = targets_of(layer, CANDIDATES, [BOX], [0])
-    np.testing.assert_array_equal(labels, [1, 0, 0, *[-1] * 5])
-    assert set(rows_among(boxes[1:3], np.float32(CANDIDATES))) == {2, 3}
+    boxes, labels, _ = targets_of(layer, [*CANDIDATES, quarter], [BOX], [0])
+    np.testing.assert_array_equal(labels, [1, 0, *[-1] * 6])
+    np.testing.assert_array_equal(boxes[:2], [BOX, quarter])
 
 
 def test_a_roi_in_both_ranges_is_foreground_once():

@@ -99,6 +99,16 @@ def test_scores_and_deltas_see_3x3_cells_after_a_relu():
     np.testing.assert_allclose(deltas - deltas[..., :1], np.tile(range(4), [4, 5, 1]))
 
 
+def test_only_the_3x3_convolution_computes_in_half_precision():
+    head = RPNHead(1, channels=1, dtype="mixed_bfloat16")
+    features = np.full([1, 1, 1, 1], 256, np.float32)
+    head(features)
+    head.conv.set_weights([np.ones([3, 3, 1, 1]), np.ones(1)])
+    head.deltas.set_weights([np.ones([1, 1, 1, 4]), np.ones(4)])
+    # bfloat16 has no 257: it makes 256 of 256 + 1, and float32 makes 257 of that + 1.
+    np.testing.assert_array_equal(head(features).deltas, [[[[257] * 4]]])
+
+
 def test_weights_begin_as_in_the_paper():
     head = RPNHead(9, channels=512)
     head.build((None, None, None, 512))

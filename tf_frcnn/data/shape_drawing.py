@@ -5,11 +5,11 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-SHAPE_CLASSES = ("arrow", "cross", "ellipse", "rectangle", "star", "triangle")
+SHAPE_CLASSES = ("cross", "ellipse", "rectangle", "triangle")
 
 # Masks are drawn this much larger and reduced, so that a pixel's coverage is known.
 OVERSAMPLING = 3
-MAX_TILT = np.deg2rad(30)
+MAX_TILT = np.deg2rad(20)
 # Letters that look like none of the shapes.
 LETTERS = "BEFGHJKMNRS2345679"
 
@@ -27,11 +27,9 @@ def draw_shape(rng: np.random.Generator, class_name: str, size: float) -> np.nda
     """
     stretch = np.exp(rng.normal(0.25, 0.35))  # width / height, often above 1
     sides = size * np.clip([stretch**0.5, stretch**-0.5], 0.6, 1.7)
-    quarter_turns = rng.integers(4) if class_name in ("arrow", "triangle") else 0
-    points = _rotated(_unit_outline(class_name), quarter_turns * np.pi / 2)
-    points = _rotated(
-        points / np.ptp(points, axis=0) * sides, rng.uniform(-1, 1) * MAX_TILT
-    )
+    points = _unit_outline(class_name)
+    points = points / np.ptp(points, axis=0) * sides
+    points = _rotated(points, rng.uniform(-1, 1) * MAX_TILT)
     is_filled = rng.random() < 0.6
     thickness = 0 if is_filled else max(2.0, size * rng.uniform(0.07, 0.13))
     return _rasterized(points, thickness)
@@ -40,19 +38,8 @@ def draw_shape(rng: np.random.Generator, class_name: str, size: float) -> np.nda
 def _unit_outline(class_name: str) -> np.ndarray:
     """Returns float64 [n, 2]: the corners (x, y) of the shape, y downwards."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    star_angles = np.arange(10) * np.pi / 5 - np.pi / 2
-    star_radii = np.where(np.arange(10) % 2, 0.42, 1.0)
     arm = 0.36
     outlines = {
-        "arrow": [
-            (-1, -0.3),
-            (0.1, -0.3),
-            (0.1, -0.8),
-            (1, 0),
-            (0.1, 0.8),
-            (0.1, 0.3),
-            (-1, 0.3),
-        ],
         "cross": [
             (-arm, -1),
             (arm, -1),
@@ -69,8 +56,6 @@ def _unit_outline(class_name: str) -> np.ndarray:
         ],
         "ellipse": np.stack([np.cos(angles), np.sin(angles)], axis=1),
         "rectangle": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
-        "star": np.stack([np.cos(star_angles), np.sin(star_angles)], axis=1)
-        * star_radii[:, np.newaxis],
         "triangle": [(0, -1), (0.95, 0.8), (-0.95, 0.8)],
     }
     return np.array(outlines[class_name], np.float64)

@@ -19,7 +19,7 @@ from tf_frcnn.data.shape_drawing import (
 MAX_OBJECTS = 6
 EMPTY_SHARE = 0.08
 # Shares of the picture's short side. Small ones are the most frequent.
-SIZE_RANGE = (0.13, 0.7)
+SIZE_RANGE = (0.18, 0.7)
 MIN_VISIBLE_SHARE = 0.6
 MAX_BOX_IOU = 0.35
 PLACEMENT_TRIES = 8

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.ops.sampling import random_keys
+
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class FullyConnectedHead(keras.layers.Layer):
@@ -44,12 +46,9 @@ class FullyConnectedHead(keras.layers.Layer):
         for number, layer in enumerate((self.fc6, self.fc7)):
             hidden = layer(hidden)
             if training and self.dropout:
-                hidden = tf.nn.experimental.stateless_dropout(
-                    hidden,
-                    self.dropout,
-                    seed=tf.stack([seed[0], seed[1] + number]),
-                    rng_alg="philox",
-                )
+                keys = random_keys(tf.shape(hidden), seed + [number, 0])
+                kept = hidden / (1.0 - self.dropout)
+                hidden = tf.where(keys >= self.dropout, kept, tf.zeros_like(kept))
         return hidden
 
     def get_config(self):

@@ -37,6 +37,8 @@ def non_max_suppression(
     num_valid = tf.math.count_nonzero(valid, 1, dtype=tf.int32)
     if plus_one:
         boxes += tf.constant([0.0, 0.0, 1.0, 1.0])
+    missing = tf.maximum(max_outputs - tf.shape(boxes)[1], 0)
+    boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])  # XLA's kernel needs M rows.
     num_boxes = tf.shape(boxes)[1]
     ranks = -tf.cast(tf.range(num_boxes), tf.float32)
 

@@ -29,6 +29,8 @@ def crop_pool(
 
     Source: tf-faster-rcnn:lib/nets/network.py, `_crop_pool_layer`.
     """
+    # The image op finds no sample outside a map of one row or column.
+    by_matmul = by_matmul or 1 in features.shape[1:3]
     crop = _crop_by_matmul if by_matmul else _crop_by_image_op
     cells = boxes / stride
     samples = crop(features, cells, 2 * pooled_size)

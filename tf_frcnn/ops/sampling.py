@@ -8,7 +8,11 @@ import tensorflow as tf
 
 def random_keys(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Draws uniform float32 keys of `shape`, a pure function of `seed` (int [2])."""
-    return tf.random.stateless_uniform(shape, seed=seed, alg="philox")
+    bits = tf.random.stateless_uniform(
+        shape, seed=seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    )
+    # XLA makes floats from other bits than the CPU kernel; the bits are the same.
+    return tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2.0**-24
 
 
 def sample_anchors(

@@ -1,0 +1,298 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from tf_frcnn import build
+from tf_frcnn.build import (
+    build_examples,
+    build_model,
+    build_plan,
+    build_resizing,
+    build_training_batches,
+    compile_model,
+    load_initial_weights,
+    split_seed,
+)
+from tf_frcnn.config import Config, ConfigError, load_config
+from tf_frcnn.data import DATASETS, SHAPE_CLASSES, derive_canvases, write_voc
+
+SMALL = """
+data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2, short_side: 64,
+  long_side: 96}
+backbone: {name: tiny, weights: random, frozen_blocks: 0}
+rpn: {channels: 8}
+roi: {head_units: 8}
+"""
+
+
+# No setting of these sections has its default, and hardly two have the same value.
+UNUSUAL = """
+seed: 7
+backbone: {name: tiny, weights: random, frozen_blocks: 1}
+boxes: {plus_one: true}
+anchors: {style: centred, base_size: 12, ratios: [0.4, 2.5], scales: [1, 3, 9]}
+rpn: {channels: 24, score_form: sigmoid, positive_iou: 0.62, negative_iou: 0.31,
+  clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
+proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
+  test_post_nms: 214, nms_iou: 0.66, min_size: 3.5}
+roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
+  background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
+  fill_with_repeats: true, pooled_size: 3, class_agnostic: true,
+  delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
+detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42}
+loss: {rpn_sigma: 2.25, roi_sigma: 1.75}
+train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
+  decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
+  double_bias_rate: true, clip_norm: 8.5, jit_compile: true, validation_every: 3,
+  keep_images: 6}
+evaluation: {metric: area, iou: 0.65, plus_one: true}
+"""
+STDS = (0.2, 0.3, 0.4, 0.5)
+# What has to arrive in the parts of the model.
+ARRIVED = {
+    "anchor_grid": {"stride": 16, "style": "centred", "base_size": 12}
+    | {"ratios": (0.4, 2.5), "scales": (1, 3, 9)},
+    "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"},
+    "anchor_targets": {"positive_iou": 0.62, "negative_iou": 0.31}
+    | {"clobber_positives": True, "allowed_border": 5, "num_samples": 99}
+    | {"positive_fraction": 0.44, "plus_one": True},
+    "proposal_layer": {"train_counts": (811, 412), "test_counts": (613, 214)}
+    | {"nms_iou": 0.66, "min_size": 3.5, "plus_one": True, "nms_plus_one": None},
+    "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
+    | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}
+    | {"add_ground_truth": False, "fill_with_repeats": True}
+    | {"delta_stds": STDS, "plus_one": True},
+    "roi_pooling": {"stride": 16, "method": "crop", "pooled_size": 3, "for_xla": True},
+    "box_head": {"units": 20, "dropout": 0.23},
+    "box_predictor": {"num_classes": 3, "class_agnostic": True},
+    "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
+    | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True},
+    "normalization": {"mode": "unit"},
+}
+
+
+@pytest.fixture(scope="module")
+def config_of(tmp_path_factory):
+    """Makes a small configuration in which some settings are replaced."""
+    path = tmp_path_factory.mktemp("configs") / "small.yaml"
+    path.write_text(SMALL)
+
+    def make(settings=()):
+        return load_config(path, [f"{name}={v}" for name, v in dict(settings).items()])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def unusual_config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("configs") / "unusual.yaml"
+    path.write_text(UNUSUAL)
+    return load_config(path)
+
+
+@pytest.fixture(scope="module")
+def unusual_model(unusual_config):
+    model = build_model(unusual_config, ("a", "b", "c"))
+    compile_model(unusual_config, model, 4)
+    return model
+
+
+def test_no_setting_of_the_unusual_configuration_has_its_default(unusual_config):
+    default = dataclasses.asdict(Config())
+    unusual = dataclasses.asdict(unusual_config)
+    assert unusual.pop("seed") != default.pop("seed")
+    unusual.pop("data")  # has tests of its own
+    same = [
+        f"{section}.{name}"
+        for section, settings in unusual.items()
+        for name, value in settings.items()
+        if value == default[section][name]
+    ]
+    assert same == ["roi.pooling"]  # there is but one so far
+
+
+@pytest.mark.parametrize("part", ARRIVED)
+def test_the_settings_arrive_in_the_layers(unusual_model, part):
+    layer = getattr(unusual_model, part)
+    own = {name: v for name, v in layer.get_config().items() if name in ARRIVED[part]}
+    assert own == ARRIVED[part]
+    inherited = {"name", "trainable", "dtype"}
+    assert layer.get_config().keys() - own.keys() <= inherited
+
+
+def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
+    model, optimizer = unusual_model, unusual_model.optimizer
+    assert (model.seed, model.plus_one, model.weight_decay) == (7, True, 0.003)
+    assert (model.rpn_sigma, model.roi_sigma, model.bias_rate) == (2.25, 1.75, 2.0)
+    assert model.backbone.name == "tiny" and model.uses_xla
+    assert isinstance(optimizer, keras.optimizers.SGD)
+    assert (optimizer.momentum, optimizer.global_clipnorm) == (0.85, 8.5)
+    schedule = optimizer.get_config()["learning_rate"]["config"]
+    # The decays come after 1 and 2.5 epochs of 4 steps.
+    assert schedule == {
+        "learning_rate": 0.04,
+        "decay_steps": (4, 10),
+        "decay_factor": 0.25,
+        "warmup_steps": 13,
+        "warmup_factor": 0.17,
+    }
+    # Built, so that the state of a run can be loaded before its first step.
+    assert len(optimizer.variables) == 1 + len(model.trainable_variables)
+
+
+def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
+    metric = {"metric": "area", "iou_threshold": 0.65, "plus_one": True}
+    assert build_plan(unusual_config) == (5, 3, 6, metric)
+
+
+def test_the_weights_fit_the_settings(unusual_model):
+    # 6 anchors with one score each; 3 * 3 cells of the trunk's 128 channels.
+    assert unusual_model.rpn_head.scores.kernel.shape == (1, 1, 24, 6)
+    assert unusual_model.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
+    assert unusual_model.box_predictor.logits.kernel.shape == (20, 4)
+    assert unusual_model.box_predictor.deltas.kernel.shape == (20, 4)
+    assert unusual_model.class_names == ("a", "b", "c")
+
+
+def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(config_of):
+    vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
+    model = build_model(vgg16, ("a",))
+    assert model.normalization.mode == "caffe"
+    assert model.anchor_grid.stride == model.roi_pooling.stride == 16
+    frozen = [layer.name for layer in model.backbone.layers if not layer.trainable]
+    convs = [name for name in frozen if "conv" in name]
+    assert convs == [f"block{block}_conv{n}" for block in (1, 2) for n in (1, 2)]
+
+
+def test_equal_seeds_give_equal_weights(config_of):
+    kernels = [
+        build_model(config_of({"seed": seed}), ("a",)).rpn_head.conv.kernel.numpy()
+        for seed in (3, 3, 4)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert np.abs(kernels[0] - kernels[2]).max() > 0.01
+
+
+def test_an_unknown_trunk_is_named_with_those_there_are(config_of):
+    message = r"backbone\.name = 'vgg61' must be one of tiny, vgg16\."
+    with pytest.raises(ConfigError, match=message):
+        build_model(config_of({"backbone.name": "vgg61"}), ("a",))
+
+
+def test_more_frozen_blocks_than_there_are_are_an_error(config_of):
+    message = r"backbone\.frozen_blocks = 5: tiny has only 4 blocks\."
+    with pytest.raises(ConfigError, match=message):
+        build_model(config_of({"backbone.frozen_blocks": 5}), ("a",))
+
+
+@pytest.mark.parametrize("source", ["imagenet", "weights.h5"])
+def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of, source):
+    config = config_of({"backbone.weights": source})
+    message = rf"backbone\.weights = '{source}': tiny has no .* set backbone\.weights"
+    with pytest.raises(ConfigError, match=message):
+        load_initial_weights(config, None)
+
+
+def test_random_weights_stay_as_they_are(config_of):
+    assert load_initial_weights(config_of(), None) is None  # there is nothing to set
+
+
+def test_a_missing_file_of_weights_is_named(config_of, tmp_path):
+    path = tmp_path / "vgg16.h5"
+    config = config_of({"backbone.name": "vgg16", "backbone.weights": path})
+    with pytest.raises(FileNotFoundError, match=f"{path}.*no such file"):
+        load_initial_weights(config, None)
+
+
+def test_the_voc_reader_needs_a_folder(config_of):
+    with pytest.raises(ConfigError, match=r"data\.directory is not set; .*JPEGImages"):
+        build_examples(config_of({"data.reader": "voc"}), "train")
+
+
+def test_the_shapes_have_three_splits(config_of):
+    message = "split = 'trainval': the shapes have train, validation, test only"
+    with pytest.raises(ConfigError, match=message):
+        build_examples(config_of(), "trainval")
+
+
+def test_the_splits_of_the_shapes_share_no_picture(config_of):
+    splits = ("train", "validation", "test")
+    sets = [build_examples(config_of(), split) for split in splits]
+    assert [len(examples.records) for examples in sets] == [4, 3, 2]
+    pictures = [data for s in sets for _, data in s.stream().as_numpy_iterator()]
+    assert len(set(pictures)) == 9
+    assert split_seed(config_of({"seed": 1}), "test") == 2_000_001
+
+
+@pytest.fixture(scope="module")
+def voc_folder(config_of, tmp_path_factory):
+    """The shapes as a VOC folder with the splits "train" and "seen"."""
+    folder = tmp_path_factory.mktemp("voc")
+    write_voc(build_examples(config_of(), "train"), folder, "train")
+    write_voc(build_examples(config_of(), "test"), folder, "seen")
+    return folder
+
+
+def test_a_split_is_one_of_the_settings_or_one_of_the_readers(config_of, voc_folder):
+    settings = {"data.reader": "voc", "data.directory": voc_folder}
+    settings |= {"data.train_split": "train", "data.validation_split": "seen"}
+    config = config_of(settings | {"data.test_split": "train+seen"})
+    for split, count in (("train", 4), ("validation", 2), ("test", 6), ("seen", 2)):
+        assert len(build_examples(config, split).records) == count
+
+
+def test_the_voc_reader_gets_its_settings(config_of, voc_folder):
+    names = list(SHAPE_CLASSES[::-1])
+    settings = {"data.reader": "voc", "data.directory": voc_folder}
+    settings |= {"data.class_names": names, "data.one_based": "false"}
+    config = config_of(settings | {"data.policy": "{unknown_class: drop}"})
+    examples = build_examples(config, "train+seen")
+    assert examples.class_names == tuple(names)
+    assert examples.problems.policy.action("unknown_class") == "drop"
+    drawn = build_examples(config_of(), "train")
+    for read, made in zip(examples.records, drawn.records, strict=False):
+        # Corners that count from 1 are not moved when they are called continuous.
+        np.testing.assert_array_equal(read.boxes, made.boxes + np.array([1, 1, 0, 0]))
+        assert [names[i] for i in read.labels] == [
+            SHAPE_CLASSES[i] for i in made.labels
+        ]
+    own = build_examples(config, "seen", tuple(names[:3]))
+    assert own.class_names == tuple(names[:3])
+
+
+def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
+    calls = []
+    monkeypatch.setitem(DATASETS, "tfds_voc", lambda *a, **k: calls.append((*a, k)))
+    settings = {"data.reader": "tfds_voc", "data.directory": "some/where"}
+    settings |= {"data.train_split": "2007/train+2012/val", "data.class_names": "[cat]"}
+    build_examples(config_of(settings), "train")
+    build_examples(config_of(settings), "2007/test")
+    assert [call[0] for call in calls] == ["2007/train+2012/val", "2007/test"]
+    assert calls[0][1]["data_dir"] == "some/where"
+    assert calls[0][1]["class_names"] == ("cat",)
+
+
+def test_canvases_are_those_of_the_settings_or_derived(config_of):
+    assert build_resizing(config_of()) == (64, 96, derive_canvases(64, 96))
+    own = config_of({"data.canvases": [[96, 96], [64, 96]]})
+    assert build_resizing(own) == (64, 96, ((96, 96), (64, 96)))
+
+
+def test_training_batches_obey_the_settings(config_of, monkeypatch):
+    calls = []
+    monkeypatch.setattr(build, "training_batches", lambda *a, **k: calls.append(k))
+    settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
+    examples = build_examples(config_of(settings), "train")
+    for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
+        switches = {"data.flip": flip, "data.train_on_difficult": difficult}
+        config = config_of(settings | switches)
+        _, per_epoch = build_training_batches(config, examples, start_epoch)
+        assert per_epoch == 2  # four pictures, three at a time
+    same = {"short_side": 64, "long_side": 96, "canvases": ((96, 96),)}
+    same |= {"batch_size": 3, "seed": 5}
+    assert calls == [
+        same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
+        same | {"flip": False, "drop_difficult": False, "start_epoch": 2},
+    ]
