@@ -26,7 +26,6 @@ from tf_frcnn.data.batching import (
 from tf_frcnn.faster_rcnn import FasterRCNN, Parts
 from tf_frcnn.schedule import WarmUpStepDecay
 
-
 # Seeds far apart, so that no picture is in two splits.
 _SHAPES_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
@@ -48,7 +47,6 @@ class RunPlan(NamedTuple):
         keep_images: validation images that are drawn.
         metric: keyword arguments of `evaluation.evaluate_voc`.
     """
-
 
     epochs: int
     validation_every: int

@@ -38,21 +38,21 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="mAP and proposal recall of a run")
-    evaluate.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_run(evaluate)
     _add_set(evaluate)
     evaluate.add_argument("--split", default="test", help="of the run's data (test)")
     evaluate.add_argument("--coco", action="store_true", help="COCO's figures too")
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="draw and list detections of images")
-    predict.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_run(predict)
     predict.add_argument("images", nargs="+", help="files, folders or glob patterns")
     predict.add_argument("--output", type=Path, default=Path("predictions"))
     predict.add_argument("--min-score", type=float, default=0.5)
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write a SavedModel and check it")
-    export.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_run(export)
     export.add_argument("directory", type=Path)
     export.set_defaults(run=_export)
 
@@ -75,6 +75,25 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     _add_set(parser)
 
 
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_folder",
+        type=_run_folder,
+        metavar="RUN",
+        help="a run folder, or the configuration whose run lies in runs/",
+    )
+
+
+def _run_folder(argument: str) -> Path:
+    """Returns the run folder meant by a folder or by a configuration file."""
+    path = Path(argument)
+    return _default_output(path) if path.suffix in (".yaml", ".yml") else path
+
+
+def _default_output(config: Path) -> Path:
+    return Path("runs") / config.stem
+
+
 def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
@@ -93,7 +112,7 @@ def _train(options) -> None:
     from tf_frcnn.workflow import run_training
 
     config = load_config(options.config, options.set)
-    output = options.output or Path("runs") / options.config.stem
+    output = options.output or _default_output(options.config)
     run_training(config, output, resume=options.resume)
 
 
@@ -108,9 +127,7 @@ def _evaluate(options) -> None:
 def _predict(options) -> None:
     from tf_frcnn.workflow import predict_files
 
-    predict_files(
-        options.run_folder, options.images, options.output, options.min_score
-    )
+    predict_files(options.run_folder, options.images, options.output, options.min_score)
 
 
 def _export(options) -> None:

@@ -32,9 +32,7 @@ class Run(NamedTuple):
     model: FasterRCNN
 
 
-def write_settings(
-    directory: Path, config: Config, class_names: Sequence[str]
-) -> None:
+def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
     """Writes the effective configuration and the class list into a run folder."""
     (directory / CONFIG_FILE).write_text(dump_config(config))
     (directory / CLASSES_FILE).write_text("".join(f"{n}\n" for n in class_names))

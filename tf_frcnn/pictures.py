@@ -11,7 +11,7 @@ from tf_frcnn.visualize import draw_boxes, side_by_side
 
 
 def load_pictures(examples: ExampleSet, rows: Sequence[int]) -> list[np.ndarray]:
-    """Returns the upright pictures of some records, uint8 [h, w, 3], in stored order."""
+    """Returns upright pictures of some records, uint8 [h, w, 3], in stored order."""
     subset = examples.subset(rows)
     return [
         decode_image(image_bytes, subset.records[index].orientation).numpy()

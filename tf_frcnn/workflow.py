@@ -266,8 +266,6 @@ def _as_json(record, own, class_names) -> dict:
                 "ymax": round(float(box[2]), 3),
                 "xmax": round(float(box[3]), 3),
             }
-            for box, score, label in zip(
-                own.boxes, own.scores, own.labels, strict=True
-            )
+            for box, score, label in zip(own.boxes, own.scores, own.labels, strict=True)
         ],
     }

@@ -9,11 +9,20 @@ import h5py
 import keras
 import numpy as np
 
-# `keras.applications`: block1_conv1/.../kernel, fc1/.../kernel. Files that Keras 3
-# saves number the layers of a block: block1/layers/conv2d_1/vars/0 is conv1_2.
-_NAMED = re.compile(r"(block\d_conv\d|fc[1267])(?:/.*)?/(kernel|bias)(?::0)?$")
-_NUMBERED = re.compile(r"block(\d)/(?:layers/)?conv2d(?:_(\d))?/vars/([01])$")
+# The published files of `keras.applications`: block1_conv1/block1_conv1_W_1:0.
+_PUBLISHED = re.compile(r"(block\d_conv\d|fc[12])_([Wb])_1:0$")
+# Files that Keras saves under layer names: block1_conv1/.../kernel or .../vars/0.
+_NAMED = re.compile(r"(block\d_conv\d|fc[1267])/(?:.*/)?(kernel|bias)(?::0)?$")
 _SAVED = re.compile(r"(?:^|/)(block\d_conv\d|fc[1267])/vars/([01])$")
+# Keras 3 numbers the layers of a model, or of each group block1 to block5.
+_IN_GROUP = re.compile(r"block(\d)/(?:layers/)?conv2d(?:_(\d))?/vars/([01])$")
+_IN_MODEL = re.compile(r"^(?:backbone/)?layers/conv2d(?:_(\d+))?/vars/([01])$")
+_CONV_NAMES = tuple(
+    f"block{block}_conv{number}"
+    for block, count in enumerate((2, 2, 3, 3, 3), start=1)
+    for number in range(1, count + 1)
+)
+_VARIABLES = {"W": "kernel", "b": "bias", "0": "kernel", "1": "bias"}
 _FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
 
 
@@ -40,7 +49,7 @@ def imagenet_vgg16() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     except Exception as error:
         raise RuntimeError(
             'backbone.weights = "imagenet": the VGG16 weights could not be downloaded '
-            f"({str(error).splitlines()[0]}). Without network, set backbone.weights to "
+            f"({(str(error) or type(error).__name__).splitlines()[0]}). Without network, set backbone.weights to "
             "the path of an HDF5 file with VGG16 weights, or to random."
         ) from error
     return {
@@ -130,13 +139,17 @@ def set_weights(
 
 def _layer_and_variable(name):
     """Returns ("block1_conv2", "kernel") for a dataset's path, or None."""
-    if match := _NAMED.search(name):
-        layer, variable = match.groups()
-    elif match := _SAVED.search(name):
-        layer, variable = match[1], ("kernel", "bias")[int(match[2])]
-    elif match := _NUMBERED.search(name):
-        layer = f"block{match[1]}_conv{int(match[2] or 0) + 1}"
-        variable = ("kernel", "bias")[int(match[3])]
+    for pattern in (_PUBLISHED, _NAMED, _SAVED):
+        if match := pattern.search(name):
+            layer, variable = match.groups()
+            break
     else:
-        return None
-    return _FULLY_CONNECTED.get(layer, layer), variable
+        if match := _IN_GROUP.search(name):
+            block, number, variable = match.groups()
+            layer = f"block{block}_conv{int(number or 0) + 1}"
+        elif match := _IN_MODEL.search(name):
+            number, variable = int(match[1] or 0), match[2]
+            layer = _CONV_NAMES[number] if number < len(_CONV_NAMES) else ""
+        else:
+            return None
+    return _FULLY_CONNECTED.get(layer, layer), _VARIABLES.get(variable, variable)

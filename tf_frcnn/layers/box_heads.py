@@ -46,7 +46,8 @@ class FullyConnectedHead(keras.layers.Layer):
         for number, layer in enumerate((self.fc6, self.fc7)):
             hidden = layer(hidden)
             if training and self.dropout:
-                keys = random_keys(tf.shape(hidden), seed + [number, 0])
+                own_seed = tf.stack([seed[0] + number, seed[1]])
+                keys = random_keys(tf.shape(hidden), own_seed)
                 kept = hidden / (1.0 - self.dropout)
                 hidden = tf.where(keys >= self.dropout, kept, tf.zeros_like(kept))
         return hidden

@@ -48,7 +48,9 @@ def _crop_by_image_op(features, cells, size):
     extent = tf.maximum(tf.cast(tf.shape(features)[1:3] - 1, tf.float32), 1.0)
     boxes = tf.reshape(cells / tf.tile(extent, [2]), [-1, 4])
     image_index = tf.repeat(tf.range(batch), num_rois)
-    samples = tf.image.crop_and_resize(features, boxes, image_index, [size, size])
+    samples = tf.image.crop_and_resize(
+        tf.cast(features, tf.float32), boxes, image_index, [size, size]
+    )
     return tf.cast(samples, features.dtype)
 
 
