@@ -265,12 +265,13 @@ def test_the_voc_reader_gets_its_settings(config_of, voc_folder):
 def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
     calls = []
     monkeypatch.setitem(DATASETS, "tfds_voc", lambda *a, **k: calls.append((*a, k)))
-    settings = {"data.reader": "tfds_voc", "data.directory": "some/where"}
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = {"data.reader": "tfds_voc", "data.directory": "'~/data'"}
     settings |= {"data.train_split": "2007/train+2012/val", "data.class_names": "[cat]"}
     build_examples(config_of(settings), "train")
     build_examples(config_of(settings), "2007/test")
     assert [call[0] for call in calls] == ["2007/train+2012/val", "2007/test"]
-    assert calls[0][1]["data_dir"] == "some/where"
+    assert calls[0][1]["data_dir"] == "/home/someone/data"
     assert calls[0][1]["class_names"] == ("cat",)
 
 

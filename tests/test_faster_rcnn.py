@@ -87,7 +87,7 @@ def test_every_trainable_weight_gets_a_gradient_and_no_frozen_one_changes(
     frozen += [v for v in model.backbone.variables if v.path.find("stage2") >= 0]
     assert len(frozen) == 9 and not any(v.trainable for v in frozen)
     before = [v.numpy() for v in frozen]
-    losses, gradients = model._compute_losses_and_gradients(two_pictures, 0)
+    _, gradients = model._compute_losses_and_gradients(two_pictures, 0)
     assert len(gradients) == len(model.trainable_variables) == 28
     for gradient, variable in zip(gradients, model.trainable_variables, strict=True):
         assert np.abs(gradient).max() > 0, variable.path
@@ -185,7 +185,9 @@ def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
     model.compile(keras.optimizers.SGD(0.01))
     data = tf.data.Dataset.from_tensors(two_pictures).repeat(3)
     history = model.fit(data, validation_data=data.take(1), verbose=0).history
-    assert set(history) == {n for l in model.loss_names for n in (l, f"val_{l}")}
+    assert set(history) == {
+        prefix + name for name in model.loss_names for prefix in ("", "val_")
+    }
     parts = [history[name][0] for name in model.loss_names if name != "loss"]
     np.testing.assert_allclose(history["loss"][0], sum(parts), rtol=1e-5)
     evaluated = model.evaluate(data.take(1), verbose=0, return_dict=True)

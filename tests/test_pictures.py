@@ -18,7 +18,7 @@ def grey_files(tmp_path):
     """Grey pictures: one of 120 x 160 pixels and one stored lying of 160 x 120."""
     Image.new("RGB", (160, 120), GREY).save(tmp_path / "a.png")
     turned = Image.new("RGB", (160, 120), GREY)
-    turned.paste((255, 0, 0), (0, 0, 20, 10))  # its upper left corner is red
+    turned.paste((0, 0, 255), (0, 0, 20, 10))  # its upper left corner is blue
     turned.getexif()[274] = TURN_RIGHT
     turned.save(tmp_path / "b.png", exif=turned.getexif())
     return [tmp_path / "a.png", tmp_path / "b.png"]
@@ -67,7 +67,7 @@ def test_pictures_come_upright_in_stored_order(grey_files):
     first, second = load_pictures(examples, [1, 0])
     assert first.shape == (120, 160, 3) and second.shape == (160, 120, 3)
     # Turned to the right, the upper left corner becomes the upper right one.
-    np.testing.assert_array_equal(second[:20, -10:], np.full([20, 10, 3], [255, 0, 0]))
+    np.testing.assert_array_equal(second[:20, -10:], np.full([20, 10, 3], [0, 0, 255]))
     assert (second[:, :110] == GREY).all()
 
 
@@ -82,7 +82,7 @@ def test_only_the_pictures_asked_for_are_loaded():
 def test_ground_truth_is_drawn_left_and_sure_predictions_right(annotated):
     pictures = ComparisonPictures(annotated, 2)
     detections = found(
-        (1, [10, 10, 50, 50], 0.9, 1),
+        (1, [10, 10, 50, 50], 0.9, 0),
         (0, [5, 5, 60, 60], 0.5, 1),
         (0, [50, 50, 110, 150], 0.49, 0),
     )
@@ -96,7 +96,8 @@ def test_ground_truth_is_drawn_left_and_sure_predictions_right(annotated):
     band = first.shape[0] - 120
     assert (right[band + 30 : band + 59, 5] == dog).all()
     left, right = halves(second, 120)
-    assert dog in colours_in(left) and dog in colours_in(right)
+    assert dog in colours_in(left) and cat not in colours_in(left)
+    assert cat in colours_in(right) and dog not in colours_in(right)
     band = second.shape[0] - 160
     assert (left[band + 80 : band + 149, 10] == dog).all()
 

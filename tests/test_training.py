@@ -29,8 +29,8 @@ SETTINGS = (
     *("rpn.channels=16", "roi.head_units=16", "roi.num_samples=16", "roi.dropout=0.5"),
     *("proposals.train_pre_nms=200", "proposals.train_post_nms=50"),
     *("proposals.test_pre_nms=100", "proposals.test_post_nms=20"),
-    *("train.epochs=3", "train.validation_every=2", "train.decay_epochs=[2]"),
-    *("train.warmup_steps=0", "train.keep_images=1"),
+    *("train.epochs=3", "train.validation_every=2", "train.keep_images=1"),
+    *("train.learning_rate=0.02", "train.decay_epochs=[2]", "train.warmup_steps=0"),
 )
 # Trains one run after the other, and kills itself in the one called "killed".
 CHILD = """
@@ -290,7 +290,7 @@ def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):
     (folder / "JPEGImages" / "shapes_0_00001.png").write_bytes(b"no picture")
     config = config_of(
         *("data.reader=voc", f"data.directory={folder}", "train.epochs=1"),
-        *("data.validation_split=seen", "data.test_split=seen"),
+        *("data.train_split=train", "data.validation_split=seen"),
     )
     train(config, tmp_path / "run")
     kept = json.loads((tmp_path / "run" / "problems.json").read_text())

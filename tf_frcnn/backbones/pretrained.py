@@ -47,10 +47,11 @@ def imagenet_vgg16() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     try:
         network = keras.applications.VGG16(weights="imagenet", include_top=True)
     except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RuntimeError(
             'backbone.weights = "imagenet": the VGG16 weights could not be downloaded '
-            f"({(str(error) or type(error).__name__).splitlines()[0]}). Without network, set backbone.weights to "
-            "the path of an HDF5 file with VGG16 weights, or to random."
+            f"({reason}). Without network, set backbone.weights to the path of an HDF5 "
+            "file with VGG16 weights, or to random."
         ) from error
     return {
         _FULLY_CONNECTED.get(layer.name, layer.name): tuple(layer.get_weights())
