@@ -37,6 +37,14 @@ SETTINGS = {
 OVERRIDES = [word for n, v in SETTINGS.items() for word in ("--set", f"{n}={v}")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def operations_as_usual():
+    """Keeps deterministic operations, once asked for, from staying on for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """The folder of a small run of the quickstart, trained by the command."""

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,10 +53,8 @@ def photos(tmp_path_factory):
     """A photograph, the same as a turned camera stores it, a small and a cut file."""
     folder = tmp_path_factory.mktemp("photos")
     examples = make_shapes(2, seed=8)
-    big, small = (
-        Image.open(io.BytesIO(data))
-        for _, data in examples.stream().as_numpy_iterator()
-    )
+    stored = [data for _, data in examples.stream().as_numpy_iterator()]
+    big, small = (Image.open(io.BytesIO(data)) for data in stored)
     big = big.resize((480, 360), Image.Resampling.BICUBIC)
     big.save(folder / "big.png")
     turned, exif = big.transpose(Image.Transpose.ROTATE_90), Image.Exif()
@@ -262,6 +261,18 @@ def test_an_export_is_tried_on_the_samples_of_the_run(
     monkeypatch.setattr(workflow, "export_model", export_model)
     assert export_run(run_folder, tmp_path) == tmp_path / "1"
     assert calls == [(SHAPE_CLASSES, ((128, 128),), str(sample))]
+
+
+@pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])
+def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked):
+    calls = []
+    for name in ("train", "evaluate_run", "export_run"):
+        monkeypatch.setattr(workflow, name, lambda *arguments, **settings: None)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    enable = "enable_op_determinism"
+    monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
+    workflow.run_training(None, Path("run"))
+    assert len(calls) == asked
 
 
 def test_the_shapes_as_a_folder_train_like_the_shapes_themselves(config_of, tmp_path):
