@@ -44,6 +44,7 @@ def log_of(line, tmp_path):
         writer = tf.summary.create_file_writer(str(tmp_path / "tensorboard"))
         log = RunLog(tmp_path, writer, start_epoch)
         log.set_model(line)
+        log.on_epoch_begin(start_epoch)
         return log
 
     return make

@@ -79,10 +79,14 @@ class RunLog(keras.callbacks.Callback):
         """The highest `val_mAP` so far, -1 if there is none."""
         return max([-1.0, *(float(row.get("val_mAP") or -1.0) for row in self.rows)])
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the learning rate that the epoch starts with."""
+        rate = self.model.optimizer.learning_rate
+        self.rate = float(keras.ops.convert_to_numpy(rate))
+
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row for the epoch."""
-        rate = self.model.optimizer.learning_rate
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
+        logs["learning_rate"] = self.rate
         self.rows.append({"epoch": epoch + 1, **logs})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with self.path.open("w", newline="") as file:

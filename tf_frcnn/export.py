@@ -93,47 +93,46 @@ def _write(model, resizing, path):
 
 
 def _detect(model, resizing, decode, pictures):
-    """Detects objects in pictures of any sizes, laid on one canvas."""
+    """Detects objects in pictures one by one, each on the canvas it trains on."""
     canvases = tf.constant(resizing.canvases, tf.int64)
     largest = tf.reduce_max(canvases, axis=0)
+    canvases = tf.concat([canvases, largest[tf.newaxis]], axis=0)
 
-    def prepare(picture):
+    def detect_one(picture):
         image = decode(picture)
         height, width = tf.shape(image)[0], tf.shape(image)[1]
         size = tf.stack(
             resized_size(height, width, resizing.short_side, resizing.long_side)
         )
         image, _, scales = resize(image, tf.zeros([0, 4]), size)
-        rows, columns = tf.unstack(largest - size)
-        image = tf.pad(image, [[0, rows], [0, columns], [0, 0]])
-        return image, tf.cast(size, tf.float32), scales
+        rows, columns = tf.unstack(_smallest_canvas(canvases, size) - size)
+        batch = {
+            "images": tf.pad(image, [[0, rows], [0, columns], [0, 0]])[tf.newaxis],
+            "image_sizes": tf.cast(size, tf.float32)[tf.newaxis],
+            "scales": scales[tf.newaxis],
+        }
+        found = model(batch, training=False)
+        return {name: value[0] for name, value in found.items()}
 
-    max_height, max_width = np.max(resizing.canvases, axis=0)
-    images, image_sizes, scales = tf.map_fn(
-        prepare,
+    num = model.detection_layer.max_per_image
+    found = tf.map_fn(
+        detect_one,
         pictures,
-        fn_output_signature=(
-            tf.TensorSpec([max_height, max_width, 3], tf.float32),
-            tf.TensorSpec([2], tf.float32),
-            tf.TensorSpec([2], tf.float32),
-        ),
+        fn_output_signature={
+            "boxes": tf.TensorSpec([num, 4], tf.float32),
+            "scores": tf.TensorSpec([num], tf.float32),
+            "labels": tf.TensorSpec([num], tf.int32),
+            "valid": tf.TensorSpec([num], tf.bool),
+        },
     )
-    height, width = _smallest_canvas(canvases, largest, image_sizes)
-    batch = {
-        "images": images[:, :height, :width],
-        "image_sizes": image_sizes,
-        "scales": scales,
-    }
-    return _named_outputs(model(batch, training=False), model.class_names)
+    return _named_outputs(found, model.class_names)
 
 
-def _smallest_canvas(canvases, largest, image_sizes):
-    """Returns (height, width) of the smallest canvas that holds every picture."""
-    needed = tf.cast(tf.reduce_max(image_sizes, axis=0), tf.int64)
-    canvases = tf.concat([canvases, largest[tf.newaxis]], axis=0)
-    fits = tf.reduce_all(canvases >= needed, axis=1)
+def _smallest_canvas(canvases, size):
+    """Returns int64 [2], (height, width) of the smallest canvas that holds a size."""
+    fits = tf.reduce_all(canvases >= size, axis=1)
     areas = tf.where(fits, tf.reduce_prod(canvases, axis=1), tf.int64.max)
-    return tf.unstack(canvases[tf.argmin(areas)])
+    return canvases[tf.argmin(areas)]
 
 
 def _named_outputs(found, class_names):

@@ -64,8 +64,19 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
             f"{directory} has no weights yet: neither {BEST_WEIGHTS} nor "
             f"{LAST_WEIGHTS}. The run ended before its first epoch did; resume it."
         )
-    model.load_weights(found[0])
+    load_weights(model, found[0])
     return Run(directory, config, model)
+
+
+def load_weights(model: FasterRCNN, path: Path) -> None:
+    """Loads weights, or says in one line which file does not fit."""
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f"{path}: these are no weights of the configured network "
+            f"({str(error).splitlines()[0]})"
+        ) from error
 
 
 def ground_truth_of(examples: ExampleSet) -> GroundTruth:

@@ -97,9 +97,10 @@ def train(config: Config, directory: str | Path, *, resume: bool = False) -> Fas
         if NON_FINITE_LOSS not in error.message:
             raise
         start = error.message.index(NON_FINITE_LOSS)
+        what = error.message[start:].splitlines()[0].replace("] [", " ").rstrip("]")
         raise NonFiniteLossError(
-            f"{error.message[start:].splitlines()[0]} The weights before this step are "
-            f"those of {directory / LAST_WEIGHTS}, if an epoch was finished. Lower "
+            f"{what}. The weights before this step are those of "
+            f"{directory / LAST_WEIGHTS}, if an epoch was finished. Lower "
             "train.learning_rate, set train.clip_norm or raise train.warmup_steps."
         ) from error
     return prepared.model
@@ -156,12 +157,13 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
         on_detections=keep_pictures,
         **plan.metric,
     )
-    # The last weights first: what fails later in the epoch's end must not lose them.
+    # The last weights last: they end the epoch, and what was interrupted before is
+    # repeated.
     return [
-        LastWeights(directory),
         validation_map,
         log,
         BestWeights(directory, log.best_map),
+        LastWeights(directory),
     ]
 
 

@@ -103,9 +103,10 @@ def evaluate_run(
         numbers = evaluate_coco(truth, found, len(examples.class_names))._asdict()
         metrics["coco"] = {name: np.asarray(n).tolist() for name, n in numbers.items()}
     _print_metrics(metrics)
+    metrics = _without_nan(metrics)
     name = split.replace("/", "_")
     path = directory / f"metrics_{name}.json"
-    path.write_text(json.dumps(metrics, indent=1))
+    path.write_text(json.dumps(metrics, indent=1, allow_nan=False))
     for image_id, picture in ComparisonPictures(
         examples, build_plan(run.config).keep_images
     ).drawn(found):
@@ -127,13 +128,19 @@ def predict_files(
     run = load_run(directory)
     examples = read_images(find_images(patterns), run.model.class_names)
     examples.problems.print()
+    names = _output_names(examples.records)
+    sources = {Path(record.source).resolve() for record in examples.records}
+    for name in names:
+        if (output / name).resolve() in sources:
+            raise ValueError(
+                f"{output / name} is one of the pictures given and would be "
+                "overwritten; choose another folder by --output."
+            )
     batches = build_evaluation_batches(run.config, examples)
     found = detect(run.model, examples, batches)
     listed = []
     output.mkdir(parents=True, exist_ok=True)
-    for row, (record, name) in enumerate(
-        zip(examples.records, _output_names(examples.records), strict=True)
-    ):
+    for row, (record, name) in enumerate(zip(examples.records, names, strict=True)):
         own = detections_of_image(found, row)
         own = own._make(column[own.scores >= min_score] for column in own)
         (image,) = load_pictures(examples, [row])
@@ -208,6 +215,15 @@ def _voc_metrics(run: Run, truth, found) -> dict:
     }
 
 
+def _without_nan(value):
+    """Returns the tree with None for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
 def _print_metrics(metrics: dict) -> None:
     voc, recall = metrics["voc"], metrics["proposal_recall"]
     iou = voc["iou_threshold"]
@@ -249,12 +265,15 @@ def _print_metrics(metrics: dict) -> None:
 
 def _output_names(records) -> list[str]:
     """Returns PNG names, numbered where files of several folders share a name."""
-    names, used = [], {}
+    names = {}
     for record in records:
-        stem = Path(record.source).stem
-        used[stem] = used.get(stem, 0) + 1
-        names.append(f"{stem}.png" if used[stem] == 1 else f"{stem}_{used[stem]}.png")
-    return names
+        stem = name = Path(record.source).stem
+        count = 1
+        while f"{name}.png" in names:
+            count += 1
+            name = f"{stem}_{count}"
+        names[f"{name}.png"] = None
+    return list(names)
 
 
 def _as_json(record, own, class_names) -> dict:

@@ -39,8 +39,8 @@ def test_an_unknown_split_is_answered_with_those_that_exist(voc):
     with pytest.raises(DataError) as error:
         ids_of(voc, "trian")
     assert str(error.value) == (
-        f"{voc.root}/ImageSets/Main/trian.txt does not exist; did you mean 'train'?; "
-        "the splits there are train, trainval."
+        f"{voc.root}/ImageSets/Main/trian.txt does not exist; the splits there "
+        "are train, trainval; did you mean 'train'?"
     )
 
 

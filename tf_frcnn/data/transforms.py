@@ -43,7 +43,7 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """
 
     def turn_if(orientations, turn, image):
-        is_so = tf.reduce_any(orientation == orientations)
+        is_so = tf.reduce_any(tf.equal(orientation, orientations))
         return tf.cond(is_so, lambda: turn(image), lambda: image)
 
     image = turn_if([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), image)

@@ -92,8 +92,8 @@ def _listed_ids(path: Path, folder: VocFolder):
 def _no_such_split(path: Path) -> DataError:
     names = sorted(other.stem for other in path.parent.glob("*.txt"))
     return DataError(
-        f"{path} does not exist{nearest_name(path.stem, names)}; the splits there are "
-        f"{', '.join(names) or 'none'}."
+        f"{path} does not exist; the splits there are {', '.join(names) or 'none'}"
+        f"{nearest_name(path.stem, names) or '.'}"
     )
 
 
