@@ -76,8 +76,8 @@ def build_examples(
         for name in ("directory", "class_names", "policy"):
             if getattr(data, name):
                 raise ConfigError(
-                    f"data.{name} = {getattr(data, name)!r} means nothing to the reader "
-                    "shapes; leave it out, or set data.reader."
+                    f"data.{name} = {getattr(data, name)!r} means nothing to the "
+                    "reader shapes; leave it out, or set data.reader."
                 )
         return read(getattr(data, f"num_{split}"), seed=split_seed(config, split))
     name = getattr(data, f"{split}_split") if split in roles else split
