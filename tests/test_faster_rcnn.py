@@ -184,10 +184,10 @@ def test_a_saved_model_predicts_and_trains_on_like_the_original(
     for _ in range(2):
         expected = model.train_on_batch(two_pictures, return_dict=True)
         actual = loaded.train_on_batch(two_pictures, return_dict=True)
-    assert actual["loss"] == expected["loss"]
+    np.testing.assert_allclose(actual["loss"], expected["loss"], rtol=1e-3)
     found, again = (m.predict_on_batch(two_pictures) for m in (model, loaded))
     for name in found:
-        np.testing.assert_array_equal(found[name], again[name])
+        np.testing.assert_allclose(again[name], found[name], rtol=1e-5, atol=1e-3)
 
 
 def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
@@ -204,7 +204,7 @@ def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
     np.testing.assert_allclose(evaluated["loss"], history["val_loss"][0], rtol=1e-5)
     found = model.predict(data, verbose=0)
     assert found["boxes"].shape == (6, 20, 4)
-    np.testing.assert_array_equal(found["boxes"][0], found["boxes"][4])
+    np.testing.assert_allclose(found["boxes"][0], found["boxes"][4], atol=1e-3)
 
 
 def test_images_may_come_alone(tiny_detector, two_pictures):
@@ -214,7 +214,9 @@ def test_images_may_come_alone(tiny_detector, two_pictures):
     for alone, batched in zip(
         model(images).values(), model(whole).values(), strict=True
     ):
-        np.testing.assert_array_equal(alone, batched)
+        np.testing.assert_allclose(
+            np.float32(alone), np.float32(batched), rtol=1e-5, atol=1e-3
+        )
 
 
 def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
