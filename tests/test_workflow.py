@@ -236,7 +236,8 @@ def test_the_metrics_are_json_that_any_program_reads(run_folder, half_seeing):
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON.")
 
-    json.loads(text, parse_constant=refuse)
+    precisions = json.loads(text, parse_constant=refuse)["voc"]["classes"].values()
+    assert None in [row["area"] for row in precisions]
 
 
 def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_seeing):

@@ -141,54 +141,14 @@ def build_evaluation_batches(config: Config, examples: ExampleSet) -> tf.data.Da
 def build_model(config: Config, class_names: Sequence[str]) -> FasterRCNN:
     """Builds a detector of these classes with random weights, seeded by the config."""
     keras.utils.set_random_seed(config.seed)
-    backbone = _backbone(config)
-    plus_one = config.boxes.plus_one
-    anchor_grid = layers.AnchorGrid(
-        backbone.stride,
-        style=config.anchors.style,
-        base_size=config.anchors.base_size,
-        ratios=config.anchors.ratios,
-        scales=config.anchors.scales,
-    )
-    parts = Parts(
-        normalization=layers.ImageNormalization(backbone.image_mode),
-        backbone=backbone.build(config.backbone.frozen_blocks),
-        anchor_grid=anchor_grid,
-        rpn_head=layers.RPNHead(
-            anchor_grid.num_anchors,
-            channels=config.rpn.channels,
-            score_form=config.rpn.score_form,
-        ),
-        anchor_targets=_anchor_targets(config),
-        proposal_layer=_proposal_layer(config),
-        proposal_targets=_proposal_targets(config),
-        roi_pooling=layers.RoIPooling(
-            backbone.stride,
-            method=config.roi.pooling,
-            pooled_size=config.roi.pooled_size,
-        ),
-        box_head=layers.FullyConnectedHead(
-            config.roi.head_units, dropout=config.roi.dropout
-        ),
-        box_predictor=layers.BoxPredictor(
-            len(class_names), class_agnostic=config.roi.class_agnostic
-        ),
-        detection_layer=layers.DetectionLayer(
-            score_threshold=config.detections.score_threshold,
-            nms_iou=config.detections.nms_iou,
-            max_per_image=config.detections.max_per_image,
-            delta_stds=config.roi.delta_stds,
-            plus_one=plus_one,
-        ),
-    )
     model = FasterRCNN(
-        parts,
+        _parts(config, len(class_names)),
         tuple(class_names),
         rpn_sigma=config.loss.rpn_sigma,
         roi_sigma=config.loss.roi_sigma,
         weight_decay=config.train.weight_decay,
         bias_rate=2.0 if config.train.double_bias_rate else 1.0,
-        plus_one=plus_one,
+        plus_one=config.boxes.plus_one,
         seed=config.seed,
     )
     model.build()
@@ -258,6 +218,48 @@ def _backbone(config: Config) -> Backbone:
             f"{BACKBONES[name].num_blocks} blocks."
         )
     return BACKBONES[name]
+
+
+def _parts(config: Config, num_classes: int) -> Parts:
+    backbone = _backbone(config)
+    anchor_grid = layers.AnchorGrid(
+        backbone.stride,
+        style=config.anchors.style,
+        base_size=config.anchors.base_size,
+        ratios=config.anchors.ratios,
+        scales=config.anchors.scales,
+    )
+    return Parts(
+        normalization=layers.ImageNormalization(backbone.image_mode),
+        backbone=backbone.build(config.backbone.frozen_blocks),
+        anchor_grid=anchor_grid,
+        rpn_head=layers.RPNHead(
+            anchor_grid.num_anchors,
+            channels=config.rpn.channels,
+            score_form=config.rpn.score_form,
+        ),
+        anchor_targets=_anchor_targets(config),
+        proposal_layer=_proposal_layer(config),
+        proposal_targets=_proposal_targets(config),
+        roi_pooling=layers.RoIPooling(
+            backbone.stride,
+            method=config.roi.pooling,
+            pooled_size=config.roi.pooled_size,
+        ),
+        box_head=layers.FullyConnectedHead(
+            config.roi.head_units, dropout=config.roi.dropout
+        ),
+        box_predictor=layers.BoxPredictor(
+            num_classes, class_agnostic=config.roi.class_agnostic
+        ),
+        detection_layer=layers.DetectionLayer(
+            score_threshold=config.detections.score_threshold,
+            nms_iou=config.detections.nms_iou,
+            max_per_image=config.detections.max_per_image,
+            delta_stds=config.roi.delta_stds,
+            plus_one=config.boxes.plus_one,
+        ),
+    )
 
 
 def _anchor_targets(config: Config) -> layers.AnchorTargetLayer:
