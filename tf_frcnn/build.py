@@ -1,5 +1,6 @@
 """From a configuration to the objects it describes: the only reader of its fields."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -141,8 +142,10 @@ def build_evaluation_batches(config: Config, examples: ExampleSet) -> tf.data.Da
 def build_model(config: Config, class_names: Sequence[str]) -> FasterRCNN:
     """Builds a detector of these classes with random weights, seeded by the config."""
     keras.utils.set_random_seed(config.seed)
+    with _precision(config.train.precision):
+        parts = _parts(config, len(class_names))
     model = FasterRCNN(
-        _parts(config, len(class_names)),
+        parts,
         tuple(class_names),
         rpn_sigma=config.loss.rpn_sigma,
         roi_sigma=config.loss.roi_sigma,
@@ -153,6 +156,19 @@ def build_model(config: Config, class_names: Sequence[str]) -> FasterRCNN:
     )
     model.build()
     return model
+
+
+@contextlib.contextmanager
+def _precision(name: str):
+    """Gives layers made within the type they compute in."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if name == "bfloat16" else "float32"
+    )
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def load_initial_weights(config: Config, model: FasterRCNN) -> LoadReport | None:

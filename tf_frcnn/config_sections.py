@@ -267,6 +267,8 @@ class TrainConfig(Section):
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
     clip_norm: float | None = setting(None, optional(_POSITIVE))
     """Largest norm of all gradients together; null leaves them as they are."""
+    precision: str = setting("float32", choice("float32", "bfloat16"))
+    """Type the trunk and the heads compute in; weights and boxes are float32."""
     jit_compile: bool = setting(False, flag)
     """Whether XLA compiles the training step."""
     validation_every: int = setting(1, _COUNT)
