@@ -74,6 +74,7 @@ def tiny_detector():
         score_form="softmax",
         score_threshold=0.05,
         plus_one=False,
+        model_type=None,
         **settings,
     ):
         import keras
@@ -87,7 +88,7 @@ def tiny_detector():
         parts = Parts(
             normalization=layers.ImageNormalization(backbone.image_mode),
             backbone=backbone.build(frozen_blocks),
-            anchor_grid=layers.AnchorGrid(backbone.stride, scales=(2, 3, 5)),
+            anchor_grid=layers.AnchorGrid(backbone.strides, scales=(2, 3, 5)),
             rpn_head=layers.RPNHead(9, channels=32, score_form=score_form),
             anchor_targets=layers.AnchorTargetLayer(plus_one=plus_one),
             proposal_layer=layers.ProposalLayer(
@@ -96,14 +97,17 @@ def tiny_detector():
             proposal_targets=layers.ProposalTargetLayer(
                 num_samples=32, plus_one=plus_one
             ),
-            roi_pooling=layers.RoIPooling(backbone.stride),
+            roi_pooling=layers.RoIPooling(backbone.strides),
             box_head=layers.FullyConnectedHead(64, dropout=0.0),
             box_predictor=layers.BoxPredictor(2),
             detection_layer=layers.DetectionLayer(
                 score_threshold=score_threshold, max_per_image=20, plus_one=plus_one
             ),
         )
-        model = FasterRCNN(parts, ("wide", "tall"), plus_one=plus_one, **settings)
+        model_type = model_type or FasterRCNN
+        if model_type.parts_type is not Parts:
+            parts = parts.of_rpn
+        model = model_type(parts, ("wide", "tall"), plus_one=plus_one, **settings)
         model.build()
         return model
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_frcnn import build
+from tf_frcnn import build, layers
 from tf_frcnn.build import (
     build_examples,
     build_model,
@@ -17,6 +17,8 @@ from tf_frcnn.build import (
 )
 from tf_frcnn.config import Config, ConfigError, load_config
 from tf_frcnn.data import DATASETS, SHAPE_CLASSES, derive_canvases, write_voc
+from tf_frcnn.faster_rcnn import FastRCNN
+from tf_frcnn.rpn import RegionProposalNetwork
 
 SMALL = """
 data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2, short_side: 64,
@@ -30,45 +32,52 @@ roi: {head_units: 8}
 # No setting of these sections has its default, and hardly two have the same value.
 UNUSUAL = """
 seed: 7
-backbone: {name: tiny, weights: random, frozen_blocks: 1}
-boxes: {plus_one: true}
-anchors: {style: centred, base_size: 12, ratios: [0.4, 2.5], scales: [1, 3, 9]}
-rpn: {channels: 24, score_form: sigmoid, positive_iou: 0.62, negative_iou: 0.31,
+backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group}
+boxes: {plus_one: true, max_log_scale: 1.5}
+anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9]}
+rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid, positive_iou: 0.62, negative_iou: 0.31,
   clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
 proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
-  test_post_nms: 214, nms_iou: 0.66, min_size: 3.5}
+  test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
+  per_level: true, min_size: 3.5, min_score: 0.01}
 roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
   background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
-  fill_with_repeats: true, pooled_size: 3, class_agnostic: true,
+  fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
+  aligned: true, sampling_ratio: 3, level_rule: anchor, class_agnostic: true,
   delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
-detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42}
-loss: {rpn_sigma: 2.25, roi_sigma: 1.75}
+detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42, min_size: 1.25}
+loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: objects,
+  rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
   decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
-  double_bias_rate: true, clip_norm: 8.5, jit_compile: true, validation_every: 3,
+  double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true, validation_every: 3,
   keep_images: 6}
 evaluation: {metric: area, iou: 0.65, plus_one: true}
 """
 STDS = (0.2, 0.3, 0.4, 0.5)
 # What has to arrive in the parts of the model.
 ARRIVED = {
-    "anchor_grid": {"stride": 16, "style": "centred", "base_size": 12}
+    "anchor_grid": {"strides": (16,), "style": "centred"}
     | {"ratios": (0.4, 2.5), "scales": (1, 3, 9)},
-    "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"},
+    "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"}
+    | {"num_convs": 2, "output_size": 3},
     "anchor_targets": {"positive_iou": 0.62, "negative_iou": 0.31}
     | {"clobber_positives": True, "allowed_border": 5, "num_samples": 99}
-    | {"positive_fraction": 0.44, "plus_one": True},
+    | {"positive_fraction": 0.44, "best_is_positive": True, "plus_one": True},
     "proposal_layer": {"train_counts": (811, 412), "test_counts": (613, 214)}
-    | {"nms_iou": 0.66, "min_size": 3.5, "plus_one": True, "nms_plus_one": None},
+    | {"nms_iou": 0.66, "min_size": 3.5, "plus_one": True, "nms_plus_one": False}
+    | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5},
     "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
     | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}
     | {"add_ground_truth": False, "fill_with_repeats": True}
     | {"delta_stds": STDS, "plus_one": True},
-    "roi_pooling": {"stride": 16, "method": "crop", "pooled_size": 3, "for_xla": True},
+    "roi_pooling": {"strides": (16,), "method": "align", "pooled_size": 3}
+    | {"crop_max_pool": False, "aligned": True, "sampling_ratio": 3, "for_xla": True},
     "box_head": {"units": 20, "dropout": 0.23},
-    "box_predictor": {"num_classes": 3, "class_agnostic": True},
+    "box_predictor": {"num_classes": 3, "class_agnostic": True, "regresses": True},
     "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
-    | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True},
+    | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True}
+    | {"max_log_scale": 1.5, "min_size": 1.25},
     "normalization": {"mode": "unit"},
 }
 
@@ -103,14 +112,21 @@ def test_no_setting_of_the_unusual_configuration_has_its_default(unusual_config)
     default = dataclasses.asdict(Config())
     unusual = dataclasses.asdict(unusual_config)
     assert unusual.pop("seed") != default.pop("seed")
-    unusual.pop("data")  # has tests of its own
+    for section in ("data", "model"):  # have tests of their own
+        unusual.pop(section)
     same = [
         f"{section}.{name}"
         for section, settings in unusual.items()
         for name, value in settings.items()
         if value == default[section][name]
     ]
-    assert same == ["roi.pooling"]  # there is but one so far
+    # The layer belongs to other trunks, and the rest would contradict the settings or
+    # change the parts.
+    assert same == [
+        *("backbone.layer", "rpn.best_is_positive", "roi.hard_examples"),
+        *("roi.regress_boxes", "train.scheme", "train.step_epochs"),
+        "train.optimizer",
+    ]
 
 
 @pytest.mark.parametrize("part", ARRIVED)
@@ -125,7 +141,11 @@ def test_the_settings_arrive_in_the_layers(unusual_model, part):
 def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
     model, optimizer = unusual_model, unusual_model.optimizer
     assert (model.seed, model.plus_one, model.weight_decay) == (7, True, 0.003)
-    assert (model.rpn_sigma, model.roi_sigma, model.bias_rate) == (2.25, 1.75, 2.0)
+    assert model.rpn_losses == (2.25, (0.3, 1.5), "objects")
+    assert model.roi_losses == (1.75, (0.3, 1.5), "objects")
+    assert (model.bias_rate, model.level_rule) == (2.0, "anchor")
+    assert model.box_head.compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
     assert model.backbone.name == "tiny" and model.uses_xla
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert (optimizer.momentum, optimizer.global_clipnorm) == (0.85, 8.5)
@@ -142,6 +162,15 @@ def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
     assert len(optimizer.variables) == 1 + len(model.trainable_variables)
 
 
+def test_adam_takes_the_same_schedule_and_clipping(config_of):
+    config = config_of({"train.optimizer": "adam", "train.clip_norm": 3})
+    model = build_model(config, ("a",))
+    compile_model(config, model, 4)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert model.optimizer.global_clipnorm == 3
+    assert float(model.optimizer.learning_rate) == np.float32(0.001)
+
+
 def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
     metric = {"metric": "area", "iou_threshold": 0.65, "plus_one": True}
     assert build_plan(unusual_config) == (5, 3, 6, metric)
@@ -149,7 +178,7 @@ def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
 
 def test_the_weights_fit_the_settings(unusual_model):
     # 6 anchors with one score each; 3 * 3 cells of the trunk's 128 channels.
-    assert unusual_model.rpn_head.scores.kernel.shape == (1, 1, 24, 6)
+    assert unusual_model.rpn_head.scores.kernel.shape == (3, 3, 24, 6)
     assert unusual_model.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
     assert unusual_model.box_predictor.logits.kernel.shape == (20, 4)
     assert unusual_model.box_predictor.deltas.kernel.shape == (20, 4)
@@ -160,15 +189,58 @@ def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(con
     vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
     model = build_model(vgg16, ("a",))
     assert model.normalization.mode == "caffe"
-    assert model.anchor_grid.stride == model.roi_pooling.stride == 16
+    assert model.anchor_grid.strides == model.roi_pooling.strides == (16,)
     frozen = [layer.name for layer in model.backbone.layers if not layer.trainable]
     convs = [name for name in frozen if "conv" in name]
     assert convs == [f"block{block}_conv{n}" for block in (1, 2) for n in (1, 2)]
 
 
+def test_the_kind_decides_which_stages_there_are(config_of):
+    rpn = build_model(config_of({"model.kind": "rpn"}), ("a",))
+    assert type(rpn) is RegionProposalNetwork and not hasattr(rpn, "box_head")
+    settings = {"model.kind": "fast_rcnn", "data.proposals": "somewhere"}
+    assert type(build_model(config_of(settings), ("a",))) is FastRCNN
+
+
+def test_hard_examples_are_sought_among_all_proposals(config_of):
+    settings = {"roi.hard_examples": 32, "proposals.train_post_nms": 500}
+    model = build_model(config_of(settings), ("a",))
+    assert model.num_hard_rois == 32
+    assert model.proposal_targets.num_samples == 500
+    assert model.proposal_targets.foreground_fraction == 1.0
+
+
+def test_a_head_may_leave_the_boxes_alone(config_of):
+    model = build_model(config_of({"roi.regress_boxes": "false"}), ("a",))
+    assert not model.box_predictor.regresses
+
+
+def test_a_pyramid_gives_every_level_to_the_rpn_and_the_last_not_to_the_rois(config_of):
+    model = build_model(config_of({"backbone.name": "resnet50_fpn"}), ("a",))
+    assert model.anchor_grid.strides == (4, 8, 16, 32, 64)
+    assert model.roi_pooling.strides == (4, 8, 16, 32)
+    assert isinstance(model.box_head, layers.FullyConnectedHead)
+
+
+def test_a_tail_is_the_box_head(config_of):
+    model = build_model(config_of({"backbone.name": "mobilenet_v1_025_c4"}), ("a",))
+    assert isinstance(model.box_head, layers.TailHead)
+
+
+def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
+    settings = {"backbone.name": "MobileNetV2", "backbone.layer": "block_12_add"}
+    settings["backbone.frozen_blocks"] = 0
+    model = build_model(config_of(settings), ("a",))
+    assert model.anchor_grid.strides == (16,)
+    with pytest.raises(ConfigError, match=r"MobileNetV2.*set backbone\.layer"):
+        build_model(config_of({"backbone.name": "MobileNetV2"}), ("a",))
+    with pytest.raises(ConfigError, match=r"backbone\.layer = 'x': tiny is no network"):
+        build_model(config_of({"backbone.layer": "x"}), ("a",))
+
+
 def test_equal_seeds_give_equal_weights(config_of):
     kernels = [
-        build_model(config_of({"seed": seed}), ("a",)).rpn_head.conv.kernel.numpy()
+        build_model(config_of({"seed": seed}), ("a",)).rpn_head.convs[0].kernel.numpy()
         for seed in (3, 3, 4)
     ]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -176,7 +248,9 @@ def test_equal_seeds_give_equal_weights(config_of):
 
 
 def test_an_unknown_trunk_is_named_with_those_there_are(config_of):
-    message = r"backbone\.name = 'vgg61' must be one of tiny, vgg16\."
+    message = (
+        r"backbone\.name = 'vgg61' is no trunk; did you mean vgg16\? There are .*zf"
+    )
     with pytest.raises(ConfigError, match=message):
         build_model(config_of({"backbone.name": "vgg61"}), ("a",))
 
@@ -187,10 +261,9 @@ def test_more_frozen_blocks_than_there_are_are_an_error(config_of):
         build_model(config_of({"backbone.frozen_blocks": 5}), ("a",))
 
 
-@pytest.mark.parametrize("source", ["imagenet", "weights.h5"])
-def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of, source):
-    config = config_of({"backbone.weights": source})
-    message = rf"backbone\.weights = '{source}': tiny has no .* set backbone\.weights"
+def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of):
+    config = config_of({"backbone.weights": "imagenet"})
+    message = r"backbone\.weights = 'imagenet': tiny has no .* set backbone\.weights"
     with pytest.raises(ConfigError, match=message):
         load_initial_weights(config, None)
 
@@ -283,7 +356,7 @@ def test_canvases_are_those_of_the_settings_or_derived(config_of):
 
 def test_training_batches_obey_the_settings(config_of, monkeypatch):
     calls = []
-    monkeypatch.setattr(build, "training_batches", lambda *a, **k: calls.append(k))
+    monkeypatch.setattr(build.data, "training_batches", lambda *a, **k: calls.append(k))
     settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
     examples = build_examples(config_of(settings), "train")
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
@@ -291,8 +364,8 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         config = config_of(settings | switches)
         _, per_epoch = build_training_batches(config, examples, start_epoch)
         assert per_epoch == 2  # four pictures, three at a time
-    same = {"short_side": 64, "long_side": 96, "canvases": ((96, 96),)}
-    same |= {"batch_size": 3, "seed": 5}
+    same = {"short_sides": (64,), "long_side": 96, "canvases": ((96, 96),)}
+    same |= {"batch_size": 3, "seed": 5, "proposals": None}
     assert calls == [
         same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
         same | {"flip": False, "drop_difficult": False, "start_epoch": 2},

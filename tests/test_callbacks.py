@@ -84,7 +84,7 @@ def test_a_resumed_log_drops_the_rows_that_are_repeated(log_of, tmp_path):
     for epoch, value in enumerate((0.3, 0.5, 0.9)):
         log.on_epoch_end(epoch, {"loss": float(epoch), "val_mAP": value})
     resumed = log_of(start_epoch=2)
-    assert resumed.best_map == 0.5  # 0.9 is of the epoch that will be repeated
+    assert resumed.best("val_mAP") == 0.5  # 0.9 is of the epoch that will be repeated
     resumed.on_epoch_end(2, {"loss": 7.0})
     rows = rows_of(tmp_path)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -95,7 +95,7 @@ def test_a_resumed_log_drops_the_rows_that_are_repeated(log_of, tmp_path):
 def test_a_new_run_forgets_the_log_of_another(log_of, tmp_path):
     log_of().on_epoch_end(0, {"loss": 1.0, "val_mAP": 0.5})
     log = log_of(start_epoch=0)
-    assert log.best_map == -1.0
+    assert log.best("val_mAP") == -1.0
     log.on_epoch_end(0, {"loss": 2.0})
     assert [row["loss"] for row in rows_of(tmp_path)] == ["2.0"]
 
@@ -131,7 +131,7 @@ def test_epochs_that_were_not_validated_are_not_the_best(line, tmp_path):
 
 
 def test_a_resumed_run_keeps_the_best_weights_from_before(line, tmp_path):
-    best = BestWeights(tmp_path, best_map=0.5)
+    best = BestWeights(tmp_path, best=0.5)
     best.set_model(line)
     best.on_epoch_end(3, {"val_mAP": 0.4})
     assert not (tmp_path / BEST).exists()

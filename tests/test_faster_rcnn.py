@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn import layers
 from tf_frcnn.detector import NON_FINITE_LOSS
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_voc
+from tf_frcnn.faster_rcnn import FasterRCNN, FastRCNN
+from tf_frcnn.ops.losses import box_losses, classification_losses
 
 
 def batch_of(images, sizes, boxes, labels, ids=None):
@@ -235,7 +238,7 @@ def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_pictures):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
     # proposal a detection is its proposal; the whole picture is (0, 0, 96, 128).
     model = tiny_detector(plus_one=True, score_threshold=0.0)
-    inner = model._inner_boxes(two_pictures)
+    inner = model.inner_boxes(two_pictures)
     np.testing.assert_array_equal(inner[0, 0], [20, 30, 59, 99])
     found = model.predict_on_batch(two_pictures)
     assert found["boxes"][0, :, 2].max() == 96 and found["boxes"][0, :, 3].max() == 128
@@ -258,7 +261,7 @@ def test_biases_may_learn_at_twice_the_rate(tiny_detector, two_pictures):
 
 def test_weight_decay_is_half_the_sum_of_squares_of_trainable_kernels(tiny_detector):
     model = tiny_detector(frozen_blocks=4, weight_decay=0.1)
-    layers = (model.rpn_head.conv, model.rpn_head.scores, model.rpn_head.deltas)
+    layers = (model.rpn_head.convs[0], model.rpn_head.scores, model.rpn_head.deltas)
     layers += (model.box_head.fc6, model.box_head.fc7)
     layers += (model.box_predictor.logits, model.box_predictor.deltas)
     squares = sum(np.sum(np.square(layer.kernel.numpy())) for layer in layers)
@@ -297,3 +300,80 @@ def test_the_sigmoid_form_trains_but_has_no_six_results(tiny_detector, two_pictu
     np.testing.assert_allclose(losses["rpn_class_loss"], np.log(2), atol=0.05)
     with pytest.raises(ValueError, match="sigmoid"):
         model.rpn_results(two_pictures)
+
+
+def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictures):
+    model = tiny_detector(num_hard_rois=5)
+    seen = []
+    original = model.second_stage
+
+    def watch(features, rois, seed=None, training=None):
+        outputs = original(features, rois, seed, training)
+        seen.append((rois, outputs))
+        return outputs
+
+    model.second_stage = watch
+    model.compute_losses(two_pictures, 0, training=True)
+    (candidates, (logits, deltas)), (hard, _) = seen
+    labels = candidates.labels.numpy()
+    assert labels.shape == (2, 32) and hard.labels.shape == (2, 5)
+    deltas = model.box_predictor.deltas_of(deltas, candidates.labels)
+    loss = classification_losses(logits, candidates.labels)
+    loss += box_losses(deltas, candidates.deltas, candidates.labels)
+    loss = np.where(labels >= 0, loss, -1)
+    for image in range(2):
+        worst = np.argsort(-loss[image], kind="stable")[:5]
+        np.testing.assert_array_equal(
+            hard.boxes[image], candidates.boxes.numpy()[image][worst]
+        )
+
+
+def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_pictures):
+    parts = tiny_detector(score_threshold=0.0).parts
+    still = layers.BoxPredictor(2, regresses=False)
+    model = FasterRCNN(parts._replace(box_predictor=still), ("wide", "tall"))
+    model.build()
+    losses = model.compute_losses(two_pictures, 0)
+    assert losses["roi_box_loss"] == 0 and losses["roi_class_loss"] > 0
+    found = model.predict_on_batch(one_of(two_pictures, 0))
+    proposals = model.propose(model.first_stage(two_pictures), two_pictures)
+    own = found["boxes"][0][found["valid"][0]]
+    gaps = np.abs(own[:, np.newaxis] - proposals.boxes[0].numpy()).max(axis=-1)
+    assert len(own) and gaps.min(axis=1).max() < 1e-3
+
+
+def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
+    tiny_detector, two_pictures
+):
+    model = tiny_detector(model_type=FastRCNN, score_threshold=0.0)
+    model.compile(keras.optimizers.SGD(0.01))
+    proposals = tf.constant([[[20.0, 30, 60, 100], [0, 0, 40, 40]]] * 2)
+    valid = tf.constant([[True, False], [True, True]])
+    batch = two_pictures | {"proposals": proposals, "proposal_valid": valid}
+    losses = model.compute_losses(batch, 0)
+    assert set(losses) == {"loss", "roi_class_loss", "roi_box_loss", "decay_loss"}
+    before = [v.numpy() for v in model.rpn_head.variables]
+    model.train_on_batch(batch)
+    for old, variable in zip(before, model.rpn_head.variables, strict=True):
+        np.testing.assert_array_equal(old, variable)
+    found = model.predict_on_batch(batch)
+    # Two classes for each valid proposal.
+    assert found["valid"].sum(axis=1).tolist() == [2, 4]
+
+
+def test_fast_rcnn_on_the_proposals_of_the_rpn_is_faster_rcnn(
+    tiny_detector, two_pictures
+):
+    whole = tiny_detector(score_threshold=0.0)
+    proposals = whole.propose(whole.first_stage(two_pictures), two_pictures)
+    stored = {"proposals": proposals.boxes, "proposal_valid": proposals.valid}
+    second = FastRCNN(whole.parts, whole.class_names)
+    second.build()
+    expected, found = whole(two_pictures), second(two_pictures | stored)
+    for name in ("boxes", "scores", "labels"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-4)
+
+
+def test_an_unknown_level_rule_is_named_with_the_known_ones(tiny_detector):
+    with pytest.raises(ValueError, match=r"level_rule = 'area'.*'size', 'anchor'"):
+        tiny_detector(level_rule="area")

@@ -196,7 +196,7 @@ def run_folder(small_config, tmp_path):
 
 def kernel_of_seed(config, seed):
     model = build_model(dataclasses.replace(config, seed=seed), ("a", "b"))
-    return model.rpn_head.conv.kernel.numpy()
+    return model.rpn_head.convs[0].kernel.numpy()
 
 
 def test_a_run_is_loaded_with_its_best_weights_or_else_the_last(
@@ -205,10 +205,10 @@ def test_a_run_is_loaded_with_its_best_weights_or_else_the_last(
     run = load_run(run_folder)
     assert run.config == small_config and run.directory == run_folder
     assert run.model.class_names == ("wide", "tall boys")
-    kernel = run.model.rpn_head.conv.kernel
+    kernel = run.model.rpn_head.convs[0].kernel
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 1))
     (run_folder / "weights" / "best.weights.h5").unlink()
-    kernel = load_run(run_folder).model.rpn_head.conv.kernel
+    kernel = load_run(run_folder).model.rpn_head.convs[0].kernel
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 2))
 
 

@@ -11,13 +11,16 @@ PACKAGE = Path(tf_frcnn.__file__).parent
 # a cycle.
 RANKS = {
     **dict.fromkeys(("structures", "version"), 0),
-    **dict.fromkeys(("config", "config_rules", "config_sections", "config_yaml"), 0),
+    **dict.fromkeys(("config", "config_rules", "config_network"), 0),
+    **dict.fromkeys(("config_sections", "config_yaml"), 0),
     "ops": 1,
     "layers": 2,
     "backbones": 3,
-    **dict.fromkeys(("detector", "faster_rcnn", "schedule", "data", "evaluation"), 4),
+    **dict.fromkeys(("detector", "rpn", "faster_rcnn", "schedule"), 4),
+    **dict.fromkeys(("data", "evaluation"), 4),
     "build": 5,
-    **dict.fromkeys(("training", "callbacks", "inference", "export"), 6),
+    **dict.fromkeys(("training", "alternating", "callbacks", "inference"), 6),
+    **dict.fromkeys(("export", "reports"), 6),
     **dict.fromkeys(("visualize", "pictures", "workflow"), 6),
     **dict.fromkeys(("cli", "__main__"), 7),
 }
@@ -102,7 +105,7 @@ def config_readers(sources):
     """Returns "module -> name" for what is taken of the config besides `OF_CONFIG`."""
     found = []
     for module in sources:
-        if not module or module == "build" or rank_of(module) == 0:
+        if not module or module.split(".")[0] == "build" or rank_of(module) == 0:
             continue
         for imported, name in imports_of(module, sources):
             of_config = imported.split(".")[0].startswith("config")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tf_frcnn import workflow
 from tf_frcnn.build import build_examples, build_model, build_training_batches
-from tf_frcnn.config import load_config
+from tf_frcnn.config import Config, load_config
 from tf_frcnn.data import SHAPE_CLASSES, DataError, make_shapes
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
@@ -272,7 +272,7 @@ def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     enable = "enable_op_determinism"
     monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
-    workflow.run_training(None, Path("run"))
+    workflow.run_training(Config(), Path("run"))
     assert len(calls) == asked
 
 

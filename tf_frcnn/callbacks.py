@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet
-from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc
+from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc, proposal_recall
 from tf_frcnn.inference import (
     BEST_WEIGHTS,
     LAST_WEIGHTS,
     detect,
     ground_truth_of,
+    propose,
 )
 
 LOG_FILE = "log.csv"
@@ -58,6 +59,41 @@ class ValidationMAP(keras.callbacks.Callback):
             self.on_detections(epoch, detections)
 
 
+class ValidationRecall(keras.callbacks.Callback):
+    """Adds `val_recall`, the proposals' average recall over IoU 0.5 to 1, to the logs.
+
+    Args:
+        examples: the validation set.
+        batches: its evaluation batches.
+        num_proposals: of the best per picture that count.
+        every: epochs from one validation to the next; the last epoch is validated too.
+    """
+
+    def __init__(
+        self,
+        examples: ExampleSet,
+        batches: tf.data.Dataset,
+        *,
+        num_proposals: int,
+        every: int = 1,
+    ):
+        super().__init__()
+        self.examples, self.batches, self.every = examples, batches, every
+        self.num_proposals = num_proposals
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Proposes, measures, and adds the result to the logs."""
+        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+            return
+        proposals = propose(self.model, self.examples, self.batches)
+        recall = proposal_recall(
+            ground_truth_of(self.examples),
+            proposals,
+            num_proposals=[self.num_proposals],
+        )
+        logs["val_recall"] = float(np.nan_to_num(recall.average_recalls[0]))
+
+
 class RunLog(keras.callbacks.Callback):
     """Keeps the logs of all epochs in a CSV file and as TensorBoard scalars.
 
@@ -74,10 +110,9 @@ class RunLog(keras.callbacks.Callback):
         self.path, self.writer = directory / LOG_FILE, writer
         self.rows = _read_rows(self.path)[:start_epoch]
 
-    @property
-    def best_map(self) -> float:
-        """The highest `val_mAP` so far, -1 if there is none."""
-        return max([-1.0, *(float(row.get("val_mAP") or -1.0) for row in self.rows)])
+    def best(self, figure: str) -> float:
+        """Returns the highest value of a figure so far, -1 if there is none."""
+        return max([-1.0, *(float(row.get(figure) or -1.0) for row in self.rows)])
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the learning rate that the epoch starts with."""
@@ -115,29 +150,30 @@ class LastWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the weights."""
-        _save(self.model, self.path)
+        save_weights(self.model, self.path)
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Saves the weights of the highest `val_mAP`.
+    """Saves the weights of the highest validation figure.
 
     Args:
         directory: the run folder.
-        best_map: the highest `val_mAP` of the epochs before.
+        figure: its name in the logs, such as "val_mAP".
+        best: the highest value of the epochs before.
     """
 
-    def __init__(self, directory: Path, best_map: float = -1.0):
+    def __init__(self, directory: Path, figure: str = "val_mAP", best: float = -1.0):
         super().__init__()
-        self.path, self.best_map = directory / BEST_WEIGHTS, best_map
+        self.path, self.figure, self.best = directory / BEST_WEIGHTS, figure, best
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the weights if they are better than any before."""
-        if logs.get("val_mAP", -1.0) > self.best_map:
-            self.best_map = logs["val_mAP"]
-            _save(self.model, self.path)
+        if logs.get(self.figure, -1.0) > self.best:
+            self.best = logs[self.figure]
+            save_weights(self.model, self.path)
 
 
-def _save(model: keras.Model, path: Path) -> None:
+def save_weights(model: keras.Model, path: Path) -> None:
     """Saves beside the file, then moves: an interrupted write leaves the old file."""
     path.parent.mkdir(exist_ok=True)
     part = path.with_name("part." + path.name)

@@ -10,18 +10,21 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.config_rules import ConfigError, Section, number, setting
-from tf_frcnn.config_sections import (
+from tf_frcnn.config_network import (
     AnchorsConfig,
-    BackboneConfig,
     BoxesConfig,
-    DataConfig,
     DetectionsConfig,
-    EvaluationConfig,
     LossConfig,
     ProposalsConfig,
     RoIConfig,
     RPNConfig,
+)
+from tf_frcnn.config_rules import ConfigError, Section, number, setting
+from tf_frcnn.config_sections import (
+    BackboneConfig,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
     TrainConfig,
 )
 from tf_frcnn.config_yaml import dump_yaml, parse_yaml, read_yaml
@@ -37,6 +40,7 @@ class Config(Section):
 
     seed: int = setting(0, number("[0, inf)", whole=True))
     """Seed of everything that is drawn at random."""
+    model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     anchors: AnchorsConfig = field(default_factory=AnchorsConfig)
@@ -48,6 +52,24 @@ class Config(Section):
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def check(self) -> None:
+        """Raises a ConfigError where settings contradict each other."""
+        kind = self.model.kind
+        if self.train.scheme == "alternating" and kind != "faster_rcnn":
+            raise ConfigError(
+                f"train.scheme = 'alternating' trains both stages; model.kind = "
+                f"{kind!r} has one.",
+                "train.scheme",
+                "model.kind",
+            )
+        if (kind == "fast_rcnn") != (self.data.proposals is not None):
+            raise ConfigError(
+                f"data.proposals = {self.data.proposals!r} with model.kind = {kind!r}: "
+                "fast_rcnn needs a folder of stored proposals, the others have none.",
+                "data.proposals",
+                "model.kind",
+            )
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:

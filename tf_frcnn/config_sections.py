@@ -1,5 +1,7 @@
 """The sections of a configuration: one frozen dataclass each, checked when made.
 
+`config_network` has those that describe the network.
+
 Lengths are pixels of the network's input picture unless a field says otherwise.
 """
 
@@ -7,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tf_frcnn.config_rules import (
+    ConfigError,
     Section,
     choice,
     distinct,
@@ -53,6 +56,8 @@ class DataConfig(Section):
     """Pictures are scaled so that their short side has this length ..."""
     long_side: int = setting(1000, _COUNT)
     """... unless the long side would exceed this one."""
+    train_short_sides: tuple[int, ...] = setting((), rising(sequence(_COUNT)))
+    """Short sides that training draws from anew for each picture; empty: the above."""
     canvases: tuple[tuple[int, int], ...] = setting(
         (), sequence(sequence(_COUNT, length=2))
     )
@@ -63,6 +68,8 @@ class DataConfig(Section):
     """Whether half of the training pictures, drawn anew every epoch, are mirrored."""
     train_on_difficult: bool = setting(False, flag)
     """Whether objects marked difficult are learned."""
+    proposals: str | None = setting(None, optional(text))
+    """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: Mapping[str, str] = setting({}, mapping(choice("repair", "drop", "raise")))
     """What to do with each kind of bad data, where it is not the kind's default."""
     num_train: int = setting(800, _COUNT)
@@ -75,6 +82,23 @@ class DataConfig(Section):
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
         self.require_order("short_side", "long_side")
+        if self.train_short_sides and self.train_short_sides[-1] > self.long_side:
+            raise ConfigError(
+                f"data.train_short_sides = {list(self.train_short_sides)} must not "
+                f"exceed data.long_side = {self.long_side}.",
+                "data.train_short_sides",
+                "data.long_side",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Section):
+    """Which stages there are."""
+
+    prefix = "model."
+
+    kind: str = setting("faster_rcnn", choice("faster_rcnn", "rpn", "fast_rcnn"))
+    """Both stages, the proposals alone, or the second stage on stored proposals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +108,11 @@ class BackboneConfig(Section):
     prefix = "backbone."
 
     name: str = setting("vgg16", text)
-    """Name of the trunk."""
+    """Name of the trunk, or the class name of a network of keras.applications."""
+    layer: str | None = setting(None, optional(text))
+    """Layer whose output is the map, of a network of keras.applications."""
+    normalization: str = setting("frozen_batch", choice("frozen_batch", "group"))
+    """Batch statistics as they are, or groups of channels, to learn from random."""
     weights: str = setting("imagenet", text)
     """Initial weights: "imagenet", "random", or the path of a file."""
     frozen_blocks: int = setting(2, _COUNT_OR_ZERO)
@@ -92,163 +120,21 @@ class BackboneConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnchorsConfig(Section):
-    """The anchors of every cell."""
-
-    prefix = "anchors."
-
-    style: str = setting("caffe", choice("caffe", "centred"))
-    """Whole-pixel windows as in caffe, or real-valued ones about the cell's centre."""
-    base_size: float = setting(16.0, _POSITIVE)
-    """Side of an anchor of scale 1."""
-    ratios: tuple[float, ...] = setting(
-        (0.5, 1.0, 2.0), sequence(_POSITIVE, filled=True)
-    )
-    """Heights over widths."""
-    scales: tuple[float, ...] = setting(
-        (8.0, 16.0, 32.0), sequence(_POSITIVE, filled=True)
-    )
-    """Sides in multiples of the base size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoxesConfig(Section):
-    """How boxes are measured."""
-
-    prefix = "boxes."
-
-    plus_one: bool = setting(False, flag)
-    """Whether widths are xmax - xmin + 1, as in caffe, wherever boxes are handled."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RPNConfig(Section):
-    """The region proposal network and the anchors it is trained on."""
-
-    prefix = "rpn."
-
-    channels: int = setting(512, _COUNT)
-    """Channels of the 3x3 convolution."""
-    score_form: str = setting("softmax", choice("softmax", "sigmoid"))
-    """Two scores per anchor under a softmax, or one under a sigmoid."""
-    positive_iou: float = setting(0.7, _SHARE)
-    """From this IoU on an anchor is an object."""
-    negative_iou: float = setting(0.3, _SHARE_OR_ZERO)
-    """Below this IoU an anchor is background."""
-    clobber_positives: bool = setting(False, flag)
-    """Whether an object's best anchor is background if below the negative IoU."""
-    allowed_border: float | None = setting(0.0, optional(_NOT_NEGATIVE))
-    """How far a training anchor may cross the picture's border; null: any distance."""
-    num_samples: int = setting(256, _COUNT)
-    """Anchors per picture that the loss counts."""
-    positive_fraction: float = setting(0.5, _SHARE)
-    """Largest share of objects among them."""
-
-    def check(self) -> None:
-        """Raises a ConfigError where settings contradict each other."""
-        self.require_order("negative_iou", "positive_iou")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProposalsConfig(Section):
-    """From the RPN's boxes to the box head's proposals."""
-
-    prefix = "proposals."
-
-    train_pre_nms: int = setting(12000, _COUNT)
-    """Boxes that enter the suppression in training."""
-    train_post_nms: int = setting(2000, _COUNT)
-    """Boxes that leave it in training."""
-    test_pre_nms: int = setting(6000, _COUNT)
-    """Boxes that enter the suppression in inference."""
-    test_post_nms: int = setting(300, _COUNT)
-    """Boxes that leave it in inference."""
-    nms_iou: float = setting(0.7, _SHARE)
-    """Above this IoU the worse of two boxes is suppressed."""
-    min_size: float = setting(0.0, _NOT_NEGATIVE)
-    """Shortest side of a proposal, in pixels of the file."""
-
-    def check(self) -> None:
-        """Raises a ConfigError where settings contradict each other."""
-        self.require_order("train_post_nms", "train_pre_nms")
-        self.require_order("test_post_nms", "test_pre_nms")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoIConfig(Section):
-    """The regions the box head sees, and the head."""
-
-    prefix = "roi."
-
-    num_samples: int = setting(128, _COUNT)
-    """Regions per picture in training."""
-    foreground_fraction: float = setting(0.25, _SHARE)
-    """Largest share of objects among them."""
-    foreground_iou: float = setting(0.5, _SHARE)
-    """From this IoU on a region is an object."""
-    background_iou_high: float = setting(0.5, _SHARE)
-    """Below this IoU a region is background ..."""
-    background_iou_low: float = setting(0.0, _BELOW_ONE)
-    """... if its IoU is at least this one."""
-    add_ground_truth: bool = setting(True, flag)
-    """Whether ground-truth boxes join the proposals in training."""
-    fill_with_repeats: bool = setting(False, flag)
-    """Whether regions are repeated until there are num_samples, as tf-faster-rcnn."""
-    pooling: str = setting("crop", choice("crop"))
-    """How features of a region are taken: crop and resize, then 2x2 maximum."""
-    pooled_size: int = setting(7, _COUNT)
-    """Rows and columns of a region's features."""
-    class_agnostic: bool = setting(False, flag)
-    """Whether one box per region serves all classes."""
-    delta_stds: tuple[float, ...] = setting(
-        (0.1, 0.1, 0.2, 0.2), sequence(_POSITIVE, length=4)
-    )
-    """Divisors of the target deltas (dy, dx, dh, dw)."""
-    head_units: int = setting(4096, _COUNT)
-    """Units of either fully connected layer."""
-    dropout: float = setting(0.5, _BELOW_ONE)
-    """Share of the units that is dropped in training."""
-
-    def check(self) -> None:
-        """Raises a ConfigError where settings contradict each other."""
-        self.require_order("background_iou_high", "foreground_iou")
-        self.require_order("background_iou_low", "background_iou_high", strict=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectionsConfig(Section):
-    """The final boxes."""
-
-    prefix = "detections."
-
-    score_threshold: float = setting(0.05, _BELOW_ONE)
-    """Boxes must score more than this."""
-    nms_iou: float = setting(0.3, _SHARE)
-    """Above this IoU the worse of two boxes of a class is suppressed."""
-    max_per_image: int = setting(100, _COUNT)
-    """Best boxes that are kept of all classes together."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig(Section):
-    """The smooth L1 losses: quadratic up to 1 / sigma^2."""
-
-    prefix = "loss."
-
-    rpn_sigma: float = setting(3.0, _POSITIVE)
-    """Sigma of the RPN's box loss."""
-    roi_sigma: float = setting(1.0, _POSITIVE)
-    """Sigma of the box head's loss."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Section):
-    """The optimization, by SGD with momentum."""
+    """The optimization."""
 
     prefix = "train."
 
+    scheme: str = setting("joint", choice("joint", "alternating"))
+    """Both stages at once, or the four steps of alternating training."""
+    step_epochs: tuple[int, ...] = setting((), sequence(_COUNT))
+    """Epochs of the four steps: RPN, detector, RPN, detector. A step keeps the
+    schedule of the learning rate, stretched from train.epochs to its own length."""
+
     epochs: int = setting(14, _COUNT)
-    """Passes over the training split."""
+    """Passes over the training split, of the joint scheme."""
+    optimizer: str = setting("sgd", choice("sgd", "adam"))
+    """SGD with momentum, as in all publications, or Adam."""
     learning_rate: float = setting(0.001, _POSITIVE)
     """Initial learning rate."""
     momentum: float = setting(0.9, _BELOW_ONE)
@@ -275,6 +161,17 @@ class TrainConfig(Section):
     """Epochs from one validation to the next."""
     keep_images: int = setting(4, _COUNT_OR_ZERO)
     """Validation pictures that are drawn with their detections."""
+
+    def check(self) -> None:
+        """Raises a ConfigError where settings contradict each other."""
+        if (self.scheme == "alternating") != (len(self.step_epochs) == 4):
+            raise ConfigError(
+                f"train.step_epochs = {list(self.step_epochs)} with train.scheme = "
+                f"{self.scheme!r}: alternating needs the epochs of its four steps, "
+                "joint has none.",
+                "train.step_epochs",
+                "train.scheme",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

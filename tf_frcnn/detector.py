@@ -37,6 +37,11 @@ class Detector(keras.Model):
         squares = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
         return self.weight_decay * tf.add_n(squares)
 
+    def with_sum(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns `loss`, the losses given, and the weight decay, all summed in it."""
+        losses = losses | {"decay_loss": self.decay_loss()}
+        return {"loss": tf.add_n(list(losses.values())), **losses}
+
     def compile(self, optimizer="sgd", *, jit_compile: bool = False, **kwargs):
         """Compiles as Keras does, with XLA only where it is asked for.
 

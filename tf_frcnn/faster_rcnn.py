@@ -6,20 +6,25 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn import layers
-from tf_frcnn.detector import Detector
-from tf_frcnn.ops.losses import box_loss, classification_loss
-from tf_frcnn.ops.rpn_scores import reshape_to_two_channels
-from tf_frcnn.structures import Detections, Proposals, RPNOutputs
+from tf_frcnn.ops.losses import box_losses, classification_losses
+from tf_frcnn.ops.roi_levels import assign_levels
+from tf_frcnn.rpn import (
+    RegionProposalNetwork,
+    RPNParts,
+    StageLosses,
+    box_scales,
+    with_defaults,
+)
+from tf_frcnn.structures import Detections, Proposals, RoITargets
 
-# Offsets that keep the random numbers of one step apart; fc6 and fc7 use two.
-_ANCHOR_SALT, _ROI_SALT, _DROPOUT_SALT, _NUM_SALTS = 0, 1, 2, 4
+# Beside the RPN's salt 0; fc6 and fc7 use two.
+_ROI_SALT, _DROPOUT_SALT = 1, 2
+# Which of the pyramid's maps a RoI is pooled from.
+LEVEL_RULES = ("size", "anchor")
 
 
 class Parts(NamedTuple):
-    """The layers a detector is made of, in the order of the data.
-
-    The trunk maps float [B, H, W, 3] to float [B, h, w, C].
-    """
+    """The layers a detector is made of, in the order of the data; see `RPNParts`."""
 
     normalization: layers.ImageNormalization
     backbone: keras.Model
@@ -29,45 +34,37 @@ class Parts(NamedTuple):
     proposal_layer: layers.ProposalLayer
     proposal_targets: layers.ProposalTargetLayer
     roi_pooling: layers.RoIPooling
-    box_head: layers.FullyConnectedHead
+    box_head: layers.FullyConnectedHead | layers.TailHead
     box_predictor: layers.BoxPredictor
     detection_layer: layers.DetectionLayer
 
-
-class RPNState(NamedTuple):
-    """What the first stage leaves for the losses and for the second stage."""
-
-    features: tf.Tensor
-    anchors: tf.Tensor
-    anchor_valid: tf.Tensor
-    maps: layers.rpn_head.RPNMaps
-    outputs: RPNOutputs
+    @property
+    def of_rpn(self) -> RPNParts:
+        """The layers of the first stage."""
+        return RPNParts(*self[: len(RPNParts._fields)])
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
-class FasterRCNN(Detector):
+class FasterRCNN(RegionProposalNetwork):
     """A region proposal network and a box head that share one trunk.
 
-    A batch is a dict: `images` float32 [B, H, W, 3], RGB, 0..255, zero beyond the
-    picture; `image_sizes` float32 [B, 2], (height, width) of each picture on its
-    canvas (default: the canvas); `scales` float32 [B, 2], network pixels per file
-    pixel along y and x (default: 1); and for training `boxes` float32 [B, G, 4] in
-    network pixels and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys
-    are not read.
-
-    Calling the model, `predict` and `predict_on_batch` give `Detections` as a dict,
-    boxes in pixels of the file.
+    The batch is that of `RegionProposalNetwork`. Calling the model, `predict` and
+    `predict_on_batch` give `Detections` as a dict, boxes in pixels of the file.
 
     Args:
         parts: the layers.
         class_names: of the K classes, without background.
-        rpn_sigma: of the RPN's smooth L1.
-        roi_sigma: of the box head's smooth L1.
-        plus_one: boxes inside the network are inclusive pixels, as in the caffe line.
-        seed: of sampling and dropout, together with the optimizer's step.
-        **kwargs: of `Detector`.
+        roi_losses: the forms of the box head's two losses.
+        num_hard_rois: the box head learns from as many RoIs of the highest loss
+            (online hard example mining); None takes those that are sampled.
+        level_rule: with several maps, "size" pools a RoI from the map its size asks
+            for, "anchor" from the map whose anchor gave it.
+        **kwargs: of `RegionProposalNetwork`.
 
     Source: Ren et al. 2015; training is the approximate joint one of section 3.2.
+        Shrivastava et al. 2016 for hard examples; their suppression of overlapping
+        RoIs has been done by the proposal layer. Lin et al. 2017 (feature pyramids),
+        equation 1, for "size".
     """
 
     loss_names = (
@@ -78,38 +75,34 @@ class FasterRCNN(Detector):
         "roi_box_loss",
         "decay_loss",
     )
+    parts_type = Parts
 
     def __init__(
         self,
         parts: Parts,
         class_names: tuple[str, ...],
         *,
-        rpn_sigma: float = 3.0,
-        roi_sigma: float = 1.0,
-        plus_one: bool = False,
-        seed: int = 0,
+        roi_losses: StageLosses | None = None,
+        num_hard_rois: int | None = None,
+        level_rule: str = "size",
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        for name, layer in parts._asdict().items():
-            setattr(self, name, layer)
-        self.class_names = tuple(class_names)
-        self.rpn_sigma, self.roi_sigma = rpn_sigma, roi_sigma
-        self.plus_one, self.seed = plus_one, seed
+        super().__init__(parts, class_names, **kwargs)
+        if level_rule not in LEVEL_RULES:
+            raise ValueError(
+                f"FasterRCNN: level_rule = {level_rule!r} must be one of {LEVEL_RULES}."
+            )
+        self.roi_losses = roi_losses or StageLosses()
+        self.num_hard_rois, self.level_rule = num_hard_rois, level_rule
 
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
-        features_shape = (None, None, None, self.backbone.output_shape[-1])
-        side = self.roi_pooling.pooled_size
-        pooled_shape = (None, None, side, side, features_shape[-1])
-        for layer, shape in (
-            (self.rpn_head, features_shape),
-            (self.box_head, pooled_shape),
-            (self.box_predictor, (None, None, self.box_head.units)),
-        ):
-            if not layer.built:
-                layer.build(shape)
-        self.built = True
+        super().build(input_shape)
+        side, channels = self.roi_pooling.pooled_size, self._num_channels
+        if not self.box_head.built:
+            self.box_head.build((None, None, side, side, channels))
+        if not self.box_predictor.built:
+            self.box_predictor.build((None, None, self.box_head.units))
 
     def _use_xla(self, uses_xla):
         super()._use_xla(uses_xla)
@@ -120,42 +113,40 @@ class FasterRCNN(Detector):
 
     def call(self, inputs, training=None):
         """Detects objects; `inputs` is a batch, or its `images` alone."""
-        batch = _with_defaults(inputs)
+        batch = with_defaults(inputs)
         rpn = self.first_stage(batch)
         proposals = self.propose(rpn, batch)
-        logits, deltas = self.second_stage(rpn.features, proposals.boxes)
+        logits, deltas = self.second_stage(rpn.features, proposals)
         return self.detect(proposals, logits, deltas, batch)._asdict()
 
-    def first_stage(self, batch) -> RPNState:
-        """Computes the trunk's features, the anchors and the RPN's outputs."""
-        sizes = batch["image_sizes"]
-        features = self.backbone(self.normalization(batch["images"], sizes))
-        anchors, anchor_valid = self.anchor_grid(features, sizes)
-        maps = self.rpn_head(features)
-        outputs = self.rpn_head.flatten(maps)
-        return RPNState(features, anchors, anchor_valid, maps, outputs)
+    def second_stage(self, features, rois, seed=None, training=None):
+        """Classifies RoIs.
 
-    def propose(self, rpn: RPNState, batch, training=None) -> Proposals:
-        """Selects proposals, in network pixels; constants for the gradient."""
-        return self.proposal_layer(
-            rpn.outputs,
-            rpn.anchors,
-            rpn.anchor_valid,
-            batch["image_sizes"],
-            batch["scales"],
-            training=training,
-        )
+        Args:
+            features: float [B, h, w, C] of each level.
+            rois: `Proposals` or `RoITargets`; boxes and levels are used.
+            seed: int [2], of dropout.
+            training: whether dropout is on.
 
-    def second_stage(self, features, boxes, seed=None, training=None):
-        """Classifies RoIs: float32 [B, R, K + 1] logits, [B, R, sets, 4] deltas."""
-        pooled = self.roi_pooling(features, boxes)
+        Returns:
+            float32 [B, R, K + 1] logits and [B, R, sets, 4] deltas.
+        """
+        maps = features[: len(self.roi_pooling.strides)]
+        pooled = self.roi_pooling(maps, rois.boxes, self._levels(rois))
         hidden = self.box_head(pooled, seed=seed, training=training)
         return self.box_predictor(hidden)
 
+    def _levels(self, rois):
+        """Returns int32 [B, R], the map that each RoI is pooled from."""
+        if self.level_rule == "anchor":
+            return rois.levels
+        strides = self.roi_pooling.strides
+        finest = strides[0].bit_length() - 1
+        return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
+
     def detect(self, proposals: Proposals, logits, deltas, batch) -> Detections:
         """Makes detections, in pixels of the file."""
-        scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
-        in_file = proposals._replace(boxes=proposals.boxes / scales)
+        in_file = proposals._replace(boxes=proposals.boxes / box_scales(batch))
         file_sizes = tf.round(batch["image_sizes"] / batch["scales"])
         detections = self.detection_layer(in_file, logits, deltas, file_sizes)
         if not self.plus_one:
@@ -163,44 +154,6 @@ class FasterRCNN(Detector):
         last_pixel = tf.constant([0.0, 0.0, 1.0, 1.0])
         last_pixel *= tf.cast(detections.valid, tf.float32)[..., tf.newaxis]
         return detections._replace(boxes=detections.boxes + last_pixel)
-
-    def rpn_results(self, inputs) -> dict[str, tf.Tensor]:
-        """Returns the RPN's intermediate results under the names of the original.
-
-        Args:
-            inputs: a batch, or its `images` alone.
-
-        Returns:
-            rpn_cls_score: float32 [B, h, w, 2A], A background then A object scores.
-            rpn_cls_score_reshape: float32 [B, A * h, w, 2], (background, object).
-            rpn_cls_prob: float32 [B, h, w, 2A], probabilities of rpn_cls_score.
-            rpn_cls_pred: int64 [B, A * h * w], 1 where object is the likelier; in the
-                order of rpn_cls_score_reshape.
-            rpn_bbox_pred: float32 [B, h, w, 4A], (dy, dx, dh, dw) per anchor.
-            rois: float32 [B, P, 4], proposals of inference in network pixels.
-
-        Raises:
-            ValueError: the RPN has the sigmoid form, which has no such results.
-
-        Source: tf-faster-rcnn:lib/nets/network.py, `_region_proposal`.
-        """
-        if self.rpn_head.score_form != "softmax":
-            raise ValueError(
-                f"rpn_results: score_form = {self.rpn_head.score_form!r} has no 2A "
-                'channels to reshape; build the RPNHead with score_form="softmax".'
-            )
-        batch = _with_defaults(inputs)
-        rpn = self.first_stage(batch)
-        reshaped = reshape_to_two_channels(rpn.maps.scores)
-        flat = tf.reshape(reshaped, [tf.shape(reshaped)[0], -1, 2])
-        return {
-            "rpn_cls_score": rpn.maps.scores,
-            "rpn_cls_score_reshape": reshaped,
-            "rpn_cls_prob": rpn.maps.probabilities,
-            "rpn_cls_pred": tf.argmax(flat, axis=-1),
-            "rpn_bbox_pred": rpn.maps.deltas,
-            "rois": self.propose(rpn, batch).boxes,
-        }
 
     # The losses --------------------------------------------------------------------
 
@@ -215,86 +168,95 @@ class FasterRCNN(Detector):
         Returns:
             float32 scalars under the names of `Detector.loss_names`.
         """
-        batch = _with_defaults(inputs)
-        gt_boxes, gt_labels = self._inner_boxes(batch), batch["labels"]
+        batch = with_defaults(inputs)
         rpn = self.first_stage(batch)
-        targets = self.anchor_targets(
-            rpn.anchors,
-            rpn.anchor_valid,
-            batch["image_sizes"],
-            gt_boxes,
-            gt_labels,
-            self._random_seed(_ANCHOR_SALT, step),
-        )
+        losses = self.rpn_loss_parts(rpn, batch, step)
         proposals = self.propose(rpn, batch, training=training)
+        losses |= self.roi_loss_parts(rpn.features, proposals, batch, step, training)
+        return self.with_sum(losses)
+
+    def roi_loss_parts(
+        self, features, proposals, batch, step, training
+    ) -> dict[str, tf.Tensor]:
+        """Computes `roi_class_loss` and `roi_box_loss`."""
         rois = self.proposal_targets(
-            proposals, gt_boxes, gt_labels, self._random_seed(_ROI_SALT, step)
+            proposals,
+            self.inner_boxes(batch),
+            batch["labels"],
+            self.random_seed(_ROI_SALT, step),
         )
-        logits, deltas = self.second_stage(
-            rpn.features,
-            rois.boxes,
-            self._random_seed(_DROPOUT_SALT, step),
-            training=training,
-        )
+        if self.num_hard_rois is not None:
+            rois = self._hardest(features, rois)
+        seed = self.random_seed(_DROPOUT_SALT, step)
+        logits, deltas = self.second_stage(features, rois, seed, training=training)
+        losses = {"roi_class_loss": self.roi_losses.of_classes(logits, rois.labels)}
+        if not self.box_predictor.regresses:
+            return losses | {"roi_box_loss": tf.constant(0.0)}
         deltas = self.box_predictor.deltas_of(deltas, rois.labels)
-        losses = {
-            "rpn_class_loss": classification_loss(rpn.outputs.logits, targets.labels),
-            "rpn_box_loss": box_loss(
-                rpn.outputs.deltas, targets.deltas, targets.labels, sigma=self.rpn_sigma
-            ),
-            "roi_class_loss": classification_loss(logits, rois.labels),
-            "roi_box_loss": box_loss(
-                deltas, rois.deltas, rois.labels, sigma=self.roi_sigma
-            ),
-            "decay_loss": self.decay_loss(),
-        }
-        return {"loss": tf.add_n(list(losses.values())), **losses}
+        box_loss = self.roi_losses.of_boxes(deltas, rois.deltas, rois.labels)
+        return losses | {"roi_box_loss": box_loss}
 
-    def _inner_boxes(self, batch):
-        """Returns the ground truth in the convention the network computes in."""
-        if not self.plus_one:
-            return batch["boxes"]
-        scales = batch["scales"]
-        last_pixel = tf.concat([tf.zeros_like(scales), scales], axis=-1)
-        return batch["boxes"] - last_pixel[:, tf.newaxis]
-
-    def _random_seed(self, salt, step):
-        first = tf.constant(self.seed * _NUM_SALTS + salt, tf.int64)
-        return tf.stack([first, tf.cast(step, tf.int64)])
+    def _hardest(self, features, rois: RoITargets) -> RoITargets:
+        """Returns the RoIs of the highest loss, of each image."""
+        logits, deltas = self.second_stage(features, rois)
+        deltas = self.box_predictor.deltas_of(deltas, rois.labels)
+        form = self.roi_losses
+        hardness = classification_losses(logits, rois.labels, focal=form.focal)
+        if self.box_predictor.regresses:
+            hardness += box_losses(deltas, rois.deltas, rois.labels, sigma=form.sigma)
+        hardness = tf.where(rois.labels >= 0, hardness, -1.0)
+        _, index = tf.math.top_k(tf.stop_gradient(hardness), self.num_hard_rois)
+        return tf.nest.map_structure(
+            lambda values: tf.gather(values, index, batch_dims=1), rois
+        )
 
     # Saving --------------------------------------------------------------------------
 
     def get_config(self):
         """Returns the constructor's arguments; layers as their own configurations."""
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in Parts._fields
-        }
         return super().get_config() | {
-            "parts": parts,
-            "class_names": self.class_names,
-            "rpn_sigma": self.rpn_sigma,
-            "roi_sigma": self.roi_sigma,
-            "plus_one": self.plus_one,
-            "seed": self.seed,
+            "roi_losses": self.roi_losses._asdict(),
+            "num_hard_rois": self.num_hard_rois,
+            "level_rule": self.level_rule,
         }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes a detector of what `get_config` returned."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(part, custom_objects)
-            for name, part in config["parts"].items()
-        }
-        return cls(**{**config, "parts": Parts(**parts)})
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class FastRCNN(FasterRCNN):
+    """The second stage of a `FasterRCNN` alone, on proposals that the batch brings.
+
+    The batch also has `proposals` float32 [B, P, 4] in network pixels, and
+    `proposal_valid` bool [B, P], False in padded rows. The RPN's weights are there but
+    neither used nor learned.
+
+    Source: Girshick 2015; steps 2 and 4 of the alternating training of Ren et al.
+        2015, section 3.2.
+    """
+
+    loss_names = ("loss", "roi_class_loss", "roi_box_loss", "decay_loss")
+
+    @property
+    def trainable_variables(self):
+        """The weights that are learned: all trainable ones but the RPN head's."""
+        unused = {id(variable) for variable in self.rpn_head.variables}
+        return [v for v in super().trainable_variables if id(v) not in unused]
+
+    def call(self, inputs, training=None):
+        """Detects objects among the proposals of a batch."""
+        batch = with_defaults(inputs)
+        features, proposals = self.features(batch), _stored_proposals(batch)
+        logits, deltas = self.second_stage(features, proposals)
+        return self.detect(proposals, logits, deltas, batch)._asdict()
+
+    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+        """Computes the box head's losses, the weight decay and their sum."""
+        batch = with_defaults(inputs)
+        features, proposals = self.features(batch), _stored_proposals(batch)
+        losses = self.roi_loss_parts(features, proposals, batch, step, training)
+        return self.with_sum(losses)
 
 
-def _with_defaults(inputs):
-    """Returns the batch with `image_sizes` and `scales`; images may come alone."""
-    batch = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
-    images = batch["images"] = tf.cast(batch["images"], tf.float32)
-    canvas = tf.cast(tf.shape(images)[1:3], tf.float32)
-    whole = tf.tile(canvas[tf.newaxis], [tf.shape(images)[0], 1])
-    batch.setdefault("image_sizes", whole)
-    batch.setdefault("scales", tf.ones_like(whole))
-    return batch
+def _stored_proposals(batch):
+    boxes, valid = batch["proposals"], batch["proposal_valid"]
+    scores = tf.cast(valid, tf.float32)
+    return Proposals(boxes, scores, valid, tf.zeros_like(valid, tf.int32))

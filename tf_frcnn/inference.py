@@ -12,24 +12,24 @@ from tf_frcnn.config import Config, dump_config, load_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.rpn import RegionProposalNetwork, box_scales
 
 CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
 BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
 
 
 class Run(NamedTuple):
-    """A trained detector and what it was made with.
+    """A trained model and what it was made with.
 
     Attributes:
         directory: the run folder.
         config: the effective configuration.
-        model: the detector with the weights of the run.
+        model: the model with the weights of the run.
     """
 
     directory: Path
     config: Config
-    model: FasterRCNN
+    model: RegionProposalNetwork
 
 
 def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
     return Run(directory, config, model)
 
 
-def load_weights(model: FasterRCNN, path: Path) -> None:
+def load_weights(model: RegionProposalNetwork, path: Path) -> None:
     """Loads weights, or says in one line which file does not fit."""
     try:
         model.load_weights(path)
@@ -92,7 +92,7 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
 
 
 def detect(
-    model: FasterRCNN, examples: ExampleSet, batches: tf.data.Dataset
+    model: RegionProposalNetwork, examples: ExampleSet, batches: tf.data.Dataset
 ) -> DetectedBoxes:
     """Detects objects in all batches; image i is record i, boxes in file pixels.
 
@@ -110,17 +110,21 @@ def detect(
 
 
 def propose(
-    model: FasterRCNN, examples: ExampleSet, batches: tf.data.Dataset
+    model: RegionProposalNetwork,
+    examples: ExampleSet,
+    batches: tf.data.Dataset,
+    *,
+    training: bool = True,
 ) -> ProposedBoxes:
-    """Collects the RPN's proposals, as many as in training, in file pixels.
+    """Collects the RPN's proposals in file pixels; other arguments as for `detect`.
 
-    Arguments as for `detect`.
+    Args:
+        training: as many proposals as in training, or as in inference.
     """
 
     def step(batch):
-        proposals = model.propose(model.first_stage(batch), batch, training=True)
-        scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
-        return proposals._replace(boxes=proposals.boxes / scales)
+        proposals = model.propose(model.first_stage(batch), batch, training=training)
+        return proposals._replace(boxes=proposals.boxes / box_scales(batch))
 
     parts = []
     for rows, found in _outputs(step, examples, batches):

@@ -8,16 +8,19 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
-class FeatureLevel(NamedTuple):
-    """One feature map of the trunk.
+class Anchors(NamedTuple):
+    """The anchors of all levels, finest level first.
 
     Attributes:
-        features: float32 [B, h, w, C].
-        stride: pixels of the network's input per cell of the map.
+        boxes: float32 [N, 4] in pixels; within a level by row, by column, by anchor of
+            a cell.
+        valid: bool [B, N], False for cells of the canvas padding.
+        level_sizes: int32 [] per level, how many of the N are its own.
     """
 
-    features: tf.Tensor
-    stride: int
+    boxes: tf.Tensor
+    valid: tf.Tensor
+    level_sizes: tuple[tf.Tensor, ...]
 
 
 class Matches(NamedTuple):
@@ -54,11 +57,13 @@ class Proposals(NamedTuple):
         boxes: float32 [B, P, 4]; zero in padded rows.
         scores: float32 [B, P]; zero in padded rows.
         valid: bool [B, P], False in padded rows.
+        levels: int32 [B, P], the level whose anchor gave the box, 0 the finest.
     """
 
     boxes: tf.Tensor
     scores: tf.Tensor
     valid: tf.Tensor
+    levels: tf.Tensor
 
 
 class AnchorTargets(NamedTuple):
@@ -80,11 +85,13 @@ class RoITargets(NamedTuple):
         boxes: float32 [B, R, 4]; zero in unused rows.
         labels: int32 [B, R]; 0 background, 1..K object, -1 unused row.
         deltas: float32 [B, R, 4], normalised; zero where no object is matched.
+        levels: int32 [B, R], of the proposal; 0 for ground-truth boxes.
     """
 
     boxes: tf.Tensor
     labels: tf.Tensor
     deltas: tf.Tensor
+    levels: tf.Tensor
 
 
 class Detections(NamedTuple):

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,13 @@ from tf_frcnn.build import (
     compile_model,
     load_initial_weights,
 )
-from tf_frcnn.callbacks import BestWeights, LastWeights, RunLog, ValidationMAP
+from tf_frcnn.callbacks import (
+    BestWeights,
+    LastWeights,
+    RunLog,
+    ValidationMAP,
+    ValidationRecall,
+)
 from tf_frcnn.config import Config, dump_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.detector import NON_FINITE_LOSS
@@ -32,6 +38,7 @@ from tf_frcnn.inference import (
     write_settings,
 )
 from tf_frcnn.pictures import ComparisonPictures, load_pictures
+from tf_frcnn.rpn import RegionProposalNetwork
 from tf_frcnn.visualize import write_png
 
 PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
@@ -46,7 +53,7 @@ class _Prepared(NamedTuple):
 
     directory: Path
     plan: RunPlan
-    model: FasterRCNN
+    model: RegionProposalNetwork
     validation: ExampleSet
     validation_batches: tf.data.Dataset
     batches: tf.data.Dataset
@@ -54,8 +61,14 @@ class _Prepared(NamedTuple):
     start_epoch: int
 
 
-def train(config: Config, directory: str | Path, *, resume: bool = False) -> FasterRCNN:
-    """Trains a detector and fills a run folder.
+def train(
+    config: Config,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    start_from: Callable[[RegionProposalNetwork], None] | None = None,
+) -> RegionProposalNetwork:
+    """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
     dropped in the data), log.csv, tensorboard/, pictures/ (ground truth beside
@@ -65,9 +78,11 @@ def train(config: Config, directory: str | Path, *, resume: bool = False) -> Fas
         config: the configuration.
         directory: the run folder; new, or an earlier run's with `resume`.
         resume: goes on from the last epoch that the run finished.
+        start_from: sets the weights to start from, and which of them stay as they are,
+            instead of the configured ones.
 
     Returns:
-        The detector with its last weights.
+        The model with its last weights.
 
     Raises:
         FileExistsError: the folder holds a run and `resume` is False.
@@ -75,10 +90,10 @@ def train(config: Config, directory: str | Path, *, resume: bool = False) -> Fas
         NonFiniteLossError: a loss became NaN or infinite.
     """
     directory = Path(directory)
-    _check_directory(directory, resume)
+    check_run_folder(directory, resume)
     if resume:
         _report_changes(directory, config)
-    prepared = _prepare(config, directory, resume)
+    prepared = _prepare(config, directory, resume, start_from)
     if prepared.start_epoch >= prepared.plan.epochs:
         print(f"The run has done all of its {prepared.plan.epochs} epochs.")
         return prepared.model
@@ -106,12 +121,14 @@ def train(config: Config, directory: str | Path, *, resume: bool = False) -> Fas
     return prepared.model
 
 
-def _prepare(config: Config, directory: Path, resume: bool) -> _Prepared:
+def _prepare(config: Config, directory: Path, resume: bool, start_from) -> _Prepared:
     examples = build_examples(config, "train")
     class_names = examples.class_names
     validation = build_examples(config, "validation", class_names)
     _report_data(directory, (examples, validation))
     model = build_model(config, class_names)
+    if start_from:
+        start_from(model)
     batches, steps_per_epoch = build_training_batches(config, examples)
     compile_model(config, model, steps_per_epoch)
     start_epoch = 0
@@ -120,11 +137,11 @@ def _prepare(config: Config, directory: Path, resume: bool) -> _Prepared:
         start_epoch = int(model.optimizer.iterations.numpy()) // steps_per_epoch
         print(f"Resuming after epoch {start_epoch}.")
         batches, _ = build_training_batches(config, examples, start_epoch)
-    elif report := load_initial_weights(config, model):
+    elif not start_from and (report := load_initial_weights(config, model)):
         random = f"; random: {', '.join(report.random)}" if report.random else ""
         print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
     write_settings(directory, config, class_names)
-    _write_samples(directory, validation)
+    write_samples(directory, validation)
     return _Prepared(
         directory=directory,
         plan=build_plan(config),
@@ -150,19 +167,29 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
             with writer.as_default(step=epoch + 1):
                 tf.summary.image(name, picture[np.newaxis])
 
-    validation_map = ValidationMAP(
-        prepared.validation,
-        prepared.validation_batches,
-        every=plan.validation_every,
-        on_detections=keep_pictures,
-        **plan.metric,
-    )
+    if isinstance(prepared.model, FasterRCNN):
+        figure = "val_mAP"
+        validation = ValidationMAP(
+            prepared.validation,
+            prepared.validation_batches,
+            every=plan.validation_every,
+            on_detections=keep_pictures,
+            **plan.metric,
+        )
+    else:
+        figure = "val_recall"
+        validation = ValidationRecall(
+            prepared.validation,
+            prepared.validation_batches,
+            every=plan.validation_every,
+            num_proposals=prepared.model.proposal_layer.test_counts[1],
+        )
     # The last weights last: they end the epoch, and what was interrupted before is
     # repeated.
     return [
-        validation_map,
+        validation,
         log,
-        BestWeights(directory, log.best_map),
+        BestWeights(directory, figure, log.best(figure)),
         LastWeights(directory),
     ]
 
@@ -173,10 +200,11 @@ def _validated_epochs(plan: RunPlan) -> list[int]:
     return sorted({*range(every, plan.epochs + 1, every), plan.epochs})
 
 
-def _check_directory(directory: Path, resume: bool) -> None:
-    if resume and not (directory / LAST_WEIGHTS).is_file():
+def check_run_folder(directory: Path, resume: bool, needed: str = LAST_WEIGHTS) -> None:
+    """Makes the run folder; an existing run needs `resume`, which needs a file."""
+    if resume and not (directory / needed).is_file():
         raise FileNotFoundError(
-            f"{directory} has no {LAST_WEIGHTS}: there is nothing to resume. Train "
+            f"{directory} has no {needed}: there is nothing to resume. Train "
             "without --resume."
         )
     if not resume and (directory / CONFIG_FILE).is_file():
@@ -200,7 +228,7 @@ def _report_changes(directory: Path, config: Config) -> None:
         print("Resuming with changed settings:", *changes, sep="\n  ")
 
 
-def _write_samples(directory: Path, validation: ExampleSet) -> None:
+def write_samples(directory: Path, validation: ExampleSet) -> None:
     """Keeps a few upright pictures, which an export is tried on."""
     count = min(NUM_SAMPLES, len(validation.records))
     pictures = load_pictures(validation, range(count))

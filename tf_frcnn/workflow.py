@@ -4,23 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
 
+from tf_frcnn.alternating import STEPS_FOLDER, train_alternating
 from tf_frcnn.build import (
     build_evaluation_batches,
     build_examples,
     build_plan,
     build_resizing,
+    is_alternating,
     split_seed,
 )
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
-from tf_frcnn.evaluation import evaluate_coco, evaluate_voc, proposal_recall
 from tf_frcnn.export import export_model
+from tf_frcnn.faster_rcnn import FasterRCNN, FastRCNN
 from tf_frcnn.inference import (
     Run,
     detect,
@@ -30,11 +29,14 @@ from tf_frcnn.inference import (
     propose,
 )
 from tf_frcnn.pictures import ComparisonPictures, load_pictures
+from tf_frcnn.reports import (
+    detection_metrics,
+    print_metrics,
+    recall_metrics,
+    without_nan,
+)
 from tf_frcnn.training import SAMPLES_FOLDER, train
 from tf_frcnn.visualize import draw_boxes, write_png
-
-# Wide enough for the tables also where the output is a file.
-_CONSOLE = Console(width=100)
 
 
 def run_training(config: Config, directory: Path, *, resume: bool = False) -> None:
@@ -50,15 +52,19 @@ def run_training(config: Config, directory: Path, *, resume: bool = False) -> No
     """
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
-    train(config, directory, resume=resume)
+    scheme = train_alternating if is_alternating(config) else train
+    model = scheme(config, directory, resume=resume)
+    if isinstance(model, FastRCNN):
+        return  # Its test pictures have no stored proposals.
     evaluate_run(directory, "test")
-    exported = export_run(directory, directory / "export")
-    print(
-        f"Pictures:   {directory / 'pictures'}\n"
-        f"Metrics:    {directory / 'metrics_test.json'}\n"
-        f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}\n"
-        f"SavedModel: {exported}"
-    )
+    print(f"Metrics:    {directory / 'metrics_test.json'}")
+    if isinstance(model, FasterRCNN):
+        print(f"Pictures:   {directory / 'pictures'}")
+        print(f"SavedModel: {export_run(directory, directory / 'export')}")
+    if is_alternating(config):
+        print(f"Steps:      {directory / STEPS_FOLDER}")
+    else:
+        print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
 
 
 def evaluate_run(
@@ -86,31 +92,21 @@ def evaluate_run(
     examples = build_examples(run.config, split, run.model.class_names)
     examples.problems.print()
     batches = build_evaluation_batches(run.config, examples)
-    truth, found = ground_truth_of(examples), detect(run.model, examples, batches)
-    recall = proposal_recall(truth, propose(run.model, examples, batches))
-    metrics = {
-        "data": examples.name,
-        "num_images": len(examples.records),
-        "voc": _voc_metrics(run, truth, found),
-        "proposal_recall": {
-            "num_proposals": recall.num_proposals.tolist(),
-            "iou_thresholds": recall.iou_thresholds.tolist(),
-            "recalls": recall.recalls.tolist(),
-            "average_recalls": recall.average_recalls.tolist(),
-        },
-    }
-    if coco:
-        numbers = evaluate_coco(truth, found, len(examples.class_names))._asdict()
-        metrics["coco"] = {name: np.asarray(n).tolist() for name, n in numbers.items()}
-    _print_metrics(metrics)
-    metrics = _without_nan(metrics)
-    name = split.replace("/", "_")
+    truth, name = ground_truth_of(examples), split.replace("/", "_")
+    metrics = {"data": examples.name, "num_images": len(examples.records)}
+    if isinstance(run.model, FasterRCNN):
+        found = detect(run.model, examples, batches)
+        metrics |= detection_metrics(run, truth, found, coco=coco)
+        for image_id, picture in ComparisonPictures(
+            examples, build_plan(run.config).keep_images
+        ).drawn(found):
+            write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
+    if not isinstance(run.model, FastRCNN):
+        metrics |= recall_metrics(truth, propose(run.model, examples, batches))
+    print_metrics(metrics)
+    metrics = without_nan(metrics)
     path = directory / f"metrics_{name}.json"
     path.write_text(json.dumps(metrics, indent=1, allow_nan=False))
-    for image_id, picture in ComparisonPictures(
-        examples, build_plan(run.config).keep_images
-    ).drawn(found):
-        write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
     return metrics
 
 
@@ -125,7 +121,7 @@ def predict_files(
         output: folder for the results.
         min_score: detections below it are neither drawn nor listed.
     """
-    run = load_run(directory)
+    run = _load_detector(directory)
     examples = read_images(find_images(patterns), run.model.class_names)
     examples.problems.print()
     names = _output_names(examples.records)
@@ -160,7 +156,7 @@ def export_run(directory: Path, target: Path) -> Path:
     Returns:
         The folder of the version that was written.
     """
-    run = load_run(directory)
+    run = _load_detector(directory)
     samples = read_images(
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
@@ -182,85 +178,15 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
         print(f"{directory}: {split}, {count} pictures.")
 
 
-def _voc_metrics(run: Run, truth, found) -> dict:
-    """Returns both VOC metrics at the run's IoU and the area metric over many."""
-    settings = dict(build_plan(run.config).metric)
-    chosen, names = settings.pop("metric"), run.model.class_names
-    results = {
-        metric: evaluate_voc(truth, found, len(names), metric=metric, **settings)
-        for metric in ("11-point", "area")
-    }
-    strict_ious = np.arange(50, 100, 5) / 100
-    over_ious = [
-        evaluate_voc(
-            truth,
-            found,
-            len(names),
-            **{**settings, "metric": "area", "iou_threshold": iou},
-        ).mean
-        for iou in strict_ious
-    ]
-    return {
-        "iou_threshold": settings["iou_threshold"],
-        "validation_metric": chosen,
-        "mAP": {metric: result.mean for metric, result in results.items()},
-        "mAP_area_50_95": float(np.mean(over_ious)),
-        "classes": {
-            name: {
-                "objects": int(results["area"].num_objects[label]),
-                **{m: float(r.average_precisions[label]) for m, r in results.items()},
-            }
-            for label, name in enumerate(names)
-        },
-    }
-
-
-def _without_nan(value):
-    """Returns the tree with None for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _without_nan(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _print_metrics(metrics: dict) -> None:
-    voc, recall = metrics["voc"], metrics["proposal_recall"]
-    iou = voc["iou_threshold"]
-    table = Table(title=f"Average precision on {metrics['data']}")
-    for heading in ("class", "objects", f"AP 11-point, IoU {iou}", f"area, IoU {iou}"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for name, row in voc["classes"].items():
-        table.add_row(
-            name, str(row["objects"]), f"{row['11-point']:.3f}", f"{row['area']:.3f}"
+def _load_detector(directory: Path) -> Run:
+    """Loads a run whose model detects objects in pictures alone."""
+    run = load_run(directory)
+    if type(run.model) is not FasterRCNN:
+        raise ValueError(
+            f"{directory}: a {type(run.model).__name__} does not detect objects in "
+            "pictures alone; give a run of model.kind faster_rcnn."
         )
-    table.add_section()
-    total = str(sum(row["objects"] for row in voc["classes"].values()))
-    means = [f"{voc['mAP'][metric]:.3f}" for metric in ("11-point", "area")]
-    table.add_row("mean (mAP)", total, *means)
-    _CONSOLE.print(table)
-    _CONSOLE.print(
-        f"mAP, area, mean over IoU 0.50 to 0.95: {voc['mAP_area_50_95']:.3f}"
-    )
-    table = Table(title="Recall of the RPN's proposals")
-    for heading in ("proposals", "IoU 0.5", "IoU 0.7", "IoU 0.9", "average recall"):
-        table.add_column(heading, justify="right")
-    for number, recalls, average in zip(
-        recall["num_proposals"],
-        recall["recalls"],
-        recall["average_recalls"],
-        strict=True,
-    ):
-        shown = [recalls[0], recalls[4], recalls[8], average]
-        table.add_row(str(number), *(f"{value:.3f}" for value in shown))
-    _CONSOLE.print(table)
-    if "coco" in metrics:
-        numbers = [
-            f"{name} {value:.3f}"
-            for name, value in metrics["coco"].items()
-            if not isinstance(value, list)
-        ]
-        _CONSOLE.print(f"COCO: {', '.join(numbers)}")
+    return run
 
 
 def _output_names(records) -> list[str]:

@@ -4,25 +4,68 @@ import pytest
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.layers import ImageNormalization
 
+# The others are other sizes of these; their own tests see to them.
+NAMES = [
+    *("mobilenet_v1_c4", "resnet50_c4", "resnet50_fpn", "teaching_fpn"),
+    *("tiny", "vgg16", "zf"),
+]
 
-@pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_the_stride_is_that_of_the_features(name):
+
+@pytest.fixture(scope="module", params=NAMES)
+def backbone(request):
+    return BACKBONES[request.param]
+
+
+@pytest.fixture(scope="module")
+def trunk(backbone):
+    return backbone.build(backbone.num_blocks - 1, "frozen_batch")
+
+
+def test_the_strides_are_those_of_the_features(backbone, trunk):
+    assert len(backbone.strides) == len(trunk.outputs)
+    assert backbone is BACKBONES[trunk.name]
+    coarsest = backbone.strides[-1]
+    smaller, larger = (
+        trunk.compute_output_shape((1, rows * coarsest, columns * coarsest, 3))
+        for rows, columns in [(7, 5), (8, 7)]
+    )
+    if len(backbone.strides) == 1:
+        smaller, larger = [smaller], [larger]
+    for stride, before, after in zip(backbone.strides, smaller, larger, strict=True):
+        # The differences, because caffe's pooling adds a row and a column.
+        assert (after[1] - before[1]) * stride == coarsest
+        assert (after[2] - before[2]) * stride == 2 * coarsest
+
+
+def test_all_blocks_can_be_frozen_and_no_more_are_named(backbone, trunk):
+    def is_free(layer):
+        return bool(layer.trainable_weights) and not layer.name.startswith("fpn_")
+
+    assert any(map(is_free, trunk.layers))
+    all_frozen = backbone.build(backbone.num_blocks, "frozen_batch")
+    assert not any(map(is_free, all_frozen.layers))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1_c4", "resnet50_c4"])
+def test_with_group_normalisation_trunk_and_tail_learn_in_all_layers(name):
     backbone = BACKBONES[name]
-    trunk = backbone.build(0)
-    shape = trunk.compute_output_shape((1, 7 * backbone.stride, 5 * backbone.stride, 3))
-    assert shape[1:3] == (7, 5)
-    assert trunk.name == name
+    for part in (backbone.build(0, "group"), backbone.build_tail("group")):
+        assert len(part.trainable_weights) == len(part.weights)
+        assert not any(layer.name.endswith("_bn") for layer in part.layers)
 
 
-@pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_all_blocks_can_be_frozen_and_no_more_are_named(name):
-    backbone = BACKBONES[name]
-    assert backbone.build(backbone.num_blocks).trainable_weights == []
-    assert backbone.build(backbone.num_blocks - 1).trainable_weights
+def test_a_tail_takes_what_the_trunk_gives(backbone, trunk):
+    if backbone.build_tail is None:
+        return
+    tail = backbone.build_tail("frozen_batch")
+    assert tail.input_shape[-1] == trunk.output_shape[-1]
 
 
-@pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_the_image_mode_is_one_that_the_normalization_knows(name):
-    layer = ImageNormalization(BACKBONES[name].image_mode)
+def test_rois_are_pooled_from_maps_that_there_are(backbone):
+    assert 1 <= backbone.num_roi_levels <= len(backbone.strides)
+
+
+def test_the_image_mode_is_one_that_the_normalization_knows(backbone):
+    layer = ImageNormalization(backbone.image_mode)
     black = np.zeros([1, 1, 1, 3], np.float32)
     assert np.all(layer(black, np.float32([[1, 1]])) < 0)

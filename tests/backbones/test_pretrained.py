@@ -1,18 +1,12 @@
-from types import SimpleNamespace
-from urllib.error import URLError
-
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from tf_frcnn.backbones.pretrained import (
-    imagenet_vgg16,
-    read_vgg16_file,
-    set_weights,
-)
+from tf_frcnn.backbones.feature_pyramid import feature_pyramid
+from tf_frcnn.backbones.pretrained import read_weights_file, set_weights
 from tf_frcnn.backbones.vgg16 import vgg16
-from tf_frcnn.layers import FullyConnectedHead
+from tf_frcnn.layers import FullyConnectedHead, TailHead
 
 NUM_CONVS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 CONVOLUTIONS = [
@@ -30,6 +24,16 @@ def named_by_layer(kernel, bias, layers):
         for row, layer in enumerate(layers)
         for variable in (kernel, bias)
     }
+
+
+def numbered_in_model():
+    """Returns the datasets of a file that numbers the convolutions of a model."""
+    datasets = {}
+    for row in range(len(CONVOLUTIONS)):
+        conv = f"conv2d_{row}" if row else "conv2d"
+        for variable in (0, 1):
+            datasets[f"layers/{conv}/vars/{variable}"] = np.float32([row])
+    return datasets
 
 
 def numbered_in_blocks():
@@ -58,6 +62,7 @@ LAYOUTS = {
         "model_weights/{layer}/vgg16/{layer}/bias",
         CONVOLUTIONS,
     ),
+    "numbered in the model": numbered_in_model(),
     "numbered in blocks": numbered_in_blocks(),
 }
 
@@ -101,10 +106,10 @@ def weights_like(trunk):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layer_of_every_layout_is_found_under_its_name(write, layout):
-    weights = read_vgg16_file(write(LAYOUTS[layout]))
+    weights = read_weights_file(write(LAYOUTS[layout]))
     names = CONVOLUTIONS
     if any("fc1" in name for name in LAYOUTS[layout]):
-        names = [*CONVOLUTIONS, "fc6", "fc7"]
+        names = [*CONVOLUTIONS, "fc6", "fc7", "predictions"]
     assert sorted(weights) == sorted(names)
     for row, name in enumerate(names):
         kernel, bias = weights[name]
@@ -114,7 +119,7 @@ def test_every_layer_of_every_layout_is_found_under_its_name(write, layout):
 def test_a_file_of_save_weights_gives_the_same_weights_back(trunk, tmp_path):
     path = tmp_path / "trunk.weights.h5"
     trunk.save_weights(path)
-    weights = read_vgg16_file(path)
+    weights = read_weights_file(path)
     assert sorted(weights) == CONVOLUTIONS
     for name, (kernel, bias) in weights.items():
         own_kernel, own_bias = trunk.get_layer(name).get_weights()
@@ -150,78 +155,107 @@ def test_fc6_and_fc7_that_do_not_fit_are_reported_and_left_random(trunk, head):
 def test_missing_convolutions_are_named(trunk, head):
     weights = weights_like(trunk)
     del weights["block3_conv2"], weights["block5_conv1"]
-    message = r"lacks 2 of 13 convolutions: block3_conv2, block5_conv1\.$"
+    message = r"lacks 2 of 13 layers: block3_conv2, block5_conv1\.$"
     with pytest.raises(ValueError, match=message):
         set_weights(weights, trunk, head)
 
 
-def test_a_convolution_without_its_bias_is_missing(write, trunk, head):
-    datasets = dict(LAYOUTS["keras 2"])
-    del datasets["block2_conv1/block2_conv1/bias:0"]
-    weights = read_vgg16_file(write(datasets))
-    with pytest.raises(ValueError, match=r"1 of 13 convolutions: block2_conv1\.$"):
+def test_weights_of_another_network_are_named(trunk, head):
+    weights = {name: [np.ones([1])] for name in ("conv1_conv", "conv1_bn")}
+    message = (
+        r"lacks 13 of 13 layers: block1_conv1, .*block3_conv1 and 8 more\. "
+        r"It holds conv1_conv, conv1_bn\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         set_weights(weights, trunk, head)
 
 
-def test_a_convolution_of_another_shape_is_named(trunk, head):
+def test_a_convolution_without_its_bias_does_not_fit(trunk, head):
     weights = weights_like(trunk)
-    weights["block2_conv1"] = np.ones([3, 3, 64, 100]), np.ones([100])
-    with pytest.raises(ValueError, match="block2_conv1"):
+    weights["block2_conv1"] = weights["block2_conv1"][:1]
+    message = r"block2_conv1 has the shapes \[\(3, 3, 64, 128\)\], but the backbone "
+    with pytest.raises(ValueError, match=message + r"needs .*\(128,\)\]"):
         set_weights(weights, trunk, head)
+
+
+def test_nothing_is_set_where_one_layer_does_not_fit(trunk, head):
+    before = trunk.get_layer("block1_conv1").get_weights()
+    weights = weights_like(trunk)
+    weights["block5_conv3"] = np.ones([3, 3, 512, 100]), np.ones([100])
+    with pytest.raises(ValueError, match="block5_conv3"):
+        set_weights(weights, trunk, head)
+    after = trunk.get_layer("block1_conv1").get_weights()
+    for weight, unchanged in zip(after, before, strict=True):
+        np.testing.assert_array_equal(weight, unchanged)
+
+
+def small_network(name):
+    """Returns a network of one convolution and one fixed batch normalisation."""
+    inputs = keras.Input((None, None, 3))
+    features = keras.layers.Conv2D(2, 1, name=f"{name}_conv")(inputs)
+    norm = keras.layers.BatchNormalization(trainable=False, name=f"{name}_bn")
+    return keras.Model(inputs, norm(features), name=name)
+
+
+def test_the_layers_of_a_tail_must_be_there_too():
+    trunk, head = small_network("trunk"), TailHead(small_network("tail"))
+    weights = {
+        "trunk_conv": [np.ones([1, 1, 3, 2]), np.zeros([2])],
+        "trunk_bn": [np.full([2], value) for value in (1, 2, 3, 4)],
+        "tail_conv": [np.full([1, 1, 3, 2], 5), np.zeros([2])],
+    }
+    with pytest.raises(ValueError, match=r"lacks 1 of 4 layers: tail_bn\.$"):
+        set_weights(weights, trunk, head)
+    weights["tail_bn"] = [np.full([2], value) for value in (6, 7, 8, 9)]
+    report = set_weights(weights, trunk, head)
+    assert report == (("trunk_conv", "trunk_bn", "tail_conv", "tail_bn"), ())
+    gamma, beta, mean, variance = head.tail.get_layer("tail_bn").get_weights()
+    assert [gamma[0], beta[0], mean[0], variance[0]] == [6, 7, 8, 9]
+
+
+def test_a_feature_pyramid_may_stay_random():
+    images = keras.Input((None, None, 3))
+    stem = keras.layers.Conv2D(4, 1, name="stem")(images)
+    pyramid = feature_pyramid([stem], 2, first_level=2)
+    trunk = keras.Model(images, pyramid)
+    report = set_weights({"stem": [np.ones([1, 1, 3, 4]), np.ones([4])]}, trunk)
+    assert report == (("stem",), ("fpn_lateral2", "fpn_output2"))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_what_keras_saves_is_read_in_the_order_of_the_weights(tmp_path, suffix, nested):
+    model = small_network("small")
+    names = ["small_conv", "small_bn"]
+    for name in names:
+        own = model.get_layer(name)
+        own.set_weights([np.full(w.shape, n) for n, w in enumerate(own.weights)])
+    saved = model
+    if nested:
+        saved = keras.Sequential([keras.Input((None, None, 3)), model])
+    path = tmp_path / f"small{suffix}"
+    (saved.save_weights if "weights" in suffix else saved.save)(path)
+    weights = read_weights_file(path)
+    assert set(weights) == set(names)
+    for name in names:
+        own = model.get_layer(name).get_weights()
+        for values, expected in zip(weights[name], own, strict=True):
+            np.testing.assert_array_equal(values, expected)
 
 
 def test_a_path_without_a_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.h5'.*no such file"):
-        read_vgg16_file(tmp_path / "absent.h5")
+        read_weights_file(tmp_path / "absent.h5")
 
 
 def test_a_file_that_is_not_hdf5_is_named(tmp_path):
     path = tmp_path / "picture.h5"
     path.write_bytes(b"\x89PNG and more")
     with pytest.raises(ValueError, match=r"picture\.h5'.*not an HDF5 file"):
-        read_vgg16_file(path)
+        read_weights_file(path)
 
 
-def test_a_file_of_another_network_is_named(write):
-    path = write({"res2a_branch2a/res2a_branch2a/kernel:0": np.ones([1])})
-    with pytest.raises(ValueError, match=r"vgg16\.h5'.*no layer named as in VGG16"):
-        read_vgg16_file(path)
-
-
-def test_imagenet_weights_come_under_the_names_of_the_original(monkeypatch):
-    def download(weights, include_top):
-        assert weights == "imagenet" and include_top
-        names = ["block1_conv1", "block1_pool", "fc1", "fc2", "predictions"]
-        inputs = outputs = keras.Input((4,))
-        for name in names:
-            layer = keras.layers.Dense(4, name=name)
-            if "pool" in name:
-                layer = keras.layers.ReLU(name=name)
-            outputs = layer(outputs)
-        return keras.Model(inputs, outputs)
-
-    monkeypatch.setattr(keras.applications, "VGG16", download)
-    weights = imagenet_vgg16()
-    assert list(weights) == ["block1_conv1", "fc6", "fc7"]
-    kernel, bias = weights["fc6"]
-    assert kernel.shape == (4, 4) and bias.shape == (4,)
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (URLError("Name or service not known"), "Name or service not known"),
-        (Exception("URL fetch failure on https://a.b:\nmore"), "URL fetch failure"),
-        (TimeoutError(), "TimeoutError"),
-    ],
-)
-def test_a_failed_download_says_what_to_do(monkeypatch, error, reason):
-    def download(**_):
-        raise error
-
-    monkeypatch.setattr(keras, "applications", SimpleNamespace(VGG16=download))
-    message = f'backbone.weights = "imagenet": .*{reason}.*path of an HDF5 file'
-    with pytest.raises(RuntimeError, match=message) as raised:
-        imagenet_vgg16()
-    assert raised.value.__cause__ is error
-    assert "\n" not in str(raised.value)
+def test_a_file_without_layers_is_named(write):
+    path = write({"labels": np.ones([1])})
+    with pytest.raises(ValueError, match=r"vgg16\.h5'.*no layer as Keras saves them"):
+        read_weights_file(path)

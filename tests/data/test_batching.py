@@ -2,16 +2,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.data.batching import (
-    derive_canvases,
-    evaluation_batches,
-    num_batches,
-    training_batches,
-)
+from tf_frcnn.data.batching import evaluation_batches, num_batches, training_batches
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
-from tf_frcnn.data.problems import DataError, Problems
+from tf_frcnn.data.problems import Problems
 
-RESIZING = {"short_side": 32, "long_side": 64, "canvases": [(32, 64), (64, 32)]}
+CANVASES = {"long_side": 64, "canvases": [(32, 64), (64, 32)]}
+RESIZING = {"short_side": 32, **CANVASES}
+# What an epoch's batches depend on.
+TRAINING = {"short_sides": (32,), **CANVASES}
+# Twice the size or once, on canvases for either; the long side never decides.
+TWO_SIDES = {
+    "short_sides": (32, 64),
+    "long_side": 200,
+    "canvases": [(32, 64), (64, 32), (64, 128), (128, 64)],
+}
 # Pictures at the network's own size, so that pixels pass unchanged.
 SIZES = [(32, 50), (32, 64), (60, 32), (32, 40), (48, 32), (32, 64), (32, 56)]
 
@@ -31,19 +35,8 @@ def example_set(sizes=SIZES):
         boxes = np.array([[4, 2, 20, 12 + i], [0, 0, 8, 8]], np.float32)[: i % 3]
         box = boxes[0].astype(int) if len(boxes) else (0, 0, 0, 0)
         images.append(painted(height, width, box, 100 + i))
-        labels, difficult = np.array([i, 1], np.int32), np.array([False, True])
-        records.append(
-            Record(
-                f"image{i}",
-                f"image{i}.png",
-                height,
-                width,
-                1,
-                boxes,
-                labels[: i % 3],
-                difficult[: i % 3],
-            )
-        )
+        facts = boxes, np.array([i, 1], np.int32)[: i % 3], np.arange(i % 3) == 1
+        records.append(Record(f"image{i}", f"image{i}.png", height, width, 1, *facts))
     return ExampleSet(
         "painted",
         tuple("abcdefg"),
@@ -59,7 +52,7 @@ def training(examples, **changes):
         "flip": True,
         "drop_difficult": False,
         "seed": 7,
-        **RESIZING,
+        **TRAINING,
     }
     return training_batches(examples, **{**settings, **changes})
 
@@ -67,14 +60,16 @@ def training(examples, **changes):
 def epochs_of(dataset, number, batches_per_epoch):
     """Returns the batches of the first epochs, as NumPy arrays."""
     batches = list(dataset.take(number * batches_per_epoch).as_numpy_iterator())
-    return [
-        batches[k * batches_per_epoch : (k + 1) * batches_per_epoch]
-        for k in range(number)
-    ]
+    starts = range(0, len(batches), batches_per_epoch)
+    return [batches[start : start + batches_per_epoch] for start in starts]
 
 
 def ids_of(batches):
     return [image_id.decode() for batch in batches for image_id in batch["image_ids"]]
+
+
+def number_of(image_id):
+    return int(image_id[len("image") :])
 
 
 def assert_same_batches(batches, expected):
@@ -82,21 +77,6 @@ def assert_same_batches(batches, expected):
     for batch, other in zip(batches, expected, strict=True):
         for key in other:
             np.testing.assert_array_equal(batch[key], other[key], err_msg=key)
-
-
-def test_canvases_are_a_square_four_thirds_and_the_longest_in_both_directions():
-    assert derive_canvases(600, 1000) == (
-        (608, 608),
-        (608, 800),
-        (800, 608),
-        (608, 1024),
-        (1024, 608),
-    )
-
-
-def test_canvases_that_coincide_are_listed_once():
-    assert derive_canvases(64, 64) == ((64, 64),)
-    assert derive_canvases(128, 140, multiple=1) == ((128, 128), (128, 140), (140, 128))
 
 
 def test_a_picture_lies_in_the_corner_of_its_canvas_with_zeros_beyond():
@@ -129,8 +109,7 @@ def test_difficult_boxes_are_marked_for_evaluation_and_padding_in_training():
 def test_scales_lead_from_file_pixels_to_network_pixels():
     examples = example_set([(100, 70), (17, 31)])
     for batch in evaluation_batches(examples, batch_size=1, **RESIZING):
-        row = int(batch["image_ids"][0].numpy()[-1:])
-        record = examples.records[row]
+        record = examples.records[number_of(batch["image_ids"][0].numpy())]
         np.testing.assert_allclose(
             batch["scales"][0] * [record.height, record.width], batch["image_sizes"][0]
         )
@@ -146,13 +125,14 @@ def test_evaluation_gives_every_image_once_and_always_the_same(batch_size):
     batches = evaluation_batches(example_set(), **settings)
     first = list(batches.as_numpy_iterator())
     assert sorted(ids_of(first)) == [f"image{i}" for i in range(7)]
+    settings = {"batch_size": batch_size, **TRAINING}
     assert len(first) == num_batches(example_set(), **settings) == len(batches)
     assert_same_batches(list(batches.as_numpy_iterator()), first)
 
 
 def test_no_image_of_an_epoch_is_lost_or_repeated():
     examples = example_set()
-    settings = {"batch_size": 3, **RESIZING}
+    settings = {"batch_size": 3, **TRAINING}
     # Five lie, two stand: two batches and one.
     assert num_batches(examples, **settings) == 3
     for epoch in epochs_of(training(examples), 4, 3):
@@ -220,14 +200,97 @@ def test_a_turned_photograph_is_batched_upright(picture_of, file_of, voc, xml_of
     assert np.abs(batch["images"][0, :, :40] - upright).mean() < 4
 
 
-def test_a_picture_too_large_for_every_canvas_is_named():
-    settings = {**RESIZING, "canvases": [(32, 48)]}
-    with pytest.raises(DataError) as error:
-        evaluation_batches(example_set(), batch_size=1, **settings)
-    assert str(error.value) == (
-        "canvases: image0.png becomes 32 x 50 pixels (height x width), but none of "
-        "((32, 48),) holds it; add a larger canvas or leave the list empty."
-    )
+def test_with_one_short_side_the_stream_of_a_seed_stays_what_it_was():
+    drawn = [
+        list(zip(map(number_of, b["image_ids"]), b["boxes"][:, 0, 1], strict=True))
+        for b in training(example_set()).take(6).as_numpy_iterator()
+    ]
+    # Picture and left edge of its first box: 2, or mirrored width - 12 - picture.
+    assert drawn == [
+        [(6, 0), (3, 0), (1, 2)],
+        [(5, 47), (0, 0)],
+        [(2, 2), (4, 2)],
+        [(5, 2), (0, 0), (6, 0)],
+        [(3, 0), (1, 51)],
+        [(2, 18), (4, 16)],
+    ]
+
+
+def test_drawing_sides_disturbs_neither_order_nor_mirroring():
+    one = epochs_of(training(example_set()), 2, 3)
+    two = epochs_of(training(example_set(), short_sides=(32, 32)), 2, 3)
+    for epoch, expected in zip(two, one, strict=True):
+        assert_same_batches(epoch, expected)
+
+
+def test_each_picture_is_as_large_as_a_drawn_short_side_makes_it():
+    sizes = {f"image{i}": np.array(size) for i, size in enumerate(SIZES)}
+    batches = training(example_set(), flip=False, batch_size=1, **TWO_SIDES).take(28)
+    seen = set()
+    for batch in map(batch_arrays, batches):
+        (image_id,) = ids_of([batch])
+        scale = batch["scales"][0, 0]
+        np.testing.assert_array_equal(batch["scales"], [[scale, scale]])
+        np.testing.assert_array_equal(batch["image_sizes"][0], sizes[image_id] * scale)
+        if batch["labels"][0, 0] >= 0:
+            box = np.array([4, 2, 20, 12 + number_of(image_id)]) * scale
+            np.testing.assert_array_equal(batch["boxes"][0, 0], box)
+        seen.add((image_id, float(scale)))
+    # Of 14 pairs, four epochs miss each with a chance of 1/16.
+    assert {scale for _, scale in seen} == {1.0, 2.0} and len(seen) > 9
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_batch_lies_on_the_smallest_canvas_that_holds_its_pictures(batch_size):
+    batches = training(example_set(), batch_size=batch_size, **TWO_SIDES).take(15)
+    canvases = set()
+    for batch in map(batch_arrays, batches):
+        canvas = batch["images"].shape[1:3]
+        assert min(canvas) == 32 * batch["scales"].max()
+        for image, size in zip(batch["images"], batch["image_sizes"], strict=True):
+            assert (size <= canvas).all() and np.argmax(size) == np.argmax(canvas)
+            height, width = size.astype(int)
+            assert image[:height, :width].sum() == image.sum()
+        canvases.add(canvas)
+    assert len(canvases) > 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 10])
+def test_epochs_are_equally_long_whatever_sizes_are_drawn(batch_size):
+    examples = example_set()
+    number = num_batches(examples, batch_size=batch_size, **TWO_SIDES)
+    # Five lie, two stand.
+    assert number == {1: 7, 2: 4, 3: 3, 10: 2}[batch_size]
+    batches = training(examples, batch_size=batch_size, **TWO_SIDES)
+    epochs = epochs_of(batches, 4, number)
+    drawn = set()
+    for epoch in epochs:
+        assert sorted(ids_of(epoch)) == [f"image{i}" for i in range(7)]
+        scales = np.concatenate([batch["scales"][:, 0] for batch in epoch])
+        drawn.add(tuple(scales[np.argsort(ids_of(epoch))]))
+    assert len(drawn) > 1
+
+
+def test_sides_are_drawn_evenly_and_apart_from_mirroring():
+    examples = example_set([(32, 50)] * 6)
+    counts = dict.fromkeys([(s, m) for s in (1, 1.5, 2) for m in (False, True)], 0)
+    settings = {**TWO_SIDES, "short_sides": (32, 48, 64), "batch_size": 6}
+    for batch in map(batch_arrays, training(examples, **settings).take(60)):
+        for scale, box, label in zip(
+            batch["scales"][:, 0], batch["boxes"], batch["labels"][:, 0], strict=True
+        ):
+            if label >= 0:
+                counts[float(scale), bool(box[0, 1] != 2 * scale)] += 1
+    # 240 draws of one sixth: 40, with a standard deviation of 5.8.
+    assert sum(counts.values()) == 240
+    assert all(23 <= count <= 57 for count in counts.values()), counts
+
+
+def test_a_resumed_stream_of_several_sides_equals_the_uninterrupted_one():
+    whole = epochs_of(training(example_set(), **TWO_SIDES), 3, 3)
+    resumed = training(example_set(), start_epoch=1, **TWO_SIDES)
+    for epoch, expected in zip(epochs_of(resumed, 2, 3), whole[1:], strict=True):
+        assert_same_batches(epoch, expected)
 
 
 def test_a_set_without_any_object_makes_batches():

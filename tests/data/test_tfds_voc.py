@@ -147,7 +147,7 @@ def test_subsets_leave_out_the_other_pictures(prepared):
 def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
     examples = read_tfds_voc("07", data_dir=prepared[0])
     settings = {
-        "short_side": 32,
+        "short_sides": (32,),
         "long_side": 64,
         "canvases": [(64, 64)],
         "batch_size": 1,

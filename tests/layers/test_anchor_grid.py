@@ -15,19 +15,26 @@ def empty_map(stored, case):
     return np.zeros([1, height, width, 1], np.float32), sizes, stride
 
 
+def lay(grid, features, sizes):
+    """Returns the boxes and their validity for one map of a canvas its cells fill."""
+    canvas = np.int32(features.shape[1:3]) * grid.strides[0]
+    return grid([features], sizes, canvas)[:2]
+
+
 def test_anchors_lie_row_by_row_and_the_ratios_of_a_cell_together():
-    grid = AnchorGrid(10, style="centred", base_size=8, ratios=(1, 4), scales=(1,))
-    anchors, _ = grid(np.zeros([1, 2, 2, 1], np.float32), np.float32([[20, 20]]))
-    square, tall = np.float32([0, 0, 8, 8]), np.float32([-4, 2, 12, 6])
+    grid = AnchorGrid((10,), style="centred", ratios=(1, 4), scales=(0.8,))
+    features = np.zeros([1, 2, 2, 1], np.float32)
+    anchors, _ = lay(grid, features, np.float32([[20, 20]]))
+    square, tall = np.float32([1, 1, 9, 9]), np.float32([-3, 3, 13, 7])
     shifts = [[0, 0, 0, 0], [0, 10, 0, 10], [10, 0, 10, 0], [10, 10, 10, 10]]
     by_hand = [box + shift for shift in shifts for box in (square, tall)]
     np.testing.assert_allclose(anchors, by_hand, atol=1e-5)
 
 
 def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
-    grid = AnchorGrid(10, ratios=(1,), scales=(1,))
+    grid = AnchorGrid((10,), ratios=(1,), scales=(1,))
     features = np.zeros([3, 2, 3, 1], np.float32)
-    _, valid = grid(features, np.float32([[20, 30], [10, 21], [11, 10]]))
+    _, valid = lay(grid, features, np.float32([[20, 30], [10, 21], [11, 10]]))
     np.testing.assert_array_equal(
         valid,
         [[True] * 6, [True] * 3 + [False] * 3, [True, False, False] * 2],
@@ -35,8 +42,9 @@ def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
 
 
 def test_the_anchors_of_a_cell_belong_to_the_picture_together():
-    grid = AnchorGrid(10, ratios=(1, 2), scales=(1, 2))
-    _, valid = grid(np.zeros([1, 1, 2, 1], np.float32), np.float32([[10, 10]]))
+    grid = AnchorGrid((10,), ratios=(1, 2), scales=(1, 2))
+    features = np.zeros([1, 1, 2, 1], np.float32)
+    _, valid = lay(grid, features, np.float32([[10, 10]]))
     np.testing.assert_array_equal(valid, [[True] * 4 + [False] * 4])
 
 
@@ -50,11 +58,11 @@ def test_caffe_anchors_equal_tf_faster_rcnn(golden, case):
     stored = golden("anchors_tf_faster_rcnn")
     features, sizes, stride = empty_map(stored, case)
     grid = AnchorGrid(
-        stride,
+        (stride,),
         ratios=tuple(stored[f"{case}_ratios"]),
         scales=tuple(stored[f"{case}_scales"]),
     )
-    anchors, valid = grid(features, sizes)
+    anchors, valid = lay(grid, features, sizes)
     np.testing.assert_array_equal(anchors, stored[f"{case}_grid"][:, YX])
     assert np.all(valid)
 
@@ -64,17 +72,90 @@ def test_centred_anchors_equal_chenyuntc(golden, case):
     stored = golden("anchors_chainer")
     features, sizes, stride = empty_map(stored, case)
     grid = AnchorGrid(
-        stride,
+        (stride,),
         style="centred",
         ratios=tuple(stored[f"{case}_ratios"]),
         scales=tuple(stored[f"{case}_scales"]),
     )
-    anchors, _ = grid(features, sizes)
+    anchors, _ = lay(grid, features, sizes)
     np.testing.assert_allclose(
         anchors, stored[f"{case}_chenyuntc_grid"], rtol=0, atol=1e-4
     )
 
 
+@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+def test_corner_anchors_equal_bubbliiiing(golden, case):
+    stored = golden("anchors_chainer")
+    features, sizes, stride = empty_map(stored, case)
+    # Its ratios are width / height.
+    grid = AnchorGrid(
+        (stride,),
+        style="corner",
+        ratios=tuple(1 / stored[f"{case}_ratios"]),
+        scales=tuple(stored[f"{case}_scales"]),
+    )
+    anchors, _ = lay(grid, features, sizes)
+    np.testing.assert_allclose(
+        anchors, stored[f"{case}_bubbliiiing_grid"][:, YX], rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
+    stored = golden("anchors_torchvision")
+    sizes = stored[f"{case}_sizes"]
+    maps = stored[f"{case}_grid_hw"]
+    # The reference's sizes are multiples of the strides; a level's base is any divisor.
+    strides = [int(level[0]) // 8 for level in sizes]
+    grid = AnchorGrid(
+        strides,
+        style="torchvision",
+        ratios=tuple(stored[f"{case}_ratios"]),
+        scales=tuple(sizes[0] / strides[0]),
+    )
+    features = [np.zeros([1, *level, 1], np.float32) for level in maps]
+    canvas = stored[f"{case}_image_hw"]
+    anchors = layer_in(mode, grid)(
+        features, np.float32(canvas[np.newaxis]), np.int32(canvas)
+    )
+    expected = stored[f"{case}_anchors_t"].T[:, YX].astype(np.float32)
+    np.testing.assert_array_equal(anchors.boxes, expected)
+    counts = [int(np.prod(level)) * grid.num_anchors for level in maps]
+    assert [int(size) for size in anchors.level_sizes] == counts
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("case", ["case0", "case1"])
+def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
+    stored = golden("anchors_fpn_scale_stride")
+    strides, canvas = stored[f"{case}_strides"], stored[f"{case}_image_hw"]
+    grid = AnchorGrid(
+        strides.tolist(),
+        style="centred",
+        ratios=tuple(stored[f"{case}_ratios"]),
+        scales=(float(stored[f"{case}_scale"]),),
+    )
+    features = [np.zeros([1, *(canvas // stride), 1], np.float32) for stride in strides]
+    anchors = layer_in(mode, grid)(
+        features, np.float32(canvas[np.newaxis]), np.int32(canvas)
+    )
+    expected = stored[f"{case}_anchors"][:, YX]
+    np.testing.assert_allclose(anchors.boxes, expected, rtol=0, atol=1e-4)
+    assert np.all(anchors.valid)
+    counts = [int(size) for size in anchors.level_sizes]
+    assert counts == stored[f"{case}_num_per_level"].tolist()
+
+
+def test_a_wrong_number_of_maps_is_named_with_the_strides():
+    with pytest.raises(ValueError, match=r"1 feature maps but 2 strides \(8, 16\)"):
+        AnchorGrid((8, 16))(
+            [np.zeros([1, 2, 2, 1])], np.ones([1, 2]), np.int32([16, 16])
+        )
+
+
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"style = 'rounded'.*'caffe', 'centred'"):
+    with pytest.raises(
+        ValueError, match=r"style = 'rounded'.*'caffe', 'centred', 'corner'"
+    ):
         AnchorGrid(style="rounded")

@@ -3,6 +3,7 @@ import pytest
 
 from tf_frcnn.layers import AnchorGrid, AnchorTargetLayer
 from tf_frcnn.ops.boxes import inside_image, pairwise_iou
+from tf_frcnn.structures import Anchors
 
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
 SEED = np.int64([0, 0])
@@ -13,8 +14,8 @@ def anchors_of(stored, case, style):
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     grid = AnchorGrid(style=style, scales=tuple(stored[f"{case}_scales"]))
     sizes = np.float32([[16 * height, 16 * width]])
-    anchors, valid = grid(np.zeros([1, height, width, 1], np.float32), sizes)
-    return anchors.numpy(), valid.numpy()
+    features = [np.zeros([1, height, width, 1], np.float32)]
+    return grid(features, sizes, np.int32([16 * height, 16 * width]))
 
 
 def tfr_inputs(stored, case, gt_boxes=None):
@@ -24,7 +25,7 @@ def tfr_inputs(stored, case, gt_boxes=None):
         gt_boxes = stored[f"{case}_gt_boxes"]
     gt_boxes = gt_boxes[np.newaxis, :, :4][..., YX]
     labels = np.zeros(gt_boxes.shape[:2], np.int32)
-    return *anchors_of(stored, case, "caffe"), sizes, gt_boxes, labels, SEED
+    return anchors_of(stored, case, "caffe"), sizes, gt_boxes, labels, SEED
 
 
 def chn_inputs(stored, case):
@@ -32,7 +33,7 @@ def chn_inputs(stored, case):
     sizes = stored[f"{case}_image_hw"][np.newaxis].astype(np.float32)
     gt_boxes = stored[f"{case}_gt_bbox"][np.newaxis]
     labels = np.zeros(gt_boxes.shape[:2], np.int32)
-    return *anchors_of(stored, case, "centred"), sizes, gt_boxes, labels, SEED
+    return anchors_of(stored, case, "centred"), sizes, gt_boxes, labels, SEED
 
 
 def tfr_labels(stored, case):
@@ -47,6 +48,12 @@ def in_modes(num_cases, *, compiled):
     """Returns each case in eager mode, and one with ties in the compiled modes."""
     cases = [("eager", f"case{number}") for number in range(num_cases)]
     return [*cases, ("graph", compiled), ("xla", compiled)]
+
+
+def whole(boxes, valid=None):
+    """Returns boxes [N, 4] as the anchors of one level."""
+    valid = np.ones(len(boxes), bool) if valid is None else np.array(valid)
+    return Anchors(boxes, valid[np.newaxis], (np.array(len(boxes)),))
 
 
 def counts_of(labels):
@@ -71,8 +78,7 @@ def hand_made():
 def test_labels_and_deltas_by_hand():
     anchors, gt_boxes, expected = hand_made()
     labels, deltas = AnchorTargetLayer()(
-        anchors,
-        np.ones([1, 5], bool),
+        whole(anchors),
         np.float32([[100, 100]]),
         gt_boxes,
         np.int32([[7]]),
@@ -86,14 +92,23 @@ def test_labels_and_deltas_by_hand():
     np.testing.assert_array_equal(deltas[0, 4], [0, 0, 0, 0])
 
 
+def test_the_best_anchor_of_a_box_need_not_be_an_object():
+    anchors, _, _ = hand_made()
+    gt_boxes = np.float32([[[10, 10, 30, 45]]])  # IoU 4/7 with the best anchor
+    for best_is_positive, first in ((True, 1), (False, -1)):
+        labels, _ = AnchorTargetLayer(best_is_positive=best_is_positive)(
+            whole(anchors), np.float32([[100, 100]]), gt_boxes, np.int32([[0]]), SEED
+        )
+        assert labels[0, 0] == first
+
+
 @pytest.mark.parametrize(
     ("border", "label"), [(0.0, -1), (0.5, -1), (1.0, 0), (None, 0)]
 )
 def test_an_anchor_may_cross_the_edge_by_the_allowed_border(border, label):
     anchors, _, _ = hand_made()
     labels, _ = AnchorTargetLayer(allowed_border=border)(
-        anchors,
-        np.ones([1, 5], bool),
+        whole(anchors),
         np.float32([[100, 100]]),
         np.float32([[[60, 60, 80, 80]]]),
         np.int32([[0]]),
@@ -105,8 +120,7 @@ def test_an_anchor_may_cross_the_edge_by_the_allowed_border(border, label):
 def test_anchors_of_the_canvas_padding_count_for_nothing():
     anchors, gt_boxes, _ = hand_made()
     labels, deltas = AnchorTargetLayer()(
-        anchors,
-        np.array([[False, True, True, True, True]]),
+        whole(anchors, [False, True, True, True, True]),
         np.float32([[100, 100]]),
         gt_boxes,
         np.int32([[0]]),
@@ -119,8 +133,7 @@ def test_anchors_of_the_canvas_padding_count_for_nothing():
 def test_an_image_without_objects_is_all_background():
     anchors, gt_boxes, _ = hand_made()
     labels, deltas = AnchorTargetLayer()(
-        anchors,
-        np.ones([1, 5], bool),
+        whole(anchors),
         np.float32([[100, 100]]),
         gt_boxes,
         np.int32([[-1]]),
@@ -147,13 +160,12 @@ def test_the_sample_follows_from_the_seed(golden):
 
 def test_padded_ground_truth_changes_nothing(golden):
     stored = golden("anchor_target_tf_faster_rcnn")
-    anchors, valid, sizes, gt_boxes, gt_labels, seed = tfr_inputs(stored, "case2")
+    anchors, sizes, gt_boxes, gt_labels, seed = tfr_inputs(stored, "case2")
     layer = AnchorTargetLayer(plus_one=True)
-    expected = layer(anchors, valid, sizes, gt_boxes, gt_labels, seed)
-    padding = np.tile(anchors[100:101], [1, 3, 1])
+    expected = layer(anchors, sizes, gt_boxes, gt_labels, seed)
+    padding = np.tile(anchors.boxes[100:101], [1, 3, 1])
     padded = layer(
         anchors,
-        valid,
         sizes,
         np.concatenate([padding, gt_boxes, padding], axis=1),
         np.pad(gt_labels, [(0, 0), (3, 3)], constant_values=-1),
@@ -213,15 +225,15 @@ def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
 ):
     stored = golden(file)
     assert stored[f"{case}_name"] == "out_of_reach"
-    anchors, valid, sizes, gt_boxes, gt_labels, seed = inputs_of(stored, case)
-    inside = inside_image(anchors, sizes, plus_one=plus_one).numpy()[0]
-    iou = pairwise_iou(anchors[inside], gt_boxes[0], plus_one=plus_one).numpy()
+    anchors, sizes, gt_boxes, gt_labels, seed = inputs_of(stored, case)
+    inside = inside_image(anchors.boxes, sizes, plus_one=plus_one).numpy()[0]
+    iou = pairwise_iou(anchors.boxes[inside], gt_boxes[0], plus_one=plus_one).numpy()
     unreached = iou.max(axis=0) == 0
     assert unreached.any() and not unreached.all()
     layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR, plus_one=plus_one)
-    labels, _ = layer(anchors, valid, sizes, gt_boxes, gt_labels, seed)
+    labels, _ = layer(anchors, sizes, gt_boxes, gt_labels, seed)
     reached_only = np.where(unreached, -1, gt_labels).astype(np.int32)
-    without, _ = layer(anchors, valid, sizes, gt_boxes, reached_only, seed)
+    without, _ = layer(anchors, sizes, gt_boxes, reached_only, seed)
     np.testing.assert_array_equal(labels, without)
     # The references make every anchor positive whose IoU equals the best IoU, 0.
     assert stored[f"{case}_counts"][0] == np.count_nonzero(inside)

@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from tf_frcnn.layers import FullyConnectedHead
+from tf_frcnn.layers import FullyConnectedHead, TailHead
 
 UNITS = 256
 
@@ -93,3 +94,49 @@ def test_fc7_does_not_drop_at_a_step_what_fc6_drops_at_the_next(head):
     fc6_keeps_next = dropped(head, [1, step + 1])[fc7_keeps_next] > 0
     agree = np.mean(fc6_keeps_next == fc7_keeps[fc7_keeps_next])
     np.testing.assert_allclose(agree, 0.75**2 + 0.25**2, atol=0.03)
+
+
+def doubling_tail(**settings):
+    """Returns a network that doubles the first channel and halves the second."""
+    layer = keras.layers.Conv2D(2, 1, use_bias=False, name="double", **settings)
+    tail = keras.Sequential([keras.Input((None, None, 2)), layer])
+    tail.set_weights([np.float32([[[[2, 0], [0, 0.5]]]])])
+    return tail
+
+
+def test_a_tail_gives_the_mean_over_its_map_by_hand(in_mode):
+    head = TailHead(doubling_tail())
+    # Two pictures of one RoI of 1 x 2 cells.
+    pooled = np.float32([[[[[1, 10], [3, 30]]]], [[[[5, 0], [5, 4]]]]])
+    assert head.units == 2
+    np.testing.assert_allclose(in_mode(head)(pooled), [[[4, 10]], [[10, 1]]])
+
+
+def test_each_roi_goes_through_the_tail_on_its_own():
+    head = TailHead(doubling_tail())
+    pooled = np.random.default_rng(0).normal(size=(2, 3, 2, 2, 2)).astype(np.float32)
+    expected = np.mean(pooled, axis=(2, 3)) * [2, 0.5]
+    np.testing.assert_allclose(head(pooled), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_tail_may_make_the_map_smaller_and_the_channels_more():
+    conv = keras.layers.Conv2D(7, 3, strides=2, padding="valid")
+    head = TailHead(keras.Sequential([keras.Input((None, None, 4)), conv]))
+    assert head(np.ones([2, 3, 7, 7, 4])).shape == (2, 3, 7)
+
+
+def test_the_mean_is_exact_where_the_tail_computes_in_half():
+    head = TailHead(doubling_tail(dtype="mixed_bfloat16"), dtype="mixed_bfloat16")
+    cells = np.ones([1, 1, 32, 32, 2], np.float32)
+    means = head(cells)
+    # A sum of 1024 cells in bfloat16 would stop growing at 512 x 2.
+    assert means.dtype == "bfloat16"
+    np.testing.assert_array_equal(np.float32(means), [[[2, 0.5]]])
+
+
+def test_the_tail_knows_whether_the_head_trains():
+    dropout = keras.layers.Dropout(0.99, seed=0)
+    head = TailHead(keras.Sequential([keras.Input((None, None, 50)), dropout]))
+    ones = np.ones([1, 1, 1, 1, 50], np.float32)
+    np.testing.assert_array_equal(head(ones, training=False), np.ones([1, 1, 50]))
+    assert np.sum(head(ones, seed=np.int64([0, 0]), training=True).numpy() == 0) > 25

@@ -62,3 +62,13 @@ def test_weights_begin_as_in_the_paper():
         kernel, bias = layer.get_weights()
         np.testing.assert_allclose(kernel.std(), stddev, rtol=0.05)
         assert not bias.any()
+
+
+def test_a_predictor_that_does_not_regress_leaves_the_proposals_as_they_are():
+    predictor = BoxPredictor(20, regresses=False)
+    logits, deltas = predictor(np.ones([2, 3, 8], np.float32))
+    assert predictor.count_params() == 8 * 21 + 21
+    assert logits.shape == (2, 3, 21)
+    np.testing.assert_array_equal(deltas, np.zeros([2, 3, 1, 4]))
+    picked = predictor.deltas_of(deltas, np.int32([[5, 0, -1]] * 2))
+    np.testing.assert_array_equal(picked, np.zeros([2, 3, 4]))

@@ -21,7 +21,8 @@ def detect(layer, boxes, probabilities, deltas=None, *, valid=None, sizes=SIZES)
         valid = np.ones(boxes.shape[1], bool)
     with np.errstate(divide="ignore"):
         logits = np.log(probabilities)
-    proposals = Proposals(boxes, probabilities[..., 0], np.array(valid)[np.newaxis])
+    scores, levels = probabilities[..., 0], np.zeros(boxes.shape[:2], np.int32)
+    proposals = Proposals(boxes, scores, np.array(valid)[np.newaxis], levels)
     return valid_rows(layer(proposals, logits, np.float32(deltas)[np.newaxis], sizes))
 
 
@@ -151,3 +152,45 @@ def test_detections_equal_chenyuntc(golden, layer_in, mode):
     np.testing.assert_allclose(
         rows[:, 1:5] - 128, stored["chn_bbox"], rtol=0, atol=5e-4
     )
+
+
+def test_detections_that_are_too_small_go():
+    boxes = [[0, 0, 5, 20], [30, 0, 50, 5], [60, 0, 80, 20]]
+    layer = DetectionLayer(min_size=10.0)
+    found, _, _ = detect(layer, boxes, [[0, 1]] * 3)
+    np.testing.assert_allclose(found, boxes[2:], atol=1e-4)
+
+
+def test_the_growth_of_a_detection_may_be_bounded():
+    deltas = np.zeros([1, 2, 4])
+    deltas[..., 2] = 5 * 3  # log of the height, in units of 0.2
+    layer = DetectionLayer(max_log_scale=float(np.log(2)))
+    boxes, _, _ = detect(layer, [[40, 40, 50, 50]], [[0, 1]], deltas)
+    np.testing.assert_allclose(boxes, [[35, 40, 55, 50]], atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("image", [0, 1])
+def test_detections_equal_torchvision(golden, layer_in, mode, image):
+    stored = golden("nms")
+    proposals = stored[f"tv_proposals{image}"][:, YX]
+    first = len(stored["tv_proposals0"]) * image
+    rows = slice(first, first + len(proposals))
+    logits = stored["tv_logits"][rows].astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    deltas = stored["tv_deltas"][rows].astype(np.float32).reshape(-1, 21, 4)[..., YX]
+    layer = DetectionLayer(
+        nms_iou=0.5, max_log_scale=float(np.log(1000 / 16)), min_size=0.01
+    )
+    boxes, scores, labels = detect(
+        layer_in(mode, layer),
+        proposals,
+        probabilities,
+        deltas,
+        sizes=stored["tv_image_shapes"][image : image + 1].astype(np.float32),
+    )
+    np.testing.assert_array_equal(labels + 1, stored[f"tv_labels{image}"])
+    expected = stored[f"tv_scores{image}"]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
+    expected = stored[f"tv_boxes{image}"][:, YX]
+    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)

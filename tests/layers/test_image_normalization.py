@@ -16,7 +16,29 @@ def test_unit_gives_red_green_blue_from_minus_1_to_1():
     np.testing.assert_allclose(normalised, [[[[-1, 0, 1]]]], atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["caffe", "unit"])
+def test_torch_gives_red_green_blue_minus_their_means_over_their_deviations():
+    red_green_blue = np.float32([[[[255 * 0.485, 255 * (0.456 + 0.224), 255 * 0.181]]]])
+    normalised = ImageNormalization("torch")(red_green_blue, np.float32([[1, 1]]))
+    # (0.181 - 0.406) / 0.225 = -1
+    np.testing.assert_allclose(normalised, [[[[0, 1, -1]]]], atol=1e-5)
+
+
+def test_raw_keeps_the_picture():
+    red_green_blue = np.float32([[[[0, 100, 255]]]])
+    normalised = ImageNormalization("raw")(red_green_blue, np.float32([[1, 1]]))
+    np.testing.assert_array_equal(normalised, red_green_blue)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch", "unit", "raw"])
+def test_every_mode_gives_the_same_when_compiled(in_mode, mode):
+    images = np.random.default_rng(0).uniform(0, 255, (2, 5, 7, 3)).astype(np.float32)
+    sizes = np.float32([[5, 7], [3, 2]])
+    layer = ImageNormalization(mode)
+    results = in_mode(layer)(images, sizes)
+    np.testing.assert_allclose(results, layer(images, sizes), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch", "unit", "raw"])
 def test_all_beyond_the_picture_is_zero(mode):
     images = np.full([2, 3, 4, 3], 255, np.float32)
     normalised = ImageNormalization(mode)(images, np.float32([[2, 3], [3, 1]]))
@@ -33,5 +55,5 @@ def test_a_picture_that_fills_its_canvas_is_kept_whole():
 
 
 def test_an_unknown_mode_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"mode = 'torch'.*caffe.*unit"):
-        ImageNormalization("torch")
+    with pytest.raises(ValueError, match=r"mode = 'tf' .* caffe, torch, unit, raw"):
+        ImageNormalization("tf")

@@ -13,18 +13,27 @@ def proposals_of(boxes, valid=None):
     if valid is None:
         valid = np.ones(boxes.shape[1], bool)
     scores = np.ones(boxes.shape[:2], np.float32)
-    return Proposals(boxes, scores, np.array(valid)[np.newaxis])
+    levels = np.arange(boxes.shape[1], dtype=np.int32)[np.newaxis]
+    return Proposals(boxes, scores, np.array(valid)[np.newaxis], levels)
 
 
 def targets_of(layer, boxes, gt_boxes, gt_labels, *, valid=None, seed=SEED):
-    """Returns the boxes, labels and deltas of one image."""
+    """Returns the boxes, labels and deltas of one image; checks the levels.
+
+    The level of a proposal is its row.
+    """
     targets = layer(
         proposals_of(boxes, valid),
         np.float32(gt_boxes)[np.newaxis],
         np.int32(gt_labels)[np.newaxis],
         seed,
     )
-    return tuple(values[0].numpy() for values in targets)
+    *values, levels = (part[0].numpy() for part in targets)
+    candidates = np.concatenate([boxes, gt_boxes]).astype(np.float32)
+    own = np.where(levels < len(boxes), levels, 0)
+    is_proposal = (candidates[own] == values[0]).all(axis=1)
+    assert np.all(is_proposal | (levels == 0))
+    return tuple(values)
 
 
 def rows_among(boxes, candidates):
@@ -169,13 +178,14 @@ def test_an_image_does_not_depend_on_padding_nor_on_its_batch_mate():
             np.concatenate([first, mate]).astype(np.float32),
             np.ones([2, 9], np.float32),
             np.arange(9) < [[5], [9]],
+            np.zeros([2, 9], np.int32),
         ),
         np.float32([[BOX, BOX], [BOX, [5, 5, 25, 25]]]),
         np.int32([[6, -1], [3, 4]]),
         SEED,
     )
     # The order within foreground and background is random.
-    first = [values[0].numpy() for values in both]
+    first = [values[0].numpy() for values in both[:3]]
     np.testing.assert_allclose(sorted_rows(*first), sorted_rows(*alone), atol=1e-6)
 
 

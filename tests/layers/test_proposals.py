@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tf_frcnn.layers import AnchorGrid, ProposalLayer, RPNHead
 from tf_frcnn.layers.rpn_head import RPNMaps
-from tf_frcnn.structures import RPNOutputs
+from tf_frcnn.structures import Anchors, RPNOutputs
 
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
 MODES_AND_CASES = [
@@ -27,12 +27,17 @@ def rpn_outputs(scores, deltas=None):
     return RPNOutputs(*map(tf.constant, (logits, scores, np.float32(deltas))))
 
 
+def whole(boxes, valid=None):
+    """Returns boxes [N, 4] as the anchors of one level."""
+    valid = np.ones(len(boxes), bool) if valid is None else np.array(valid)
+    return Anchors(np.float32(boxes), valid[np.newaxis], (np.array(len(boxes)),))
+
+
 def propose(layer, scores, anchors, *, size=(100, 100), scale=1, deltas=None, **call):
     """Returns the valid proposals and their scores of one image."""
     proposals = layer(
         rpn_outputs(scores, deltas),
-        np.float32(anchors),
-        np.ones([1, len(anchors)], bool),
+        whole(anchors),
         np.float32([size]),
         np.float32([[scale, scale]]),
         **call,
@@ -60,9 +65,10 @@ def tfr_inputs(stored, case):
     deltas = deltas.astype(np.float32).reshape(*prob.shape[:3], 9, 4)[..., YX]
     maps = RPNMaps(prob, prob, deltas.reshape(*prob.shape[:3], 36))
     sizes = stored[f"{case}_im_info"][np.newaxis, :2]
-    rpn = RPNHead(9).flatten(RPNMaps(*map(tf.constant, maps)))
-    anchors, _ = AnchorGrid()(prob, sizes)
-    return rpn, anchors, np.ones(rpn.scores.shape, bool), sizes, ONE_TO_ONE
+    rpn = RPNHead(9).flatten([RPNMaps(*map(tf.constant, maps))])
+    anchors = AnchorGrid()([prob], sizes, np.int32([0, 0]))
+    everywhere = tf.ones(rpn.scores.shape, tf.bool)
+    return rpn, anchors._replace(valid=everywhere), sizes, ONE_TO_ONE
 
 
 def test_proposals_are_decoded_clipped_and_sorted():
@@ -116,8 +122,7 @@ def test_the_smallest_height_and_width_follow_the_scale_of_their_axis():
     anchors = np.float32([[0, 0, 20, 30], [40, 0, 70, 20]])
     proposals = ProposalLayer(min_size=10)(
         rpn_outputs([0.9, 0.8]),
-        anchors,
-        np.ones([1, 2], bool),
+        whole(anchors),
         np.float32([[100, 100]]),
         np.float32([[2, 3]]),
     )
@@ -143,8 +148,7 @@ def test_an_anchor_that_is_not_valid_is_no_proposal_and_suppresses_none():
     anchors = np.float32([[0, 0, 10, 10], [0, 0, 10, 10], [0, 20, 10, 30]])
     proposals = ProposalLayer(test_counts=(3, 3))(
         rpn_outputs([0.9, 0.8, 0.7]),
-        anchors,
-        np.array([[False, True, True]]),
+        whole(anchors, [False, True, True]),
         np.float32([[100, 100]]),
         ONE_TO_ONE,
     )
@@ -174,8 +178,7 @@ def test_no_gradient_flows_through_the_proposals():
         tape.watch([scores, deltas])
         proposals = ProposalLayer()(
             RPNOutputs(logits, scores, deltas),
-            in_a_row(2),
-            np.ones([1, 2], bool),
+            whole(in_a_row(2)),
             np.float32([[100, 100]]),
             ONE_TO_ONE,
         )
@@ -192,10 +195,9 @@ def test_proposals_equal_tf_faster_rcnn(golden, layer_in, mode, case, phase, in_
     name = f"{case}_{phase}"
     if in_graph:
         name += "_graph"
-        everything = inputs[0].scores.shape[1]
         layer = ProposalLayer(
-            train_counts=(everything, 2000),
-            test_counts=(everything, 300),
+            train_counts=(None, 2000),
+            test_counts=(None, 300),
             plus_one=True,
             nms_plus_one=False,
         )
@@ -213,7 +215,8 @@ def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     size = stored[f"{case}_image_hw"]
     grid = AnchorGrid(style="centred")
-    anchors, _ = grid(np.zeros([1, height, width, 1]), np.float32([size]))
+    features = [np.zeros([1, height, width, 1])]
+    anchors = grid(features, np.float32([size]), np.int32([0, 0])).boxes
     boxes, scores = propose(
         layer_in(mode, ProposalLayer(min_size=16)),
         stored[f"{case}_score"],
@@ -228,17 +231,101 @@ def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
     assert np.all(np.diff(scores) < 0)
 
 
+def test_inference_without_suppression_takes_the_best():
+    layer = ProposalLayer(test_counts=(None, 2), train_counts=(3, 3), test_nms=False)
+    same = [[0, 0, 10, 10]] * 3
+    boxes, scores = propose(layer, [0.1, 0.9, 0.8], same)
+    np.testing.assert_allclose(boxes, same[:2])
+    np.testing.assert_array_equal(scores, np.float32([0.9, 0.8]))
+    _, scores = propose(layer, [0.1, 0.9, 0.8], same, training=True)
+    np.testing.assert_array_equal(scores, np.float32([0.9]))
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_proposals_without_suppression_equal_tf_faster_rcnn(golden, layer_in, mode):
+    stored = golden("proposals_tf_faster_rcnn")
+    count = len(stored["case0_top_rois"])
+    layer = ProposalLayer(test_counts=(None, count), test_nms=False, plus_one=True)
+    inputs = tfr_inputs(stored, "case0")
+    boxes, scores = valid_rows(layer_in(mode, layer)(*inputs))
+    np.testing.assert_array_equal(scores, stored["case0_top_scores"][:, 0])
+    expected = stored["case0_top_rois"][:, 1:][:, YX]
+    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+
+
+def test_levels_are_cut_and_suppressed_apart_and_then_share_the_places():
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 10], [0, 20, 10, 30], [0, 0, 10, 10]]
+    anchors = whole(boxes)._replace(level_sizes=(np.array(3), np.array(1)))
+    rpn = rpn_outputs([0.4, 0.9, 0.3, 0.5])
+    rest = np.float32([[100, 100]]), ONE_TO_ONE
+    for count, kept in ((3, [0.9, 0.5, 0.3]), (2, [0.9, 0.5])):
+        layer = ProposalLayer(test_counts=(3, count), per_level=True)
+        proposals = layer(rpn, anchors, *rest)
+        np.testing.assert_array_equal(proposals.scores[0], np.float32(kept))
+        np.testing.assert_array_equal(proposals.levels[0], [0, 1, 0][:count])
+    # One per level before the suppression; the third has no place.
+    proposals = ProposalLayer(test_counts=(1, 3), per_level=True)(rpn, anchors, *rest)
+    np.testing.assert_array_equal(proposals.scores[0], np.float32([0.9, 0.5, 0]))
+    # Together, the box of the second level is suppressed by the first's.
+    proposals = ProposalLayer(test_counts=(4, 3))(rpn, anchors, *rest)
+    np.testing.assert_array_equal(proposals.scores[0], np.float32([0.9, 0.3, 0]))
+
+
+def test_the_growth_of_a_box_may_be_bounded():
+    deltas = np.zeros([1, 1, 4])
+    deltas[..., 2] = 3
+    layer = ProposalLayer(max_log_scale=float(np.log(2)))
+    boxes, _ = propose(layer, [0.9], [[40, 40, 50, 50]], deltas=deltas)
+    np.testing.assert_allclose(boxes, [[35, 40, 55, 50]], atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("prefix", ["", "thresh098_"])
+def test_proposals_equal_torchvision(golden, layer_in, mode, prefix):
+    stored = golden("proposals_torchvision")
+    layer = ProposalLayer(
+        test_counts=(int(stored["pre_nms_top_n"]), int(stored["post_nms_top_n"])),
+        nms_iou=float(stored["nms_thresh"]),
+        per_level=True,
+        min_size=float(stored["min_size"]),
+        min_score=0.98 if prefix else 0.0,
+        max_log_scale=float(np.log(1000 / 16)),
+    )
+    logits = stored["objectness"][..., np.newaxis]
+    deltas = stored["deltas"].astype(np.float32)[..., YX]
+    rpn = RPNOutputs(*map(tf.constant, (logits, _sigmoid(logits[..., 0]), deltas)))
+    anchors = Anchors(
+        stored["anchors"][:, YX],
+        np.ones(rpn.scores.shape, bool),
+        tuple(map(np.array, stored["num_per_level"])),
+    )
+    sizes = stored["image_shapes"].astype(np.float32)
+    proposals = layer_in(mode, layer)(rpn, anchors, sizes, np.ones_like(sizes))
+    for image in range(2):
+        own = type(proposals)(*(part[image : image + 1] for part in proposals))
+        boxes, scores = valid_rows(own)
+        expected = stored[f"{prefix}image{image}_boxes"][:, YX]
+        np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+        np.testing.assert_allclose(
+            scores, stored[f"{prefix}image{image}_scores"], rtol=0, atol=1e-6
+        )
+
+
+def _sigmoid(logits):
+    return np.float32(1 / (1 + np.exp(-logits.astype(np.float64))))
+
+
 def test_the_batch_mate_of_a_reference_case_changes_nothing(golden):
     stored = golden("proposals_tf_faster_rcnn")
-    rpn, anchors, valid, sizes, scales = tfr_inputs(stored, "case1")
+    rpn, anchors, sizes, scales = tfr_inputs(stored, "case1")
     rng = np.random.default_rng(0)
     both = RPNOutputs(
         *(tf.concat([rng.permuted(part, axis=1), part], axis=0) for part in rpn)
     )
+    half = rng.uniform(size=anchors.valid.shape) < 0.5
     proposals = ProposalLayer(plus_one=True)(
         both,
-        anchors,
-        np.concatenate([valid & (rng.uniform(size=valid.shape) < 0.5), valid]),
+        anchors._replace(valid=np.concatenate([half, np.ones_like(half)])),
         np.concatenate([sizes - 40, sizes]),
         np.tile(scales, [2, 1]),
     )

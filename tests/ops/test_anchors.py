@@ -8,6 +8,7 @@ from tf_frcnn.ops.anchors import (
     cells_of_picture,
     centred_base_anchors,
     shift_over_grid,
+    torchvision_base_anchors,
 )
 
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
@@ -63,12 +64,35 @@ def test_anchors_follow_each_other_cell_by_cell_along_the_rows(in_mode):
     np.testing.assert_array_equal(anchors, by_cell.reshape(12, 4))
 
 
+def test_torchvision_anchors_are_rounded_about_the_corner():
+    # 32 * sqrt(2) = 45.25 wide and half as high: half the sides are 11.3 and 22.6.
+    anchors = torchvision_base_anchors(4, [0.5, 1.0], [8])
+    np.testing.assert_array_equal(anchors, [[-11, -23, 11, 23], [-16, -16, 16, 16]])
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_torchvision_anchors_of_all_levels_equal_the_reference(golden, case):
+    stored = golden("anchors_torchvision")
+    stored = {key: stored[f"case{case}_{key}"] for key in ("ratios", "sizes", "base")}
+    for sizes, expected in zip(stored["sizes"], stored["base"], strict=True):
+        base = torchvision_base_anchors(1, stored["ratios"], sizes)
+        np.testing.assert_array_equal(base, expected[:, YX])
+
+
+def test_steps_may_differ_along_y_and_x(in_mode):
+    base = np.float32([[0, 0, 4, 4]])
+    anchors = in_mode(shift_over_grid)(base, height=2, width=2, stride=(10, 7))
+    shifts = np.float32([[0, 0], [0, 7], [10, 0], [10, 7]])
+    np.testing.assert_array_equal(anchors, np.tile(shifts, 2) + base)
+
+
 @pytest.mark.parametrize("case", range(3))
 @pytest.mark.parametrize(
     ("file", "form", "prefix", "columns", "tolerance"),
     [
         ("anchors_tf_faster_rcnn", "caffe", "", YX, 0),
         ("anchors_chainer", "centred", "chenyuntc_", [0, 1, 2, 3], 1e-4),
+        ("anchors_chainer", "corner", "bubbliiiing_", YX, 1e-4),
     ],
 )
 def test_anchors_equal_the_references(
@@ -80,7 +104,9 @@ def test_anchors_equal_the_references(
         key: stored[f"case{case}_{key}"]
         for key in ("ratios", "scales", "height", "width", "stride")
     }
-    base = BASE_ANCHORS[form](16, values["ratios"], values["scales"])
+    # bubbliiiing's ratios are width / height.
+    ratios = 1 / values["ratios"] if form == "corner" else values["ratios"]
+    base = BASE_ANCHORS[form](16, ratios, values["scales"])
     np.testing.assert_allclose(
         base, stored[f"case{case}_{prefix}base"][:, columns], rtol=0, atol=tolerance
     )

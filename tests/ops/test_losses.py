@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.ops.losses import box_loss, classification_loss, smooth_l1
+from tf_frcnn.ops.losses import (
+    box_loss,
+    classification_loss,
+    classification_losses,
+    smooth_l1,
+)
 from tf_frcnn.ops.rpn_scores import flatten_to_anchors
 
 
@@ -241,3 +246,119 @@ def test_the_sum_of_the_losses_and_its_gradients_equal_tf_faster_rcnn(golden, in
         np.testing.assert_allclose(
             gradient, losses[f"tfr_grad_{name}"], rtol=0, atol=1e-6, err_msg=name
         )
+
+
+def test_without_sigma_the_curve_is_the_absolute_value(in_mode):
+    differences = np.float32([0, 0.001, -0.5, 3])
+    values = in_mode(smooth_l1)(differences, sigma=None)
+    np.testing.assert_array_equal(values, np.abs(differences))
+
+
+def test_focal_loss_by_hand(in_mode):
+    # Probabilities of the labels: object 3/4, background 1/4, object 1/5 of 5.
+    logits = np.float32([[[0, math.log(3)], [0, math.log(3)], [50, -50]]])
+    labels = np.int32([[1, 0, -1]])
+    expected = [
+        0.25 * (1 / 4) ** 2 * -math.log(3 / 4),
+        0.75 * (3 / 4) ** 2 * -math.log(1 / 4),
+        0,
+    ]
+    losses = in_mode(classification_losses)(logits, labels, focal=(0.25, 2.0))
+    np.testing.assert_allclose(losses, [expected], rtol=1e-5)
+    mean = in_mode(classification_loss)(logits, labels, focal=(0.25, 2.0))
+    np.testing.assert_allclose(mean, sum(expected) / 2, rtol=1e-5)
+
+
+def test_focal_loss_of_one_logit_is_that_of_two(in_mode):
+    one = np.float32([[[0.3], [-2.0], [4.0], [1.0]]])
+    two = np.concatenate([np.zeros_like(one), one], axis=-1)
+    labels = np.int32([[1, 0, 0, -1]])
+    single, pair = (
+        in_mode(CLASSIFICATION)(logits, labels, focal=(0.3, 1.5))
+        for logits in (one, two)
+    )
+    np.testing.assert_allclose(single[0], pair[0], rtol=1e-5)
+    np.testing.assert_allclose(single[1], pair[1][..., 1:], rtol=1e-4, atol=1e-7)
+
+
+def test_focal_loss_of_many_classes_weighs_every_object_by_alpha(in_mode):
+    logits = np.zeros([1, 3, 5], np.float32)
+    losses = in_mode(classification_losses)(
+        logits, np.int32([[0, 2, 4]]), focal=(0.25, 2.0)
+    )
+    one = 0.8**2 * math.log(5)
+    np.testing.assert_allclose(
+        losses, [[0.75 * one, 0.25 * one, 0.25 * one]], rtol=1e-5
+    )
+
+
+def test_focal_loss_without_focus_is_half_the_cross_entropy(in_mode):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=[2, 9, 4]).astype(np.float32)
+    labels = rng.integers(-1, 4, [2, 9]).astype(np.int32)
+    focal, plain = (
+        in_mode(classification_losses)(logits, labels, focal=settings)
+        for settings in ((0.5, 0.0), None)
+    )
+    np.testing.assert_allclose(focal, plain / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_the_focal_gradient_of_a_certain_answer_is_finite(in_mode, gamma):
+    logits = np.float32([[[0, 200], [200, 0], [0, 200]]])
+    labels = np.int32([[1, 0, 0]])
+    loss, gradient = in_mode(CLASSIFICATION)(logits, labels, focal=(0.25, gamma))
+    assert np.isfinite(loss) and np.isfinite(gradient).all()
+    # The wrong answer: 0.75 * 200, of three rows; its gradient is 0.75 / 3.
+    np.testing.assert_allclose(loss, 50, rtol=1e-5)
+    np.testing.assert_allclose(gradient[0, 2], [-0.25, 0.25], rtol=1e-4)
+    np.testing.assert_allclose(gradient[0, :2], np.zeros([2, 2]), atol=1e-5)
+
+
+def test_a_box_loss_may_be_divided_by_the_objects_alone(in_mode):
+    deltas, labels = np.ones([1, 4, 4], np.float32), np.int32([[1, 0, 0, -1]])
+    loss = in_mode(box_loss)
+    assert loss(deltas, 0 * deltas, labels, sigma=None) == np.float32(4 / 3)
+    assert loss(deltas, 0 * deltas, labels, sigma=None, divisor="objects") == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "sigma", "divisor", "factor"),
+    [
+        ("bub_rpn_loc_loss_sigma1", 1.0, "objects", 1.0),
+        ("l1_loss_rpn_box_reg", None, "sampled", 1.0),
+        # The mean over the four coordinates instead of their sum.
+        ("l1_loss_rpn_box_reg_mean", None, "objects", 0.25),
+    ],
+)
+def test_other_rpn_box_losses_equal_the_references(
+    golden, in_mode, key, sigma, divisor, factor
+):
+    losses = golden("losses")
+    pred, target = (
+        losses[name].reshape(1, -1, 4) for name in ("rpn_bbox_pred", "rpn_bbox_targets")
+    )
+    labels = losses["flat_labels"][np.newaxis]
+    value = in_mode(box_loss)(pred, target, labels, sigma=sigma, divisor=divisor)
+    np.testing.assert_allclose(factor * value, losses[key], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "sigma", "divisor"),
+    [
+        ("bub_roi_loc_loss_sigma1", 1.0, "objects"),
+        ("l1_loss_box_reg", None, "sampled"),
+    ],
+)
+def test_other_roi_box_losses_equal_the_references(
+    golden, in_mode, key, sigma, divisor
+):
+    losses = golden("losses")
+    labels = losses["labels"]
+    pred, target = (
+        deltas_of_labels(losses[name], labels) for name in ("bbox_pred", "bbox_targets")
+    )
+    value = in_mode(box_loss)(
+        pred, target, labels[np.newaxis], sigma=sigma, divisor=divisor
+    )
+    np.testing.assert_allclose(value, losses[key], rtol=1e-5)

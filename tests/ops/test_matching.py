@@ -93,6 +93,16 @@ def test_clobbered_positives_are_those_below_the_negative_threshold(in_mode):
     )
 
 
+def test_the_best_anchor_of_a_box_need_not_be_positive(in_mode):
+    iou = np.float32([[[0.65, 0.0], [0.4, 0.0], [0.0, 0.2]]])
+    masks = np.ones([1, 3], bool), np.ones([1, 2], bool)
+    label = in_mode(label_anchors)
+    np.testing.assert_array_equal(label(iou, *masks), [[1, -1, 1]])
+    np.testing.assert_array_equal(
+        label(iou, *masks, best_is_positive=False), [[-1, -1, 0]]
+    )
+
+
 def test_an_anchor_that_takes_no_part_is_no_best_anchor(in_mode):
     iou = np.float32([[[0.9], [0.4], [0.1]]])
     labels = in_mode(label_anchors)(

@@ -3,34 +3,49 @@
 A new trunk is one file with a builder and one line in `BACKBONES`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import functools
 
-import keras
-
+from tf_frcnn.backbones.application import application_backbone
+from tf_frcnn.backbones.backbone import Backbone
+from tf_frcnn.backbones.imagenet import imagenet_application
+from tf_frcnn.backbones.mobilenet_v1 import mobilenet_v1_c4
+from tf_frcnn.backbones.regnet import teaching_fpn
+from tf_frcnn.backbones.resnet import SLIM, resnet_c4, resnet_fpn
 from tf_frcnn.backbones.tiny import tiny
 from tf_frcnn.backbones.vgg16 import vgg16
-
-
-class Backbone(NamedTuple):
-    """What the detector needs to know of a trunk.
-
-    Attributes:
-        build: takes `frozen_blocks`, returns the trunk as a Keras model.
-        stride: pixels of the network's input per cell of the feature map.
-        image_mode: of `ImageNormalization`, what its pretrained weights expect.
-        num_blocks: how many blocks can be frozen.
-    """
-
-    build: Callable[[int], keras.Model]
-    stride: int
-    image_mode: str
-    num_blocks: int
-
+from tf_frcnn.backbones.zf import zf
 
 BACKBONES = {
-    "tiny": Backbone(tiny, stride=16, image_mode="unit", num_blocks=4),
-    "vgg16": Backbone(vgg16, stride=16, image_mode="caffe", num_blocks=5),
+    "mobilenet_v1_025_c4": mobilenet_v1_c4(0.25),
+    "mobilenet_v1_050_c4": mobilenet_v1_c4(0.5),
+    "mobilenet_v1_075_c4": mobilenet_v1_c4(0.75),
+    "mobilenet_v1_c4": mobilenet_v1_c4(),
+    "mobilenet_v1_c4_slim": mobilenet_v1_c4(symmetric=True),
+    "resnet101_c4": resnet_c4(101),
+    "resnet101_c4_slim": resnet_c4(101, SLIM),
+    "resnet101_fpn": resnet_fpn(101),
+    "resnet152_c4": resnet_c4(152),
+    "resnet152_c4_slim": resnet_c4(152, SLIM),
+    "resnet50_c4": resnet_c4(50),
+    "resnet50_c4_slim": resnet_c4(50, SLIM),
+    "resnet50_fpn": resnet_fpn(50),
+    "teaching_fpn": Backbone(
+        teaching_fpn,
+        strides=(8, 16, 32),
+        image_mode="torch",
+        num_blocks=5,
+        has_normalization=True,
+        num_roi_levels=3,
+    ),
+    "tiny": Backbone(tiny, strides=(16,), image_mode="unit", num_blocks=4),
+    "vgg16": Backbone(
+        vgg16,
+        strides=(16,),
+        image_mode="caffe",
+        num_blocks=5,
+        imagenet=functools.partial(imagenet_application, "VGG16", include_top=True),
+    ),
+    "zf": Backbone(zf, strides=(16,), image_mode="caffe", num_blocks=5),
 }
 
-__all__ = ["BACKBONES", "Backbone"]
+__all__ = ["BACKBONES", "Backbone", "application_backbone"]

@@ -1,7 +1,7 @@
-"""Pretrained weights for VGG16: conv1_1 to conv5_3 and, where present, fc6 and fc7."""
+"""Pretrained weights: out of the files that Keras saves, into a detector's layers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,25 +9,38 @@ import h5py
 import keras
 import numpy as np
 
-# The published files of `keras.applications`: block1_conv1/block1_conv1_W_1:0.
-_PUBLISHED = re.compile(r"(block\d_conv\d|fc[12])_([Wb])_1:0$")
-# Files that Keras saves under layer names: block1_conv1/.../kernel or .../vars/0.
-_NAMED = re.compile(r"(block\d_conv\d|fc[1267])/(?:.*/)?(kernel|bias)(?::0)?$")
-_SAVED = re.compile(r"(?:^|/)(block\d_conv\d|fc[1267])/vars/([01])$")
-# Keras 3 numbers the layers of a model, or of each group block1 to block5.
-_IN_GROUP = re.compile(r"block(\d)/(?:layers/)?conv2d(?:_(\d))?/vars/([01])$")
-_IN_MODEL = re.compile(r"^(?:backbone/)?layers/conv2d(?:_(\d+))?/vars/([01])$")
-_CONV_NAMES = tuple(
+from tf_frcnn.layers import FullyConnectedHead, TailHead
+
+# The variables of a layer, in the order of `layer.get_weights()`.
+_VARIABLES = (
+    *("kernel", "depthwise_kernel", "pointwise_kernel", "bias", "gamma", "beta"),
+    *("moving_mean", "moving_variance", "mean", "variance", "count"),
+)
+# The published files of VGG: block1_conv1/block1_conv1_W_1:0.
+_PUBLISHED = re.compile(r"(?:^|/)([^/]+)_([Wb])_1:0$")
+# Files with a variable's name at the end: block1_conv1/.../block1_conv1/kernel:0.
+_NAMED = re.compile(rf"(?:^|/)([^/]+)/({'|'.join(_VARIABLES)})(?::0)?$")
+# Keras 3: .../vars/0, where the group `vars` has the layer's name as an attribute, or,
+# in files of its first versions, nothing.
+_NUMBERED = re.compile(r"(?:^|/)(([^/]+)/vars)/(\d+)$")
+# Without that name: VGG16's convolutions counted through the model, or, in files of
+# third parties, through each of the groups block1 to block5.
+_AUTOMATIC = re.compile(r"conv2d(?:_(\d+))?$")
+_IN_GROUP = re.compile(r"block([1-5])/(?:layers/)?conv2d(?:_(\d))?/vars/\d+$")
+_VGG16 = tuple(
     f"block{block}_conv{number}"
     for block, count in enumerate((2, 2, 3, 3, 3), start=1)
     for number in range(1, count + 1)
 )
-_VARIABLES = {"W": "kernel", "b": "bias", "0": "kernel", "1": "bias"}
-_FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
+# Names of keras.applications, and those of this package.
+RENAMED = {"fc1": "fc6", "fc2": "fc7"}
+# Layers that pretrained networks lack, or have in other sizes.
+_MAY_BE_RANDOM = re.compile(r"fc[67]$|fpn_")
+_NAMES_IN_MESSAGES = 5
 
 
 class LoadReport(NamedTuple):
-    """What a weights file gave and what it lacked.
+    """What pretrained weights gave and what they lacked.
 
     Attributes:
         loaded: layers whose weights were set.
@@ -38,50 +51,31 @@ class LoadReport(NamedTuple):
     random: tuple[str, ...]
 
 
-def imagenet_vgg16() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Downloads VGG16 as trained on ImageNet: layer name -> (kernel, bias).
+def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
+    """Reads an HDF5 file: layer name -> arrays in the order of `layer.get_weights()`.
 
-    Raises:
-        RuntimeError: the download failed.
-    """
-    try:
-        network = keras.applications.VGG16(weights="imagenet", include_top=True)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RuntimeError(
-            'backbone.weights = "imagenet": the VGG16 weights could not be downloaded '
-            f"({reason}). Without network, set backbone.weights to the path of an HDF5 "
-            "file with VGG16 weights, or to random."
-        ) from error
-    return {
-        _FULLY_CONNECTED.get(layer.name, layer.name): tuple(layer.get_weights())
-        for layer in network.layers
-        if len(layer.get_weights()) == 2 and layer.name != "predictions"
-    }
-
-
-def read_vgg16_file(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reads VGG16 layers from an HDF5 file: layer name -> (kernel, bias).
-
-    Reads the files of `keras.applications`, of `model.save_weights`, and Keras 3 files
-    whose layers are numbered within groups block1 to block5.
+    Reads the files of `keras.applications`, of `model.save` to .h5 and of
+    `model.save_weights`, and files that number VGG16's convolutions instead of naming
+    them. The first two fully connected layers of VGG16 come as fc6 and fc7.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file holds no VGG16 layer.
+        ValueError: the file is not HDF5 or holds no layers.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"backbone.weights = {str(path)!r}: no such file. Give an HDF5 file with "
-            "VGG16 weights, imagenet, or random."
+            "the backbone's weights, imagenet, or random."
         )
-    found: dict[str, dict[str, np.ndarray]] = {}
+    found: dict[str, dict[int, np.ndarray]] = {}
 
     def visit(name, item):
-        key = _layer_and_variable(name)
-        if key and isinstance(item, h5py.Dataset):
-            found.setdefault(key[0], {})[key[1]] = np.asarray(item)
+        if isinstance(item, h5py.Dataset):
+            layer, position = _layer_and_position(name, item.parent)
+            if layer:
+                values = np.asarray(item)
+                found.setdefault(layer, {}).setdefault(position, values)
 
     try:
         with h5py.File(path) as file:
@@ -90,67 +84,115 @@ def read_vgg16_file(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]
         raise ValueError(
             f"backbone.weights = {str(path)!r}: not an HDF5 file ({error})."
         ) from error
-    layers = {
-        layer: (variables["kernel"], variables["bias"])
-        for layer, variables in found.items()
-        if len(variables) == 2
-    }
-    if not layers:
+    if not found:
         raise ValueError(
-            f"backbone.weights = {str(path)!r}: the file holds no layer named as in "
-            "VGG16 (block1_conv1 to block5_conv3, fc6, fc7)."
+            f"backbone.weights = {str(path)!r}: the file holds no layer as Keras saves "
+            "them, neither <layer>/kernel nor <layer>/vars/0."
         )
-    return layers
+    return {
+        layer: [variables[position] for position in sorted(variables)]
+        for layer, variables in found.items()
+    }
 
 
 def set_weights(
-    weights: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    trunk: keras.Model,
-    head: keras.layers.Layer,
+    weights: Mapping[str, Sequence[np.ndarray]], *parts: keras.layers.Layer
 ) -> LoadReport:
-    """Sets the trunk's layers, and fc6 and fc7 of the head where they fit.
+    """Sets the weights of layers by name; sets none where one is missing or misshapen.
 
     Args:
-        weights: layer name -> (kernel, bias).
-        trunk: a VGG16 trunk; every convolution must be in `weights`.
-        head: a `FullyConnectedHead`.
+        weights: layer name -> arrays, in the order of `layer.get_weights()`.
+        parts: of a detector, the trunk and the box head. Only fc6, fc7 and the layers
+            of a feature pyramid may be missing or have other shapes.
 
     Raises:
-        ValueError: a convolution is missing or has another shape.
+        ValueError: another layer is missing, or has other shapes.
     """
-    convs = [layer for layer in trunk.layers if layer.weights]
-    missing = [layer.name for layer in convs if layer.name not in weights]
-    if missing:
-        raise ValueError(
-            f"backbone.weights lacks {len(missing)} of {len(convs)} convolutions: "
-            f"{', '.join(missing)}."
-        )
-    for layer in convs:
+    layers = list(weighted_layers(parts))
+    fitting = [layer for layer in layers if _fits(weights.get(layer.name), layer)]
+    required = [layer for layer in layers if not _MAY_BE_RANDOM.match(layer.name)]
+    _check(weights, required)
+    for layer in fitting:
         layer.set_weights(weights[layer.name])
-    loaded, random = [layer.name for layer in convs], []
-    for layer in (head.fc6, head.fc7):
-        kernel, bias = weights.get(layer.name, (None, None))
-        if kernel is not None and kernel.shape == tuple(layer.kernel.shape):
-            layer.set_weights([kernel, bias])
-            loaded.append(layer.name)
-        else:
-            random.append(layer.name)
-    return LoadReport(tuple(loaded), tuple(random))
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return LoadReport(
+        tuple(layer.name for layer in fitting),
+        tuple(layer.name for layer in layers if layer not in fitting),
+    )
 
 
-def _layer_and_variable(name):
-    """Returns ("block1_conv2", "kernel") for a dataset's path, or None."""
-    for pattern in (_PUBLISHED, _NAMED, _SAVED):
-        if match := pattern.search(name):
-            layer, variable = match.groups()
-            break
+def weighted_layers(
+    parts: Iterable[keras.layers.Layer],
+) -> Iterator[keras.layers.Layer]:
+    """Yields the layers that have weights, those within models and heads singly."""
+    for part in parts:
+        if isinstance(part, keras.Model):
+            yield from weighted_layers(part.layers)
+        elif isinstance(part, TailHead):
+            yield from weighted_layers(part.tail.layers)
+        elif isinstance(part, FullyConnectedHead):
+            yield from (part.fc6, part.fc7)
+        elif part.weights:
+            yield part
+
+
+def _layer_and_position(name, group):
+    """Returns a dataset's layer and where it stands among the layer's variables.
+
+    The layer is None where the path says nothing of a layer.
+    """
+    if match := _PUBLISHED.search(name):
+        layer, position = match[1], "Wb".index(match[2])
+    elif match := _NAMED.search(name):
+        layer, position = match[1], _VARIABLES.index(match[2])
+    elif match := _NUMBERED.search(name):
+        layer, position = _numbered_layer(name, match[2], group), int(match[3])
     else:
-        if match := _IN_GROUP.search(name):
-            block, number, variable = match.groups()
-            layer = f"block{block}_conv{int(number or 0) + 1}"
-        elif match := _IN_MODEL.search(name):
-            number, variable = int(match[1] or 0), match[2]
-            layer = _CONV_NAMES[number] if number < len(_CONV_NAMES) else ""
-        else:
-            return None
-    return _FULLY_CONNECTED.get(layer, layer), _VARIABLES.get(variable, variable)
+        return None, 0
+    return RENAMED.get(layer, layer), position
+
+
+def _numbered_layer(name, own_group, group):
+    """Returns the name of the layer whose variables are numbered."""
+    if match := _IN_GROUP.search(name):
+        return f"block{match[1]}_conv{int(match[2] or 0) + 1}"
+    if "name" in group.attrs:
+        return group.attrs["name"]
+    if match := _AUTOMATIC.match(own_group):
+        number = int(match[1] or 0)
+        return _VGG16[number] if number < len(_VGG16) else own_group
+    return own_group
+
+
+def _check(weights, layers):
+    """Raises unless all layers are in the weights, in their shapes."""
+    missing = [layer.name for layer in layers if layer.name not in weights]
+    if missing:
+        message = f"backbone.weights lacks {len(missing)} of {len(layers)} layers: "
+        message += f"{_listed(missing)}."
+        if len(missing) == len(layers):
+            message += f" It holds {_listed(list(weights))}."
+        raise ValueError(message)
+    for layer in layers:
+        if not _fits(weights[layer.name], layer):
+            raise ValueError(
+                f"backbone.weights: {layer.name} has the shapes "
+                f"{_shapes(weights[layer.name])}, but the backbone needs "
+                f"{_shapes(layer.weights)}."
+            )
+
+
+def _fits(arrays, layer):
+    return arrays is not None and _shapes(arrays) == _shapes(layer.weights)
+
+
+def _shapes(arrays):
+    return [tuple(array.shape) for array in arrays]
+
+
+def _listed(names):
+    """Joins names, of many only the first."""
+    listed = ", ".join(names[:_NAMES_IN_MESSAGES])
+    more = len(names) - _NAMES_IN_MESSAGES
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -5,7 +5,7 @@ import keras
 _STAGES = (24, 48, 96, 128)
 
 
-def tiny(frozen_blocks: int = 0) -> keras.Model:
+def tiny(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
     """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 128].
 
     Four stages halve the map by a strided 3x3 convolution; from the second on, a
@@ -14,6 +14,7 @@ def tiny(frozen_blocks: int = 0) -> keras.Model:
 
     Args:
         frozen_blocks: stages, from the first, whose weights stay fixed.
+        normalization: without effect; it is always group normalisation.
     """
     images = features = keras.Input((None, None, 3), name="images")
     for stage, channels in enumerate(_STAGES, start=1):

@@ -8,7 +8,7 @@ import keras
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
-def vgg16(frozen_blocks: int = 2) -> keras.Model:
+def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Model:
     """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512].
 
     Layers are named as in `keras.applications`. A map whose sides are odd keeps its
@@ -16,6 +16,7 @@ def vgg16(frozen_blocks: int = 2) -> keras.Model:
 
     Args:
         frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
+        normalization: without effect; VGG16 has none.
     """
     images = features = keras.Input((None, None, 3), name="images")
     for block, (num_convs, channels) in enumerate(_BLOCKS, start=1):

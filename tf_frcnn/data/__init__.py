@@ -1,13 +1,18 @@
 """Data sets: readers, checks, and the pipeline to batches."""
 
 from tf_frcnn.data.batching import (
-    derive_canvases,
     evaluation_batches,
     num_batches,
     training_batches,
 )
+from tf_frcnn.data.canvases import derive_canvases
 from tf_frcnn.data.examples import ExampleSet, Record, concatenate
 from tf_frcnn.data.problems import DataError, Policy, Problem, Problems
+from tf_frcnn.data.proposal_cache import (
+    CachedProposals,
+    read_proposals,
+    write_proposals,
+)
 from tf_frcnn.data.shapes import SHAPE_CLASSES, make_shapes
 from tf_frcnn.data.tfds_voc import read_tfds_voc
 from tf_frcnn.data.transforms import decode_image, flip, resize, resized_size
@@ -19,6 +24,7 @@ DATASETS = {"voc": read_voc, "tfds_voc": read_tfds_voc, "shapes": make_shapes}
 __all__ = [
     "DATASETS",
     "SHAPE_CLASSES",
+    "CachedProposals",
     "DataError",
     "ExampleSet",
     "Policy",
@@ -32,10 +38,12 @@ __all__ = [
     "flip",
     "make_shapes",
     "num_batches",
+    "read_proposals",
     "read_tfds_voc",
     "read_voc",
     "resize",
     "resized_size",
     "training_batches",
+    "write_proposals",
     "write_voc",
 ]

@@ -2,10 +2,11 @@
 
 from tf_frcnn.layers.anchor_grid import AnchorGrid
 from tf_frcnn.layers.anchor_targets import AnchorTargetLayer
-from tf_frcnn.layers.box_heads import FullyConnectedHead
+from tf_frcnn.layers.box_heads import FullyConnectedHead, TailHead
 from tf_frcnn.layers.box_predictor import BoxPredictor
 from tf_frcnn.layers.detections import DetectionLayer
 from tf_frcnn.layers.image_normalization import ImageNormalization
+from tf_frcnn.layers.local_response_norm import LocalResponseNormalization
 from tf_frcnn.layers.proposal_targets import ProposalTargetLayer
 from tf_frcnn.layers.proposals import ProposalLayer
 from tf_frcnn.layers.roi_pooling import RoIPooling
@@ -18,8 +19,10 @@ __all__ = [
     "DetectionLayer",
     "FullyConnectedHead",
     "ImageNormalization",
+    "LocalResponseNormalization",
     "ProposalLayer",
     "ProposalTargetLayer",
     "RPNHead",
     "RoIPooling",
+    "TailHead",
 ]

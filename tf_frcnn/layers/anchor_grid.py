@@ -1,33 +1,39 @@
 """The anchors of a picture."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
 from tf_frcnn.ops.anchors import BASE_ANCHORS, cells_of_picture, shift_over_grid
+from tf_frcnn.structures import Anchors
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class AnchorGrid(keras.layers.Layer):
-    """Lays anchors over every cell of a feature map.
+    """Lays anchors over every cell of the feature maps.
+
+    An anchor of scale 1 and ratio 1 is a square whose side is the map's stride.
 
     Args:
-        stride: pixels per cell of the map.
-        style: "caffe" (whole pixels) or "centred" (unrounded), see `ops.anchors`.
-        base_size: side of the unscaled anchor in pixels.
+        strides: pixels per cell of each map, finest first.
+        style: "caffe" (whole pixels), "centred" (unrounded), "corner" or "torchvision"
+            (about the cell's corner, unrounded and rounded), see `ops.anchors`.
+            "torchvision" moves from cell to cell by floor(canvas / cells) pixels.
         ratios: height / width.
-        scales: factors of `base_size`.
+        scales: sides in multiples of the stride.
 
-    Source: Ren et al. 2015, section 3.1.1.
+    Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017 (feature pyramids),
+        section 4.1, for several maps.
     """
 
     def __init__(
         self,
-        stride: int = 16,
+        strides: Sequence[int] = (16,),
         *,
         style: str = "caffe",
-        base_size: int = 16,
-        ratios: tuple[float, ...] = (0.5, 1.0, 2.0),
-        scales: tuple[float, ...] = (8.0, 16.0, 32.0),
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        scales: Sequence[float] = (8.0, 16.0, 32.0),
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
@@ -35,7 +41,7 @@ class AnchorGrid(keras.layers.Layer):
             raise ValueError(
                 f"AnchorGrid: style = {style!r} must be one of {sorted(BASE_ANCHORS)}."
             )
-        self.stride, self.style, self.base_size = stride, style, base_size
+        self.strides, self.style = tuple(strides), style
         self.ratios, self.scales = tuple(ratios), tuple(scales)
 
     @property
@@ -43,31 +49,40 @@ class AnchorGrid(keras.layers.Layer):
         """A, the anchors per cell."""
         return len(self.ratios) * len(self.scales)
 
-    def call(self, features, image_sizes):
-        """Returns the anchors of a map and which of them belong to each picture.
+    def call(self, features, image_sizes, canvas_size) -> Anchors:
+        """Returns the anchors of the maps and which of them belong to each picture.
 
         Args:
-            features: float [B, h, w, C]; only its size is read.
+            features: float [B, h, w, C] of each level; only the sizes are read.
             image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
-
-        Returns:
-            anchors: float32 [N, 4] in pixels; by row, by column, by anchor of a cell.
-            valid: bool [B, N], False for cells of the canvas padding.
+            canvas_size: int32 [2], (height, width) of the batch in pixels.
         """
-        base = BASE_ANCHORS[self.style](self.base_size, self.ratios, self.scales)
-        height, width = tf.shape(features)[1], tf.shape(features)[2]
-        anchors = shift_over_grid(base, height, width, self.stride)
-        valid = cells_of_picture(
-            image_sizes, height, width, self.stride, self.num_anchors
-        )
-        return anchors, valid
+        if len(features) != len(self.strides):
+            raise ValueError(
+                f"AnchorGrid: {len(features)} feature maps but {len(self.strides)} "
+                f"strides {self.strides}."
+            )
+        levels = [
+            self._of_level(stride, tf.shape(maps)[1:3], image_sizes, canvas_size)
+            for stride, maps in zip(self.strides, features, strict=True)
+        ]
+        boxes, valid = zip(*levels, strict=True)
+        sizes = tuple(tf.shape(level)[0] for level in boxes)
+        return Anchors(tf.concat(boxes, 0), tf.concat(valid, 1), sizes)
+
+    def _of_level(self, stride, map_size, image_sizes, canvas_size):
+        base = BASE_ANCHORS[self.style](stride, self.ratios, self.scales)
+        height, width = tf.unstack(map_size)
+        step = canvas_size // map_size if self.style == "torchvision" else stride
+        boxes = shift_over_grid(base, height, width, step)
+        valid = cells_of_picture(image_sizes, height, width, stride, self.num_anchors)
+        return boxes, valid
 
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {
-            "stride": self.stride,
+            "strides": self.strides,
             "style": self.style,
-            "base_size": self.base_size,
             "ratios": self.ratios,
             "scales": self.scales,
         }

@@ -55,3 +55,45 @@ class FullyConnectedHead(keras.layers.Layer):
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {"units": self.units, "dropout": self.dropout}
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class TailHead(keras.layers.Layer):
+    """The last stage of a convolutional network, then the mean over its map.
+
+    Args:
+        tail: network from float [N, S, S, C] to float [N, s, s, C2].
+
+    Attributes:
+        units: C2, the features per RoI.
+
+    Source: He et al. 2015 (ResNet), appendix A; tf-faster-rcnn:lib/nets/resnet_v1.py.
+    """
+
+    def __init__(self, tail: keras.Model, **kwargs):
+        super().__init__(**kwargs)
+        self.tail, self.units = tail, tail.output_shape[-1]
+
+    def call(self, pooled, seed=None, training=None):
+        """Computes float [B, R, C2] from float [B, R, S, S, C].
+
+        `seed` is taken as by every head; nothing here is random.
+        """
+        num_rois = pooled.shape[1] or tf.shape(pooled)[1]
+        rois = tf.reshape(pooled, [-1, *pooled.shape[2:]])
+        features = tf.cast(self.tail(rois, training=training), tf.float32)
+        means = tf.reduce_mean(features, axis=[1, 2])
+        return tf.cast(
+            tf.reshape(means, [-1, num_rois, self.units]), self.compute_dtype
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        tail = keras.saving.serialize_keras_object(self.tail)
+        return super().get_config() | {"tail": tail}
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the head from what `get_config` returned."""
+        tail = keras.saving.deserialize_keras_object(config["tail"])
+        return cls(**{**config, "tail": tail})

@@ -11,22 +11,32 @@ class BoxPredictor(keras.layers.Layer):
     Args:
         num_classes: K, without background.
         class_agnostic: one set of deltas serves every class.
+        regresses: whether there are deltas; without, a RoI's box is the proposal's.
 
     Source: Girshick 2015, section 2.1; initial weights of standard deviation 0.01 and
         0.001, section 2.3.
     """
 
-    def __init__(self, num_classes: int, *, class_agnostic: bool = False, **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        class_agnostic: bool = False,
+        regresses: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_classes, self.class_agnostic = num_classes, class_agnostic
+        self.regresses = regresses
         num_sets = 1 if class_agnostic else num_classes + 1
         self.logits = _dense(num_classes + 1, 0.01, "logits")
-        self.deltas = _dense(4 * num_sets, 0.001, "deltas")
+        self.deltas = _dense(4 * num_sets, 0.001, "deltas") if regresses else None
 
     def build(self, hidden_shape):
         """Creates the weights for hidden units of shape [B, R, C]."""
         self.logits.build(hidden_shape)
-        self.deltas.build(hidden_shape)
+        if self.regresses:
+            self.deltas.build(hidden_shape)
 
     def call(self, hidden):
         """Predicts from float [B, R, C].
@@ -34,9 +44,14 @@ class BoxPredictor(keras.layers.Layer):
         Returns:
             logits: float32 [B, R, K + 1], background first.
             deltas: float32 [B, R, K + 1, 4] with background first, or [B, R, 1, 4] if
-                class agnostic; (dy, dx, dh, dw), normalised.
+                class agnostic; (dy, dx, dh, dw), normalised. Zeros [B, R, 1, 4] if the
+                predictor does not regress.
         """
-        logits, deltas = self.logits(hidden), self.deltas(hidden)
+        logits = self.logits(hidden)
+        if not self.regresses:
+            none = tf.zeros_like(logits[..., :1, tf.newaxis])
+            return logits, tf.repeat(none, 4, axis=-1)
+        deltas = self.deltas(hidden)
         num_rois = deltas.shape[1] or tf.shape(deltas)[1]
         num_sets = deltas.shape[-1] // 4
         return logits, tf.reshape(deltas, [-1, num_rois, num_sets, 4])
@@ -46,7 +61,7 @@ class BoxPredictor(keras.layers.Layer):
 
         A label of -1 gives the deltas of the background.
         """
-        if self.class_agnostic:
+        if deltas.shape[2] == 1:
             return deltas[:, :, 0]
         return tf.gather(deltas, tf.maximum(labels, 0), axis=2, batch_dims=2)
 
@@ -55,6 +70,7 @@ class BoxPredictor(keras.layers.Layer):
         return super().get_config() | {
             "num_classes": self.num_classes,
             "class_agnostic": self.class_agnostic,
+            "regresses": self.regresses,
         }
 
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.ops.box_coder import decode_boxes
-from tf_frcnn.ops.boxes import clip_to_image
+from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
 from tf_frcnn.structures import Detections, Proposals
 
@@ -18,6 +18,8 @@ class DetectionLayer(keras.layers.Layer):
         nms_iou: overlap above which the lower score of a class goes.
         max_per_image: D.
         delta_stds: factors of (dy, dx, dh, dw).
+        max_log_scale: of `decode_boxes`.
+        min_size: shortest height and width of a detection in pixels.
         plus_one: coding, clipping and suppression count inclusive pixels.
 
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py.
@@ -30,13 +32,16 @@ class DetectionLayer(keras.layers.Layer):
         nms_iou: float = 0.3,
         max_per_image: int = 100,
         delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
+        max_log_scale: float | None = None,
+        min_size: float = 0.0,
         plus_one: bool = False,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
         self.max_per_image = max_per_image
-        self.delta_stds, self.plus_one = tuple(delta_stds), plus_one
+        self.delta_stds, self.max_log_scale = tuple(delta_stds), max_log_scale
+        self.min_size, self.plus_one = min_size, plus_one
 
     def call(self, proposals: Proposals, logits, deltas, image_sizes):
         """Makes detections.
@@ -54,6 +59,8 @@ class DetectionLayer(keras.layers.Layer):
         scores = tf.nn.softmax(logits)[..., 1:]
         boxes = self._decode(proposals.boxes, deltas, image_sizes, num_classes)
         valid = proposals.valid[..., tf.newaxis] & (scores > self.score_threshold)
+        heights, widths = box_sides(boxes, plus_one=self.plus_one)
+        valid &= (heights >= self.min_size) & (widths >= self.min_size)
 
         def by_class(values, *tail):
             values = tf.experimental.numpy.moveaxis(values, 2, 1)
@@ -81,6 +88,7 @@ class DetectionLayer(keras.layers.Layer):
             proposal_boxes[:, :, tf.newaxis],
             stds=self.delta_stds,
             plus_one=self.plus_one,
+            max_log_scale=self.max_log_scale,
         )
         num_proposals, num_sets = boxes.shape[1], boxes.shape[2]
         boxes = tf.reshape(boxes, [-1, num_proposals * num_sets, 4])
@@ -110,5 +118,7 @@ class DetectionLayer(keras.layers.Layer):
             "nms_iou": self.nms_iou,
             "max_per_image": self.max_per_image,
             "delta_stds": self.delta_stds,
+            "max_log_scale": self.max_log_scale,
+            "min_size": self.min_size,
             "plus_one": self.plus_one,
         }

@@ -60,10 +60,12 @@ class ProposalTargetLayer(keras.layers.Layer):
         Returns:
             `RoITargets`, foreground rows first.
         """
-        boxes, valid, gt_valid = proposals.boxes, proposals.valid, gt_labels >= 0
+        boxes, _, valid, levels = proposals
+        gt_valid = gt_labels >= 0
         if self.add_ground_truth:
             boxes = tf.concat([boxes, gt_boxes], axis=1)
             valid = tf.concat([valid, gt_valid], axis=1)
+            levels = tf.concat([levels, tf.zeros_like(gt_labels)], axis=1)
         iou = pairwise_iou(boxes, gt_boxes, plus_one=self.plus_one)
         matches = best_matches(iou, gt_valid)
         overlap = tf.maximum(matches.iou, 0.0)
@@ -78,15 +80,17 @@ class ProposalTargetLayer(keras.layers.Layer):
             foreground_fraction=self.foreground_fraction,
             fill_with_repeats=self.fill_with_repeats,
         )
-        return self._targets(
-            tf.gather(boxes, index, batch_dims=1),
-            tf.gather(matches.index, index, batch_dims=1),
-            sampled & tf.gather(foreground, index, batch_dims=1),
-            sampled,
-            (gt_boxes, gt_labels),
+        boxes, levels, matched, is_object = (
+            tf.gather(values, index, batch_dims=1)
+            for values in (boxes, levels, matches.index, foreground)
         )
+        targets = self._targets(
+            boxes, matched, sampled & is_object, sampled, (gt_boxes, gt_labels)
+        )
+        return RoITargets(*targets, tf.where(sampled, levels, 0))
 
     def _targets(self, boxes, matched, is_object, sampled, ground_truth):
+        """Returns boxes, labels and deltas of `RoITargets`."""
         gt_boxes, gt_labels = ground_truth
         labels = tf.gather(gt_labels, matched, batch_dims=1) + 1
         labels = tf.where(is_object, labels, tf.where(sampled, 0, -1))
@@ -96,10 +100,10 @@ class ProposalTargetLayer(keras.layers.Layer):
             stds=self.delta_stds,
             plus_one=self.plus_one,
         )
-        return RoITargets(
-            boxes=tf.where(sampled[..., tf.newaxis], boxes, 0.0),
-            labels=labels,
-            deltas=tf.where(is_object[..., tf.newaxis], deltas, 0.0),
+        return (
+            tf.where(sampled[..., tf.newaxis], boxes, 0.0),
+            labels,
+            tf.where(is_object[..., tf.newaxis], deltas, 0.0),
         )
 
     def get_config(self):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
-from tf_frcnn.structures import Proposals, RPNOutputs
+from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -16,43 +16,55 @@ class ProposalLayer(keras.layers.Layer):
     No gradient flows through the proposals (approximate joint training).
 
     Args:
-        train_counts: boxes kept (before, after) suppression in training.
+        train_counts: boxes kept (before, after) suppression in training; None before
+            keeps all.
         test_counts: the same in inference.
         nms_iou: overlap above which the lower score goes.
+        test_nms: whether inference suppresses; without, the best boxes are taken.
+        per_level: the first count and the suppression apply to each level of its own;
+            the second count to the best of all levels.
         min_size: smallest height and width in pixels of the file, multiplied by the
             picture's scale; 0 keeps all.
+        min_score: lowest score of a proposal.
+        max_log_scale: of `decode_boxes`.
         plus_one: coding and clipping count inclusive pixels.
         nms_plus_one: suppression does; None means as `plus_one`.
 
     Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
-        proposal_layer.py; min_size: simple-faster-rcnn-pytorch.
+        proposal_layer.py and proposal_top_layer.py; min_size: simple-faster-rcnn-
+        pytorch; per_level: torchvision RegionProposalNetwork.
     """
 
     def __init__(
         self,
         *,
-        train_counts: tuple[int, int] = (12000, 2000),
-        test_counts: tuple[int, int] = (6000, 300),
+        train_counts: tuple[int | None, int] = (12000, 2000),
+        test_counts: tuple[int | None, int] = (6000, 300),
         nms_iou: float = 0.7,
+        test_nms: bool = True,
+        per_level: bool = False,
         min_size: float = 0.0,
+        min_score: float = 0.0,
+        max_log_scale: float | None = None,
         plus_one: bool = False,
         nms_plus_one: bool | None = None,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.train_counts, self.test_counts = tuple(train_counts), tuple(test_counts)
-        self.nms_iou, self.min_size = nms_iou, min_size
+        self.nms_iou, self.test_nms, self.per_level = nms_iou, test_nms, per_level
+        self.min_size, self.min_score = min_size, min_score
+        self.max_log_scale = max_log_scale
         self.plus_one, self.nms_plus_one = plus_one, nms_plus_one
 
     def call(
-        self, rpn: RPNOutputs, anchors, anchor_valid, image_sizes, scales, training=None
-    ):
+        self, rpn: RPNOutputs, anchors: Anchors, image_sizes, scales, training=None
+    ) -> Proposals:
         """Makes proposals.
 
         Args:
             rpn: scores float32 [B, N] and deltas float32 [B, N, 4] are used.
-            anchors: float32 [N, 4], pixels.
-            anchor_valid: bool [B, N], the anchors of the picture's cells.
+            anchors: `Anchors`.
             image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
             scales: float32 [B, 2], network pixels per file pixel along y and x.
             training: chooses the counts.
@@ -61,35 +73,47 @@ class ProposalLayer(keras.layers.Layer):
             `Proposals`; P is the count after suppression.
         """
         num_before, num_after = self.train_counts if training else self.test_counts
-        rpn = tf.nest.map_structure(tf.stop_gradient, rpn)
-        boxes = decode_boxes(rpn.deltas, anchors, plus_one=self.plus_one)
-        boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
-        valid = anchor_valid & self._large_enough(boxes, scales)
+        candidates = self._candidates(rpn, anchors, image_sizes, scales)
+        groups = [candidates]
+        if self.per_level:
+            columns = [tf.split(v, anchors.level_sizes, axis=1) for v in candidates]
+            groups = [Proposals(*level) for level in zip(*columns, strict=True)]
+        groups = [_best(group, num_before) for group in groups]
+        if training or self.test_nms:
+            groups = [self._without_overlaps(group, num_after) for group in groups]
+        columns = zip(*groups, strict=True)
+        best = _best(Proposals(*(tf.concat(c, axis=1) for c in columns)), num_after)
+        return _padded(best, num_after)
 
-        scores = tf.where(valid, rpn.scores, -1.0)
-        num_before = tf.minimum(num_before, tf.shape(scores)[1])
-        scores, index = tf.math.top_k(scores, num_before)
-        boxes = tf.gather(boxes, index, batch_dims=1)
+    def _candidates(self, rpn, anchors, image_sizes, scales):
+        """Returns every anchor's box as `Proposals`, in the order of the anchors."""
+        rpn = tf.nest.map_structure(tf.stop_gradient, rpn)
+        boxes = decode_boxes(
+            rpn.deltas,
+            anchors.boxes,
+            plus_one=self.plus_one,
+            max_log_scale=self.max_log_scale,
+        )
+        boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
+        smallest = self.min_size * scales[:, tf.newaxis]
+        heights, widths = box_sides(boxes, plus_one=self.plus_one)
+        valid = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
+        valid &= rpn.scores >= self.min_score
+        levels = [tf.fill([size], n) for n, size in enumerate(anchors.level_sizes)]
+        levels = tf.broadcast_to(tf.concat(levels, 0), tf.shape(rpn.scores))
+        return Proposals(boxes, rpn.scores, anchors.valid & valid, levels)
+
+    def _without_overlaps(self, group, count):
         index, kept = non_max_suppression(
-            boxes,
-            scores,
-            scores >= 0.0,
-            max_outputs=num_after,
+            group.boxes,
+            group.scores,
+            group.valid,
+            max_outputs=count,
             iou_threshold=self.nms_iou,
             plus_one=self.plus_one if self.nms_plus_one is None else self.nms_plus_one,
         )
-        return Proposals(
-            boxes=tf.where(
-                kept[..., tf.newaxis], tf.gather(boxes, index, batch_dims=1), 0.0
-            ),
-            scores=tf.where(kept, tf.gather(scores, index, batch_dims=1), 0.0),
-            valid=kept,
-        )
-
-    def _large_enough(self, boxes, scales):
-        smallest = self.min_size * scales[:, tf.newaxis]
-        heights, widths = box_sides(boxes, plus_one=self.plus_one)
-        return (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
+        group = _rows(group, index)
+        return group._replace(valid=kept & group.valid)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -97,7 +121,44 @@ class ProposalLayer(keras.layers.Layer):
             "train_counts": self.train_counts,
             "test_counts": self.test_counts,
             "nms_iou": self.nms_iou,
+            "test_nms": self.test_nms,
+            "per_level": self.per_level,
             "min_size": self.min_size,
+            "min_score": self.min_score,
+            "max_log_scale": self.max_log_scale,
             "plus_one": self.plus_one,
             "nms_plus_one": self.nms_plus_one,
         }
+
+
+def _rows(proposals, index):
+    """Returns the rows `index`, int32 [B, M], of each image."""
+    return tf.nest.map_structure(
+        lambda values: tf.gather(values, index, batch_dims=1), proposals
+    )
+
+
+def _best(proposals, count):
+    """Returns the `count` best rows (None: all), best first, invalid ones last."""
+    scores = tf.where(proposals.valid, proposals.scores, -1.0)
+    num_rows = tf.shape(scores)[1]
+    count = num_rows if count is None else tf.minimum(count, num_rows)
+    return _rows(proposals, tf.math.top_k(scores, count).indices)
+
+
+def _padded(proposals, count):
+    """Returns `count` rows, zero and False where there are no valid ones."""
+    boxes, scores, valid, levels = proposals
+    proposals = Proposals(
+        boxes=tf.where(valid[..., tf.newaxis], boxes, 0.0),
+        scores=tf.where(valid, scores, 0.0),
+        valid=valid,
+        levels=tf.where(valid, levels, 0),
+    )
+    missing = count - tf.shape(scores)[1]
+
+    def pad(values):
+        values = tf.pad(values, [[0, 0], [0, missing], [0, 0]][: values.shape.rank])
+        return tf.ensure_shape(values, [None, count, *values.shape[2:]])
+
+    return tf.nest.map_structure(pad, proposals)

@@ -1,5 +1,6 @@
 """The region proposal network's head."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -28,13 +29,18 @@ class RPNMaps(NamedTuple):
 class RPNHead(keras.layers.Layer):
     """Scores every anchor and predicts its deltas: a 3x3 and two 1x1 convolutions.
 
+    The same weights serve every level of a pyramid.
+
     Args:
         num_anchors: A, anchors per cell.
         channels: of the 3x3 convolution: 512 for VGG16, 256 for ZF.
         score_form: "softmax" has 2A channels and caffe's reshape-softmax; "sigmoid"
             has A channels.
+        num_convs: 3x3 convolutions before the outputs.
+        output_size: side of the convolutions that give scores and deltas.
 
     Source: Ren et al. 2015, section 3.1; initial weights of standard deviation 0.01.
+        Lin et al. 2017 (feature pyramids), section 4.1, for several levels.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class RPNHead(keras.layers.Layer):
         *,
         channels: int = 512,
         score_form: str = "softmax",
+        num_convs: int = 1,
+        output_size: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -51,29 +59,41 @@ class RPNHead(keras.layers.Layer):
                 f'RPNHead: score_form = {score_form!r} must be "softmax" or "sigmoid".'
             )
         self.num_anchors, self.channels = num_anchors, channels
-        self.score_form = score_form
+        self.score_form, self.num_convs = score_form, num_convs
+        self.output_size = output_size
+        self.convs = [
+            _conv(channels, 3, "relu", f"conv{n}" if n else "conv", self.dtype_policy)
+            for n in range(num_convs)
+        ]
         per_anchor = 2 if score_form == "softmax" else 1
-        self.conv = _conv(channels, 3, "relu", "conv", self.dtype_policy)
-        self.scores = _conv(per_anchor * num_anchors, 1, None, "scores", "float32")
-        self.deltas = _conv(4 * num_anchors, 1, None, "deltas", "float32")
+        self.scores, self.deltas = (
+            _conv(values * num_anchors, output_size, None, name, "float32")
+            for name, values in (("scores", per_anchor), ("deltas", 4))
+        )
 
     def build(self, features_shape):
         """Creates the weights for maps of shape [B, h, w, C]."""
-        self.conv.build(features_shape)
-        hidden_shape = (*features_shape[:-1], self.channels)
-        self.scores.build(hidden_shape)
-        self.deltas.build(hidden_shape)
+        for layer in (*self.convs, self.scores, self.deltas):
+            layer.build(features_shape)
+            if layer in self.convs:
+                features_shape = (*features_shape[:-1], self.channels)
 
     def call(self, features):
         """Computes the score and delta maps of features float [B, h, w, C]."""
-        hidden = self.conv(features)
+        hidden = features
+        for conv in self.convs:
+            hidden = conv(hidden)
         scores, deltas = self.scores(hidden), self.deltas(hidden)
         if self.score_form == "softmax":
             return RPNMaps(scores, softmax_over_pairs(scores), deltas)
         return RPNMaps(scores, tf.sigmoid(scores), deltas)
 
-    def flatten(self, maps: RPNMaps) -> RPNOutputs:
-        """Lists the maps anchor by anchor, in the order of the anchors."""
+    def flatten(self, levels: Sequence[RPNMaps]) -> RPNOutputs:
+        """Lists the maps of all levels in the order of the anchors."""
+        parts = zip(*map(self._flatten_level, levels), strict=True)
+        return RPNOutputs(*(tf.concat(part, axis=1) for part in parts))
+
+    def _flatten_level(self, maps):
         logits, probabilities = (
             flatten_to_anchors(values, self.num_anchors, values_first=True)
             for values in (maps.scores, maps.probabilities)
@@ -87,6 +107,8 @@ class RPNHead(keras.layers.Layer):
             "num_anchors": self.num_anchors,
             "channels": self.channels,
             "score_form": self.score_form,
+            "num_convs": self.num_convs,
+            "output_size": self.output_size,
         }
 
 

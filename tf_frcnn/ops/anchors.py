@@ -54,14 +54,45 @@ def centred_base_anchors(
     return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
 
 
-BASE_ANCHORS = {"caffe": caffe_base_anchors, "centred": centred_base_anchors}
+def corner_base_anchors(
+    base_size: int, ratios: Sequence[float], scales: Sequence[float]
+) -> np.ndarray:
+    """Returns the anchors of cell (0, 0), unrounded, about the cell's corner.
+
+    Arguments and result are those of `centred_base_anchors`.
+
+    Source: faster-rcnn-pytorch (bubbliiiing), whose ratios act as width / height:
+        give it the inverse ratios.
+    """
+    anchors = centred_base_anchors(base_size, ratios, scales)
+    return anchors - np.float32(base_size / 2)
+
+
+def torchvision_base_anchors(
+    base_size: int, ratios: Sequence[float], scales: Sequence[float]
+) -> np.ndarray:
+    """Returns the anchors of cell (0, 0), rounded to pixels, about the cell's corner.
+
+    Arguments and result are those of `centred_base_anchors`; halves round to even.
+
+    Source: torchvision AnchorGenerator.
+    """
+    return np.round(corner_base_anchors(base_size, ratios, scales))
+
+
+BASE_ANCHORS = {
+    "caffe": caffe_base_anchors,
+    "centred": centred_base_anchors,
+    "corner": corner_base_anchors,
+    "torchvision": torchvision_base_anchors,
+}
 
 
 def shift_over_grid(
     base_anchors: np.ndarray | tf.Tensor,
     height: int | tf.Tensor,
     width: int | tf.Tensor,
-    stride: int,
+    stride: int | tf.Tensor,
 ) -> tf.Tensor:
     """Repeats the base anchors at every cell of a feature map.
 
@@ -69,13 +100,14 @@ def shift_over_grid(
         base_anchors: float32 [A, 4], the anchors of cell (0, 0) in pixels.
         height: rows of the map.
         width: columns of the map.
-        stride: pixels per cell.
+        stride: pixels per cell; one number, or integer [2] along y and x.
 
     Returns:
         float32 [h * w * A, 4] in pixels; row by row, base anchors fastest.
     """
-    rows = tf.cast(tf.range(height) * stride, tf.float32)
-    columns = tf.cast(tf.range(width) * stride, tf.float32)
+    stride_y, stride_x = tf.unstack(tf.broadcast_to(stride, [2]))
+    rows = tf.cast(tf.range(height) * stride_y, tf.float32)
+    columns = tf.cast(tf.range(width) * stride_x, tf.float32)
     shift_y, shift_x = tf.meshgrid(rows, columns, indexing="ij")
     shifts = tf.stack([shift_y, shift_x, shift_y, shift_x], axis=-1)
     return tf.reshape(shifts[:, :, tf.newaxis] + base_anchors, [-1, 4])

@@ -2,13 +2,17 @@
 
 import tensorflow as tf
 
+# What the sum of a box loss is divided by.
+DIVISORS = ("sampled", "objects")
 
-def smooth_l1(differences: tf.Tensor, *, sigma: float = 1.0) -> tf.Tensor:
+
+def smooth_l1(differences: tf.Tensor, *, sigma: float | None = 1.0) -> tf.Tensor:
     """Computes 0.5 (sigma x)^2 below |x| = 1 / sigma^2 and |x| - 0.5 / sigma^2 above.
 
     Args:
         differences: float32 [...].
-        sigma: where the parabola turns into a line; sigma 3 equals beta 1/9.
+        sigma: where the parabola turns into a line; sigma 3 equals beta 1/9. None
+            leaves the line alone: |x|.
 
     Returns:
         float32 [...].
@@ -16,23 +20,30 @@ def smooth_l1(differences: tf.Tensor, *, sigma: float = 1.0) -> tf.Tensor:
     Source: Girshick 2015, equation 3; sigma: py-faster-rcnn.
     """
     magnitude = tf.abs(differences)
+    if sigma is None:
+        return magnitude
     beta = 1.0 / (sigma * sigma)
     parabola = 0.5 * (sigma * sigma) * tf.square(differences)
     return tf.where(magnitude < beta, parabola, magnitude - 0.5 * beta)
 
 
-def classification_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Averages the cross entropy over all rows that are labelled.
+def classification_losses(
+    logits: tf.Tensor, labels: tf.Tensor, *, focal: tuple[float, float] | None = None
+) -> tf.Tensor:
+    """Computes the cross entropy of every row, or its focal form.
+
+    Focal loss is -a (1 - p)^gamma log p, where p is the probability of the row's label
+    and a is alpha for objects and 1 - alpha for background.
 
     Args:
         logits: float32 [B, N, V]; softmax over V values, or with V = 1 a sigmoid.
         labels: int32 [B, N]; 0..V-1 (0 or 1 for the sigmoid), -1 rows do not count.
+        focal: (alpha, gamma); None gives the cross entropy.
 
     Returns:
-        float32 scalar; 0 where no row counts.
+        float32 [B, N]; 0 in rows that do not count.
 
-    Source: Ren et al. 2015, equation 1, with the divisor of tf-faster-rcnn,
-        simple-faster-rcnn-pytorch and torchvision: the sampled rows.
+    Source: Ren et al. 2015, equation 1; Lin et al. 2017 (focal loss), equation 5.
     """
     targets = tf.maximum(labels, 0)
     if logits.shape[-1] == 1:
@@ -41,17 +52,23 @@ def classification_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         )
     else:
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    return _mean_over(entropy, labels >= 0, labels >= 0)
+    if focal is not None:
+        alpha, gamma = focal
+        # 1 - exp(-entropy) without the loss of digits near 0; the gradient of a power
+        # below 1 is infinite there.
+        missing = tf.maximum(-tf.math.expm1(-entropy), 1e-12)
+        entropy *= tf.where(labels > 0, alpha, 1.0 - alpha) * tf.pow(missing, gamma)
+    return tf.where(labels >= 0, entropy, 0.0)
 
 
-def box_loss(
+def box_losses(
     pred_deltas: tf.Tensor,
     target_deltas: tf.Tensor,
     labels: tf.Tensor,
     *,
-    sigma: float = 1.0,
+    sigma: float | None = 1.0,
 ) -> tf.Tensor:
-    """Sums smooth L1 over object rows and divides by the number of labelled rows.
+    """Sums smooth L1 over the four deltas of every object row.
 
     Args:
         pred_deltas: float32 [B, N, 4].
@@ -60,17 +77,52 @@ def box_loss(
         sigma: of `smooth_l1`.
 
     Returns:
+        float32 [B, N]; 0 in rows that are no object.
+    """
+    rows = tf.reduce_sum(smooth_l1(pred_deltas - target_deltas, sigma=sigma), axis=-1)
+    return tf.where(labels > 0, rows, 0.0)
+
+
+def classification_loss(
+    logits: tf.Tensor, labels: tf.Tensor, *, focal: tuple[float, float] | None = None
+) -> tf.Tensor:
+    """Averages `classification_losses` over all rows that are labelled.
+
+    Returns:
+        float32 scalar; 0 where no row counts.
+
+    Source: tf-faster-rcnn, simple-faster-rcnn-pytorch and torchvision, whose divisor is
+        the number of sampled rows.
+    """
+    losses = classification_losses(logits, labels, focal=focal)
+    return _divided(losses, labels >= 0)
+
+
+def box_loss(
+    pred_deltas: tf.Tensor,
+    target_deltas: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    sigma: float | None = 1.0,
+    divisor: str = "sampled",
+) -> tf.Tensor:
+    """Sums `box_losses` and divides by a count of rows.
+
+    Args:
+        pred_deltas, target_deltas, labels, sigma: of `box_losses`.
+        divisor: "sampled" counts objects and background, "objects" those alone.
+
+    Returns:
         float32 scalar; 0 where no row counts.
 
     Source: tf-faster-rcnn:lib/nets/network.py, `_smooth_l1_loss`, whose outside
-        weights are 1 / (number of sampled rows).
+        weights are 1 / (number of sampled rows); "objects": faster-rcnn-pytorch
+        (bubbliiiing).
     """
-    rows = tf.reduce_sum(smooth_l1(pred_deltas - target_deltas, sigma=sigma), axis=-1)
-    return _mean_over(rows, labels > 0, labels >= 0)
+    losses = box_losses(pred_deltas, target_deltas, labels, sigma=sigma)
+    return _divided(losses, labels >= 0 if divisor == "sampled" else labels > 0)
 
 
-def _mean_over(values, summed, counted):
-    """Sums `values` where `summed` and divides by the count of `counted`."""
-    total = tf.reduce_sum(tf.where(summed, values, 0.0))
-    count = tf.math.count_nonzero(counted, dtype=values.dtype)
-    return tf.math.divide_no_nan(total, count)
+def _divided(losses, counted):
+    count = tf.math.count_nonzero(counted, dtype=losses.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), count)

@@ -29,14 +29,16 @@ def label_anchors(
     *,
     positive_iou: float = 0.7,
     negative_iou: float = 0.3,
+    best_is_positive: bool = True,
     clobber_positives: bool = False,
 ) -> tf.Tensor:
     """Labels anchors by their overlap with the ground truth.
 
-    Positive: IoU >= `positive_iou` with any box, or the highest IoU that a box has
-    with any valid anchor (all that tie). Negative: IoU < `negative_iou` with every
-    box. A box that no valid anchor touches makes no anchor positive; tf-faster-rcnn
-    and simple-faster-rcnn-pytorch turn all anchors of IoU 0 positive there.
+    Positive: IoU >= `positive_iou` with any box, or, unless that is switched off, the
+    highest IoU that a box has with any valid anchor (all that tie). Negative: IoU <
+    `negative_iou` with every box. A box that no valid anchor touches makes no anchor
+    positive; tf-faster-rcnn and simple-faster-rcnn-pytorch turn all anchors of IoU 0
+    positive there.
 
     Args:
         iou: float32 [B, N, G].
@@ -44,6 +46,7 @@ def label_anchors(
         gt_valid: bool [B, G], False in padded rows.
         positive_iou: in (0, 1].
         negative_iou: in [0, positive_iou].
+        best_is_positive: the best anchor of a box is positive whatever its IoU.
         clobber_positives: negatives win over the best anchor of a box.
 
     Returns:
@@ -56,11 +59,13 @@ def label_anchors(
     pairs_valid = anchor_valid[:, :, tf.newaxis] & gt_valid[:, tf.newaxis]
     iou = tf.where(pairs_valid, iou, -1.0)
     best_iou = tf.reduce_max(iou, axis=2)
-    gt_best_iou = tf.reduce_max(iou, axis=1, keepdims=True)
-    is_best_of_a_box = tf.reduce_any((iou == gt_best_iou) & (iou > 0.0), axis=2)
     negative = best_iou < negative_iou
-    if clobber_positives:
-        is_best_of_a_box &= ~negative
-    positive = is_best_of_a_box | (best_iou >= positive_iou)
+    positive = best_iou >= positive_iou
+    if best_is_positive:
+        gt_best_iou = tf.reduce_max(iou, axis=1, keepdims=True)
+        is_best_of_a_box = tf.reduce_any((iou == gt_best_iou) & (iou > 0.0), axis=2)
+        if clobber_positives:
+            is_best_of_a_box &= ~negative
+        positive |= is_best_of_a_box
     labels = tf.where(positive, 1, tf.where(negative, 0, -1))
     return tf.where(anchor_valid, labels, -1)

@@ -1,0 +1,174 @@
+import keras
+import numpy as np
+import pytest
+
+from tf_frcnn.backbones import BACKBONES
+from tf_frcnn.backbones.pretrained import set_weights, weighted_layers
+from tf_frcnn.backbones.resnet import SLIM, resnet_c4
+from tf_frcnn.layers import TailHead
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    return BACKBONES["resnet50_c4"].build(2, "frozen_batch")
+
+
+@pytest.fixture(scope="module")
+def tail():
+    return BACKBONES["resnet50_c4"].build_tail("frozen_batch")
+
+
+@pytest.fixture(scope="module")
+def reference(randomize):
+    """Is ResNet50 of keras.applications, its weights random but seeded."""
+    keras.utils.set_random_seed(0)
+    network = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=(None, None, 3)
+    )
+    randomize(network)
+    return network
+
+
+def layer_strides(model):
+    """Returns layer name -> stride of the convolutions and poolings that have one."""
+    layers = (layer for layer in model.layers if hasattr(layer, "strides"))
+    return {layer.name: layer.strides[0] for layer in layers if layer.strides[0] > 1}
+
+
+def test_layers_and_features_equal_keras_applications(
+    trunk, tail, reference, some_images
+):
+    weights = {layer.name: layer.get_weights() for layer in reference.layers}
+    report = set_weights(weights, trunk, TailHead(tail))
+    assert report.random == ()
+    assert set(report.loaded) == {
+        layer.name for layer in weighted_layers(reference.layers)
+    }
+    outputs = [
+        reference.get_layer(name).output
+        for name in ("conv4_block6_out", "conv5_block3_out")
+    ]
+    images = some_images(64, 96)
+    conv4, conv5 = keras.Model(reference.input, outputs)(images)
+    assert np.std(conv4, axis=(1, 2)).mean() > 0.1
+    features = trunk(images, training=True)
+    np.testing.assert_allclose(features, conv4, rtol=1e-4, atol=1e-5 * np.max(conv4))
+    # There conv5 starts with every other cell, here with all.
+    last = tail(features[:, ::2, ::2], training=True)
+    np.testing.assert_allclose(last, conv5, rtol=1e-4, atol=1e-5 * np.max(conv5))
+
+
+def test_the_tail_keeps_the_size_of_the_pooled_roi(tail):
+    assert tail.compute_output_shape((5, 7, 7, 1024)) == (5, 7, 7, 2048)
+    assert len(tail.trainable_weights) == 2 * 10
+
+
+def test_sides_are_rounded_up_whenever_they_are_halved(trunk):
+    # 600 x 801 pixels: 300 x 401, 150 x 201, 75 x 101, 38 x 51.
+    assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
+
+
+def test_the_stride_of_keras_is_in_the_first_1x1_convolution(trunk):
+    assert layer_strides(trunk) == dict.fromkeys(
+        [
+            *("conv1_conv", "pool1_pool"),
+            *("conv3_block1_0_conv", "conv3_block1_1_conv"),
+            *("conv4_block1_0_conv", "conv4_block1_1_conv"),
+        ],
+        2,
+    )
+    assert trunk.get_layer("conv1_bn").epsilon == 1.001e-5
+    assert trunk.get_layer("conv1_conv").use_bias
+
+
+def test_the_strides_of_slim_are_at_the_ends_of_conv2_and_conv3():
+    backbone = resnet_c4(50, SLIM)
+    trunk = backbone.build()
+    assert layer_strides(trunk) == dict.fromkeys(
+        [
+            *("conv1_conv", "pool1_pool"),
+            *("conv2_block3_0_pool", "conv2_block3_2_conv"),
+            *("conv3_block4_0_pool", "conv3_block4_2_conv"),
+        ],
+        2,
+    )
+    assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
+    assert layer_strides(backbone.build_tail("frozen_batch")) == {}
+    assert trunk.get_layer("conv1_bn").epsilon == 1e-5
+    assert not trunk.get_layer("conv1_conv").use_bias
+    # The convolutions and normalisations of torchvision's resnet50 up to layer3.
+    assert trunk.count_params() - 2 * sum_of_channels(trunk) == 8_543_296
+
+
+def sum_of_channels(model):
+    """Returns how many channels are normalised; each has two statistics besides."""
+    return sum(layer.gamma.shape[0] for layer in model.layers if "_bn" in layer.name)
+
+
+@pytest.mark.parametrize("num_layers", [101, 152])
+def test_deeper_networks_have_more_units_in_conv3_and_conv4(num_layers):
+    trunk = BACKBONES[f"resnet{num_layers}_c4_slim"].build(4, "frozen_batch")
+    units = [layer.name[:5] for layer in trunk.layers if layer.name.endswith("_out")]
+    expected = {101: (3, 4, 23), 152: (3, 8, 36)}[num_layers]
+    assert tuple(units.count(f"conv{n}") for n in (2, 3, 4)) == expected
+    assert trunk.compute_output_shape((1, 32, 48, 3)) == (1, 2, 3, 1024)
+
+
+@pytest.mark.parametrize("frozen_blocks", [1, 3])
+def test_the_first_blocks_are_frozen(frozen_blocks):
+    trunk = BACKBONES["resnet50_c4_slim"].build(frozen_blocks, "group")
+    for layer in weighted_layers(trunk.layers):
+        is_free = int(layer.name[4]) > frozen_blocks
+        assert len(layer.trainable_weights) == is_free * len(layer.weights), layer.name
+
+
+def test_batch_normalisations_are_frozen_in_all_blocks(trunk):
+    norms = [layer for layer in trunk.layers if layer.name.endswith("_bn")]
+    assert len(norms) == 1 + 3 * 13 + 3
+    assert not any(norm.trainable for norm in norms)
+
+
+class TestPyramid:
+    @pytest.fixture(scope="class")
+    def pyramid(self):
+        return BACKBONES["resnet50_fpn"].build(2, "frozen_batch")
+
+    def test_its_maps_halve_from_stride_4_to_64(self, pyramid):
+        shapes = pyramid.compute_output_shape((1, 600, 801, 3))
+        sides = [(150, 201), (75, 101), (38, 51), (19, 26), (10, 13)]
+        assert [tuple(shape) for shape in shapes] == [(1, *s, 256) for s in sides]
+
+    def test_its_strides_are_in_the_first_3x3_convolutions(self, pyramid):
+        stages = ("conv3_block1", "conv4_block1", "conv5_block1")
+        assert layer_strides(pyramid) == dict.fromkeys(
+            [
+                *("conv1_conv", "pool1_pool", "fpn_pool6"),
+                *(f"{stage}_0_conv" for stage in stages),
+                *(f"{stage}_2_conv" for stage in stages),
+            ],
+            2,
+        )
+        assert pyramid.get_layer("conv1_bn").epsilon == 1e-5
+
+    def test_it_has_the_weights_of_torchvision(self, pyramid):
+        own = sum(w.shape.num_elements() for w in self.of_pyramid(pyramid))
+        # resnet50 without its classifier: 25_557_032 - 2_049_000.
+        total = pyramid.count_params() - 2 * sum_of_channels(pyramid)
+        assert total - own == 23_508_032
+        assert own == 256 * (256 + 512 + 1024 + 2048 + 4 * 9 * 256) + 8 * 256
+
+    def test_its_own_layers_are_never_frozen(self, pyramid):
+        names = {layer.name for layer in pyramid.layers if layer.trainable_weights}
+        assert {name[:5] for name in names} == {"conv3", "conv4", "conv5", "fpn_l"} | {
+            "fpn_o"
+        }
+
+    def test_a_picture_of_odd_sides_runs(self, pyramid, some_images):
+        maps = pyramid(some_images(65, 71))
+        sides = [(17, 18), (9, 9), (5, 5), (3, 3), (2, 2)]
+        assert [tuple(features.shape[1:3]) for features in maps] == sides
+        assert all(np.any(features) for features in maps)
+
+    def of_pyramid(self, model):
+        layers = weighted_layers(model.layers)
+        return [w for layer in layers if "fpn" in layer.name for w in layer.weights]

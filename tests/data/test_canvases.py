@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tf_frcnn.data.canvases import (
+    canvas_groups,
+    derive_canvases,
+    network_sizes,
+    smallest_canvas,
+)
+from tf_frcnn.data.examples import Record
+from tf_frcnn.data.problems import DataError
+from tf_frcnn.data.transforms import resized_size
+
+
+def record(height, width):
+    nothing = np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0], bool)
+    return Record("a", "a.png", height, width, 1, *nothing)
+
+
+def test_canvases_are_a_square_four_thirds_and_the_longest_in_both_directions():
+    assert derive_canvases(600, 1000) == (
+        (608, 608),
+        (608, 800),
+        (800, 608),
+        (608, 1024),
+        (1024, 608),
+    )
+
+
+def test_canvases_that_coincide_are_listed_once():
+    assert derive_canvases(64, 64) == ((64, 64),)
+    assert derive_canvases(128, 140, multiple=1) == (
+        (128, 128),
+        (128, 140),
+        (140, 128),
+    )
+
+
+def test_canvases_of_several_sides_are_those_of_each_smallest_first():
+    several = derive_canvases([600, 480], 1000)
+    assert set(several) == {
+        *derive_canvases(480, 1000),
+        *derive_canvases(600, 1000),
+    }
+    areas = [height * width for height, width in several]
+    assert areas == sorted(areas) and several[0] == (480, 480)
+
+
+def test_each_picture_has_a_size_for_each_short_side():
+    records = [record(300, 400), record(400, 300), record(100, 400)]
+    np.testing.assert_array_equal(
+        network_sizes(records, [60, 120], 200),
+        [
+            [[60, 80], [120, 160]],
+            [[80, 60], [160, 120]],
+            [[50, 200], [50, 200]],  # the long side decides
+        ],
+    )
+
+
+def test_the_smallest_canvas_that_holds_a_size_is_found(in_mode):
+    canvases = np.array([[32, 64], [64, 32], [64, 64], [96, 64]])
+    sizes = np.array([[[32, 64], [33, 32]], [[40, 40], [65, 2]]])
+    np.testing.assert_array_equal(
+        in_mode(smallest_canvas)(sizes, canvases), [[0, 1], [2, 3]]
+    )
+
+
+def test_of_canvases_of_the_same_area_the_first_is_taken(in_mode):
+    canvases = np.array([[99, 99], [64, 48], [48, 64]])
+    assert in_mode(smallest_canvas)(np.array([10, 20]), canvases) == 1
+
+
+def test_a_group_is_the_canvas_at_the_largest_short_side():
+    records = [record(30, 40), record(40, 30), record(30, 50)]
+    canvases = [(30, 40), (30, 50), (40, 30), (60, 80), (60, 100), (80, 60)]
+    for sides in ([30, 60], [60, 30], [60]):
+        sizes = network_sizes(records, sides, 100)
+        np.testing.assert_array_equal(
+            canvas_groups(records, sizes, canvases), [3, 5, 4]
+        )
+    sizes = network_sizes(records, [30], 100)
+    np.testing.assert_array_equal(canvas_groups(records, sizes, canvases), [0, 2, 1])
+
+
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+    st.lists(st.integers(1, 1200), min_size=2, max_size=2),
+)
+def test_a_longer_short_side_shrinks_neither_side_of_a_picture(height, width, sides):
+    short, long = (
+        np.array([int(n) for n in resized_size(height, width, side, 1200)])
+        for side in sorted(sides)
+    )
+    assert (short <= long).all()
+
+
+def test_a_picture_too_large_for_every_canvas_is_named():
+    records = [record(32, 48), record(32, 50)]
+    with pytest.raises(DataError) as error:
+        canvas_groups(records, network_sizes(records, [16, 32], 64), [(32, 48)])
+    assert str(error.value) == (
+        "canvases: a.png becomes 32 x 50 pixels (height x width), but none of "
+        "((32, 48),) holds it; add a larger canvas or leave the list empty."
+    )

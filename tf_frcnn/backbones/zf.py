@@ -1,0 +1,58 @@
+"""The five convolutions of the Zeiler-Fergus network.
+
+Source: Zeiler and Fergus 2013; Ren et al. 2015, section 3;
+    py-faster-rcnn:models/pascal_voc/ZF/faster_rcnn_end2end/test.prototxt.
+"""
+
+import keras
+
+from tf_frcnn.layers.local_response_norm import LocalResponseNormalization
+
+# Channels, kernel size, and whether a stride, normalisation and pooling are there.
+_CONVOLUTIONS = (
+    (96, 7, True),
+    (256, 5, True),
+    (384, 3, False),
+    (384, 3, False),
+    (256, 3, False),
+)
+
+
+def zf(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
+    """Builds the trunk: float [B, H, W, 3] -> float [B, h, w, 256] of stride 16.
+
+    The map has a row and a column more than H / 16 and W / 16 rounded up, or as many:
+    caffe's pooling rounds up and pads besides.
+
+    Args:
+        frozen_blocks: convolutions, from the first, whose weights stay fixed.
+        normalization: without effect; all that is normalised has no weights.
+    """
+    images = features = keras.Input((None, None, 3), name="images")
+    for number, (channels, size, halves_twice) in enumerate(_CONVOLUTIONS, start=1):
+        features = keras.layers.ZeroPadding2D(size // 2, name=f"conv{number}_pad")(
+            features
+        )
+        features = keras.layers.Conv2D(
+            channels,
+            size,
+            2 if halves_twice else 1,
+            activation="relu",
+            kernel_initializer="he_normal",
+            trainable=number > frozen_blocks,
+            name=f"conv{number}",
+        )(features)
+        if halves_twice:
+            features = LocalResponseNormalization(name=f"norm{number}")(features)
+            features = _pool(features, f"pool{number}")
+    return keras.Model(images, features, name="zf")
+
+
+def _pool(features, name):
+    """Takes the largest of 3x3 cells at every other one: a side n gives n // 2 + 1.
+
+    Caffe pads by 1 and rounds the size up, which a second row and column at the end
+    does as well. What is pooled is not negative, so no padding is ever the largest.
+    """
+    padded = keras.layers.ZeroPadding2D(((1, 2), (1, 2)), name=f"{name}_pad")(features)
+    return keras.layers.MaxPooling2D(3, 2, name=name)(padded)
