@@ -26,7 +26,7 @@ SETTINGS = (
 )
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -138,11 +138,11 @@ def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
 
     def train_until_killed(*arguments, **settings):
         if next(steps) == step:
-            raise Killed
+            raise KilledError
         return original(*arguments, **settings)
 
     monkeypatch.setattr(alternating, "train", train_until_killed)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_alternating(config, tmp_path / "run")
     monkeypatch.setattr(alternating, "train", original)
     train_alternating(config, tmp_path / "run", resume=True)

@@ -35,7 +35,8 @@ seed: 7
 backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group}
 boxes: {plus_one: true, max_log_scale: 1.5}
 anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9]}
-rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid, positive_iou: 0.62, negative_iou: 0.31,
+rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
+  positive_iou: 0.62, negative_iou: 0.31,
   clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
 proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
   test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
@@ -50,7 +51,8 @@ loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: obje
   rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
   decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
-  double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true, validation_every: 3,
+  double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true,
+  validation_every: 3,
   keep_images: 6}
 evaluation: {metric: area, iou: 0.65, plus_one: true}
 """
