@@ -58,7 +58,7 @@ class FasterRCNN(RegionProposalNetwork):
         num_hard_rois: the box head learns from as many RoIs of the highest loss
             (online hard example mining); None takes those that are sampled.
         level_rule: with several maps, "size" pools a RoI from the map its size asks
-            for, "anchor" from the map whose anchor gave it.
+            for, "anchor" from the map whose anchor gave it, or the coarsest.
         **kwargs: of `RegionProposalNetwork`.
 
     Source: Ren et al. 2015; training is the approximate joint one of section 3.2.
@@ -138,9 +138,9 @@ class FasterRCNN(RegionProposalNetwork):
 
     def _levels(self, rois):
         """Returns int32 [B, R], the map that each RoI is pooled from."""
-        if self.level_rule == "anchor":
-            return rois.levels
         strides = self.roi_pooling.strides
+        if self.level_rule == "anchor":
+            return tf.minimum(rois.levels, len(strides) - 1)
         finest = strides[0].bit_length() - 1
         return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
 

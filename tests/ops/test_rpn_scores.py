@@ -3,6 +3,7 @@ import pytest
 
 from tf_frcnn.ops.rpn_scores import (
     flatten_to_anchors,
+    from_interleaved,
     reshape_from_two_channels,
     reshape_to_two_channels,
     softmax_over_pairs,
@@ -90,3 +91,14 @@ def test_flat_rows_equal_tf_faster_rcnn(golden, in_mode):
         losses["rpn_cls_score"], num_anchors=int(losses["A"]), values_first=True
     )
     np.testing.assert_array_equal(rows[0], losses["flat_logits2"])
+
+
+def test_interleaved_channels_are_brought_into_the_layout_of_caffe(golden):
+    np.testing.assert_array_equal(
+        from_interleaved(np.array(["b0", "o0", "b1", "o1"])), ["b0", "b1", "o0", "o1"]
+    )
+    losses = golden("losses")
+    interleaved = losses["flat_logits2"].reshape(1, int(losses["h"]), losses["w"], -1)
+    np.testing.assert_array_equal(
+        from_interleaved(interleaved), losses["rpn_cls_score"]
+    )

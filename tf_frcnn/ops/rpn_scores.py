@@ -5,6 +5,7 @@ caffe line reshapes them to two channels (A * h rows), applies a two-way softmax
 reshapes back. Source: tf-faster-rcnn:lib/nets/network.py, `_reshape_layer`.
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -55,6 +56,24 @@ def flatten_to_anchors(maps: tf.Tensor, num_anchors: int, *, values_first: bool)
         maps = tf.reshape(maps, [-1, height, width, num_values, num_anchors])
         maps = tf.transpose(maps, [0, 1, 2, 4, 3])
     return tf.reshape(maps, [-1, height * width * num_anchors, num_values])
+
+
+def from_interleaved(values: np.ndarray) -> np.ndarray:
+    """Brings (background, object) of anchor after anchor into caffe's layout.
+
+    For the weights and biases of the score convolution of published checkpoints whose
+    channels alternate.
+
+    Args:
+        values: [..., 2A], channels background 0, object 0, background 1, ...
+
+    Returns:
+        [..., 2A], A background channels, then A object channels.
+
+    Source: simple-faster-rcnn-pytorch:model/region_proposal_network.py; bubbliiiing's
+        faster-rcnn-pytorch has the same order.
+    """
+    return np.concatenate([values[..., ::2], values[..., 1::2]], axis=-1)
 
 
 def _shape(tensor):
