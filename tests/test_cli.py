@@ -209,6 +209,14 @@ def test_a_missing_picture_is_named(capsys, run_folder, tmp_path):
     assert line.startswith(f"{tmp_path / 'none.jpg'}: no picture found")
 
 
+def test_a_setting_that_fits_no_network_is_an_error_that_names_the_file(
+    capsys, tmp_path
+):
+    settings = ("--output", tmp_path, "--set", "backbone.name=tinny", *OVERRIDES)
+    line = failure_of(capsys, "train", QUICKSTART, *settings)
+    assert line.startswith(f"{QUICKSTART}: backbone.name = 'tinny' is no trunk; did")
+
+
 def test_an_unknown_split_is_named(capsys, run_folder):
     line = failure_of(capsys, "evaluate", run_folder, "--split", "trainval")
     assert line.startswith("split = 'trainval'")

@@ -17,9 +17,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         if options.traceback:
             raise
-        print(f"tf-frcnn: {error}", file=sys.stderr)
+        print(f"tf-frcnn: {_file_of(options, error)}{error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _file_of(options, error: Exception) -> str:
+    """Returns "FILE: " for an error in the configuration that does not name it."""
+    from tf_frcnn.config import ConfigError
+
+    sources = (str(getattr(options, "config", "")), "--set")
+    names_it = not isinstance(error, ConfigError) or str(error).startswith(sources)
+    return "" if names_it else f"{options.config}: "
 
 
 def _parser() -> argparse.ArgumentParser:

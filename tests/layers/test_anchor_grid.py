@@ -125,6 +125,17 @@ def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
     assert [int(size) for size in anchors.level_sizes] == counts
 
 
+@pytest.mark.parametrize("file", ["anchor_target_torchvision", "proposals_torchvision"])
+def test_anchors_under_torchvisions_targets_and_proposals_are_the_grids(golden, file):
+    stored = golden(file)
+    strides, canvas = stored["strides"], stored["image_hw"]
+    scales = tuple(stored["sizes"][0] / strides[0])
+    grid = AnchorGrid(strides.tolist(), style="torchvision", scales=scales)
+    features = [np.zeros([1, *(canvas // stride), 1], np.float32) for stride in strides]
+    anchors = grid(features, np.float32(canvas[np.newaxis]), np.int32(canvas))
+    np.testing.assert_array_equal(anchors.boxes, stored["anchors"][:, YX])
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("case", ["case0", "case1"])
 def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):

@@ -239,3 +239,37 @@ def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
     assert stored[f"{case}_counts"][0] == np.count_nonzero(inside)
     positive = labels[0].numpy()[inside] == 1
     assert positive.any() and np.all(iou[positive].max(axis=1) > 0)
+
+
+@pytest.mark.parametrize(("mode", "case"), in_modes(4, compiled="case1"))
+def test_targets_equal_torchvision(golden, layer_in, mode, case):
+    stored = golden("anchor_target_torchvision")
+    gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
+    gt_labels = np.zeros([1, len(gt_boxes)], np.int32)
+    gt_labels[0, -1] = -1
+    layer = AnchorTargetLayer(allowed_border=None, num_samples=EVERY_ANCHOR)
+    labels, deltas = layer_in(mode, layer)(
+        whole(stored["anchors"][:, YX]),
+        stored["image_hw"][np.newaxis].astype(np.float32),
+        gt_boxes[np.newaxis],
+        gt_labels,
+        SEED,
+    )
+    np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
+    positive = labels[0].numpy() == 1
+    targets = stored.get(f"{case}_targets", np.zeros_like(deltas[0]))[:, YX]
+    np.testing.assert_allclose(
+        deltas[0].numpy()[positive], targets[positive], rtol=0, atol=1e-5
+    )
+
+
+def test_the_deltas_beside_an_unreached_box_are_those_of_the_references(golden):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR, plus_one=True)
+    deltas = layer(*tfr_inputs(stored, "case6")).deltas[0]
+    targets = stored["case6_bbox_targets"].reshape(-1, 4)[:, YX]
+    np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-5)
+    stored = golden("anchor_target_chenyuntc")
+    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR)
+    deltas = layer(*chn_inputs(stored, "case4")).deltas[0]
+    np.testing.assert_allclose(deltas, stored["case4_loc"], rtol=0, atol=1e-5)

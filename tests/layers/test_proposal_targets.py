@@ -275,3 +275,19 @@ def test_sampled_counts_equal_chenyuntc(golden, case, num_rois, key):
         stored[f"{case}_gt_label"],
     )
     assert counts_of(labels) == list(stored[f"{case}_{key}_counts"])
+
+
+@pytest.mark.parametrize(("mode", "case"), in_modes(2))
+def test_targets_equal_torchvision(golden, layer_in, mode, case):
+    stored = golden("proposal_target_torchvision")
+    boxes, candidates = (stored[f"{case}_{key}"][:, YX] for key in ("in_rois", "rois"))
+    gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
+    gt_labels = np.append(stored[f"{case}_gt_labels"] - 1, -1)
+    layer = ProposalTargetLayer(num_samples=len(candidates), foreground_fraction=1.0)
+    rois, labels, deltas = targets_of(layer_in(mode, layer), boxes, gt_boxes, gt_labels)
+    rows = rows_among(rois, candidates)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(len(candidates)))
+    np.testing.assert_array_equal(labels, stored[f"{case}_labels"][rows])
+    targets = stored.get(f"{case}_targets", np.zeros_like(candidates))[rows][:, YX]
+    targets = np.where(labels[:, np.newaxis] > 0, targets, 0)
+    np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-4)

@@ -231,6 +231,24 @@ def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
     assert np.all(np.diff(scores) < 0)
 
 
+@pytest.mark.parametrize("case", ["case0", "case1"])
+def test_as_many_boxes_are_too_small_as_for_chenyuntc(golden, case):
+    stored = golden("proposals_chenyuntc")
+    scores, size = stored[f"{case}_score"], stored[f"{case}_image_hw"]
+    height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
+    features = [np.zeros([1, height, width, 1])]
+    anchors = AnchorGrid(style="centred")(features, np.float32([size]), size).boxes
+    boxes, _ = propose(
+        ProposalLayer(test_counts=(None, len(scores)), test_nms=False, min_size=16),
+        scores,
+        anchors,
+        size=size,
+        scale=stored[f"{case}_scale"],
+        deltas=stored[f"{case}_loc"][np.newaxis],
+    )
+    assert len(scores) - len(boxes) == stored[f"{case}_num_too_small"]
+
+
 def test_inference_without_suppression_takes_the_best():
     layer = ProposalLayer(test_counts=(None, 2), train_counts=(3, 3), test_nms=False)
     same = [[0, 0, 10, 10]] * 3
@@ -241,15 +259,18 @@ def test_inference_without_suppression_takes_the_best():
     np.testing.assert_array_equal(scores, np.float32([0.9]))
 
 
+@pytest.mark.parametrize("case", ["case0", "case1"])
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-def test_proposals_without_suppression_equal_tf_faster_rcnn(golden, layer_in, mode):
+def test_proposals_without_suppression_equal_tf_faster_rcnn(
+    golden, layer_in, mode, case
+):
     stored = golden("proposals_tf_faster_rcnn")
-    count = len(stored["case0_top_rois"])
+    count = int(stored[f"{case}_top_n"])
     layer = ProposalLayer(test_counts=(None, count), test_nms=False, plus_one=True)
-    inputs = tfr_inputs(stored, "case0")
+    inputs = tfr_inputs(stored, case)
     boxes, scores = valid_rows(layer_in(mode, layer)(*inputs))
-    np.testing.assert_array_equal(scores, stored["case0_top_scores"][:, 0])
-    expected = stored["case0_top_rois"][:, 1:][:, YX]
+    np.testing.assert_array_equal(scores, stored[f"{case}_top_scores"][:, 0])
+    expected = stored[f"{case}_top_rois"][:, 1:][:, YX]
     np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
 
 

@@ -87,6 +87,23 @@ def test_steps_may_differ_along_y_and_x(in_mode):
 
 
 @pytest.mark.parametrize("case", range(3))
+def test_the_steps_of_torchvision_give_its_anchors(golden, in_mode, case):
+    stored = golden("anchors_torchvision")
+    levels = zip(
+        *(stored[f"case{case}_{key}"] for key in ("base", "grid_hw", "stride_hw")),
+        strict=True,
+    )
+    anchors = [
+        in_mode(shift_over_grid)(
+            base[:, YX], height=int(height), width=int(width), stride=tuple(step)
+        )
+        for base, (height, width), step in levels
+    ]
+    expected = stored[f"case{case}_anchors_t"].T[:, YX].astype(np.float32)
+    np.testing.assert_array_equal(np.concatenate(anchors), expected)
+
+
+@pytest.mark.parametrize("case", range(3))
 @pytest.mark.parametrize(
     ("file", "form", "prefix", "columns", "tolerance"),
     [

@@ -101,6 +101,18 @@ def test_one_source_serves_the_deltas_of_all_classes(golden, in_mode, name, plus
     )
 
 
+def test_weights_count_alike_for_all_classes_of_torchvision(golden, in_mode):
+    coding = golden("box_coding")
+    decoded = in_mode(decode_boxes)(
+        coding["deltas_k"].reshape(200, 5, 4)[..., YX],
+        coding["src"][:, np.newaxis, YX],
+        stds=(0.1, 0.1, 0.2, 0.2),
+        max_log_scale=math.log(1000 / 16),
+    )
+    expected = coding["tv_w10_10_5_5_decode_k"].reshape(200, 5, 4)[..., YX]
+    np.testing.assert_allclose(decoded, expected, rtol=1e-6, atol=2e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "weights", "tolerance"),
     [

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tf_frcnn.ops.anchors import centred_base_anchors, shift_over_grid
 from tf_frcnn.ops.boxes import (
     box_areas,
     box_sides,
@@ -158,6 +159,22 @@ def test_clipping_equals_the_references(
     )
 
 
+def test_onesided_clips_differ_only_for_boxes_wholly_outside(golden, in_mode):
+    coding = golden("box_coding")
+    boxes, onesided = coding["far"][:, YX], coding["tfr_clip_far_onesided"][:, YX]
+    sizes = coding["image_hw"][np.newaxis].astype(np.float32)
+    clipped = in_mode(clip_to_image)(boxes[np.newaxis], sizes, plus_one=True)[0]
+    outside = (boxes[:, :2] > sizes - 1) | (boxes[:, 2:] < 0)
+    reaches_in = ~outside.any(axis=1)
+    assert reaches_in.any() and outside.any()
+    np.testing.assert_allclose(
+        clipped[reaches_in], onesided[reaches_in], rtol=1e-6, atol=2e-4
+    )
+    # Along such an axis the reference's corners swap and ours meet on the border.
+    assert np.all((onesided[:, :2] > onesided[:, 2:])[outside])
+    np.testing.assert_array_equal(clipped[:, :2][outside], clipped[:, 2:][outside])
+
+
 @pytest.mark.parametrize("plus_one", [False, True])
 def test_clipped_boxes_lie_inside_and_stay_when_clipped_again(in_mode, plus_one):
     @given(boxes_of(8), st.integers(1, 900), st.integers(1, 900))
@@ -194,10 +211,14 @@ def test_a_border_lets_boxes_reach_that_far_beyond_each_edge(in_mode):
     np.testing.assert_array_equal(inside, [[True, False, True, False]])
 
 
-def test_boxes_inside_equal_the_reference(golden, in_mode):
-    target, anchors = golden("anchor_target_chenyuntc"), golden("anchors_chainer")
-    grid, size = anchors["case0_chenyuntc_grid"], target["case0_image_hw"]
-    inside = in_mode(inside_image)(grid, size[np.newaxis].astype(np.float32))
+@pytest.mark.parametrize("case", [f"case{number}" for number in range(5)])
+def test_boxes_inside_equal_the_reference(golden, in_mode, case):
+    stored = golden("anchor_target_chenyuntc")
+    base = centred_base_anchors(16, (0.5, 1, 2), stored[f"{case}_scales"])
+    height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
+    anchors = shift_over_grid(base, height, width, 16)
+    sizes = stored[f"{case}_image_hw"][np.newaxis].astype(np.float32)
+    inside = in_mode(inside_image)(anchors, sizes)
     np.testing.assert_array_equal(
-        np.flatnonzero(inside[0]), target["case0_inside_index"]
+        np.flatnonzero(inside[0]), stored[f"{case}_inside_index"]
     )

@@ -215,6 +215,10 @@ def test_anchor_targets_equal_torchvision(golden, in_mode, case):
     np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
     deltas = in_mode(encode_boxes)(padded[matches.index[0]], anchors)
     positive = labels[0] == 1
+    matched = stored[f"{case}_matched_gt_boxes"][:, YX]
+    np.testing.assert_array_equal(
+        padded[matches.index[0]][positive], matched[positive]
+    )
     targets = stored.get(f"{case}_targets", np.zeros_like(anchors))[:, YX]
     np.testing.assert_allclose(deltas[positive], targets[positive], rtol=0, atol=1e-5)
 
@@ -266,3 +270,14 @@ def test_counts_before_sampling_equal_tf_faster_rcnn(golden, in_mode, name):
     labels, _ = in_mode(label_boxes)(anchors, inside, gt_boxes, gt_valid, plus_one=True)
     counts = [np.count_nonzero(labels == value) for value in (1, 0, -1)]
     np.testing.assert_array_equal(counts, stored[f"{name}_counts_before"])
+
+
+def test_labels_before_sampling_equal_the_references(golden, in_mode):
+    stored = golden("anchor_target_tf_faster_rcnn")
+    labels, _ = in_mode(label_boxes)(*tfr_example(stored, "sampled"), plus_one=True)
+    height, width = (int(stored[f"sampled_{key}"]) for key in ("height", "width"))
+    expected = cell_by_cell(stored["sampled_labels_before"], height, width)
+    np.testing.assert_array_equal(labels[0], expected)
+    stored = golden("anchor_target_chenyuntc")
+    labels, _ = in_mode(label_boxes)(*chn_example(stored, "sampled"), plus_one=False)
+    np.testing.assert_array_equal(labels[0], stored["sampled_labels_before"])

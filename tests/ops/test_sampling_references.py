@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.ops.boxes import pairwise_iou
@@ -18,6 +19,11 @@ def candidates_of(boxes, gt_boxes, *, plus_one, background_from):
     foreground = best_iou >= 0.5
     background = (best_iou >= background_from) & ~foreground
     return matches.index.numpy()[0], foreground, background
+
+
+def match_boxes(boxes, gt_boxes, gt_valid):
+    iou = pairwise_iou(boxes, gt_boxes)
+    return best_matches(iou[tf.newaxis], gt_valid[tf.newaxis])
 
 
 def ascending(candidates):
@@ -161,7 +167,8 @@ def test_counts_of_sampled_rois_equal_chenyuntc(golden, in_mode, case, num_rois,
 
 
 @pytest.mark.parametrize(
-    ("case", "num_samples"), [("case0", 512), ("case0", 64), ("case1", 512)]
+    ("case", "num_samples"),
+    [("case0", 512), ("case0", 64), ("case1", 512), ("case1", 64)],
 )
 def test_counts_of_sampled_rois_equal_torchvision(golden, in_mode, case, num_samples):
     stored = golden("proposal_target_torchvision")
@@ -176,3 +183,22 @@ def test_counts_of_sampled_rois_equal_torchvision(golden, in_mode, case, num_sam
         counts_of(foreground, index, valid),
         stored[f"{case}_sample{num_samples}_counts"],
     )
+
+
+@pytest.mark.parametrize("case", ["case0", "case1"])
+def test_roi_targets_equal_torchvision(golden, in_mode, case):
+    stored = golden("proposal_target_torchvision")
+    boxes = stored[f"{case}_rois"][:, YX]
+    # Case 1 has no ground truth; padding must not become one.
+    gt_boxes = np.concatenate([stored[f"{case}_gt_boxes"][:, YX], boxes[:1]])
+    gt_valid = np.arange(len(gt_boxes)) < len(gt_boxes) - 1
+    matches = in_mode(match_boxes)(boxes, gt_boxes, gt_valid)
+    np.testing.assert_array_equal(matches.index[0], stored[f"{case}_matched"])
+    gt_labels = np.append(stored[f"{case}_gt_labels"], -1)
+    labels = np.where(matches.iou[0] >= 0.5, gt_labels[matches.index[0]], 0)
+    np.testing.assert_array_equal(labels, stored[f"{case}_labels"])
+    if case == "case0":  # Without ground truth there are no targets.
+        deltas = in_mode(encode_boxes)(gt_boxes[matches.index[0]], boxes, stds=STDS)
+        np.testing.assert_allclose(
+            deltas, stored[f"{case}_targets"][:, YX], rtol=0, atol=1e-4
+        )
