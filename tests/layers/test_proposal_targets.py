@@ -291,3 +291,14 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
     targets = stored.get(f"{case}_targets", np.zeros_like(candidates))[rows][:, YX]
     targets = np.where(labels[:, np.newaxis] > 0, targets, 0)
     np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-4)
+
+
+def test_a_roi_keeps_the_level_of_its_proposal():
+    proposals = proposals_of(CANDIDATES)._replace(levels=np.int32([[3, 1, 4, 1, 5]]))
+    targets = ProposalTargetLayer(**ALL_OF_THEM)(
+        proposals, np.float32([[BOX]]), np.int32([[0]]), SEED
+    )
+    rows = rows_among(targets.boxes[0, :5].numpy(), np.float32(CANDIDATES))
+    np.testing.assert_array_equal(
+        targets.levels[0], [*np.array([3, 1, 4, 1, 5])[rows], 0, 0, 0]
+    )

@@ -95,7 +95,7 @@ def test_the_steps_of_torchvision_give_its_anchors(golden, in_mode, case):
     )
     anchors = [
         in_mode(shift_over_grid)(
-            base[:, YX], height=int(height), width=int(width), stride=tuple(step)
+            base[:, YX], height=int(height), width=int(width), stride=step.tolist()
         )
         for base, (height, width), step in levels
     ]

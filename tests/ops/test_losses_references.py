@@ -18,6 +18,17 @@ def both_losses(pred, targets, inside, outside, labels, **settings):
     )
 
 
+def roi_losses(pred, targets, inside, outside, labels):
+    """Returns tf-faster-rcnn's loss over the columns of all classes, and ours."""
+    curve = outside * smooth_l1(inside * (pred - targets))
+    own, own_targets = (
+        tf.gather(columns, labels, batch_dims=1)[tf.newaxis]
+        for columns in (pred, targets)
+    )
+    ours = box_loss(own, own_targets, labels[tf.newaxis])
+    return tf.reduce_mean(tf.reduce_sum(curve, [1, 2])), ours
+
+
 def assert_same_loss(expected, found, factor=1.0):
     np.testing.assert_allclose(factor * found[0], expected[0], rtol=1e-5)
     np.testing.assert_allclose(factor * found[1], expected[1], rtol=0, atol=1e-6)
@@ -69,15 +80,7 @@ def test_the_columns_of_a_rois_class_are_those_with_weights(golden, in_mode, cas
     noise = np.random.default_rng(0).normal(0, 0.5, targets.shape)
     pred = targets + noise.astype(np.float32)
 
-    def losses(pred):
-        """The reference averages over the RoIs what it sums over all columns."""
-        curve = outside * smooth_l1(inside * (pred - targets))
-        own = tf.gather(pred, labels, batch_dims=1)
-        own_targets = tf.gather(targets, labels, batch_dims=1)
-        ours = box_loss(own[tf.newaxis], own_targets[tf.newaxis], labels[tf.newaxis])
-        return tf.reduce_mean(tf.reduce_sum(curve, [1, 2])), ours
-
-    weighted, ours = in_mode(losses)(pred)
+    weighted, ours = in_mode(roi_losses)(pred, targets, inside, outside, labels)
     assert weighted > 0
     np.testing.assert_allclose(ours, weighted, rtol=1e-5)
 

@@ -216,9 +216,7 @@ def test_anchor_targets_equal_torchvision(golden, in_mode, case):
     deltas = in_mode(encode_boxes)(padded[matches.index[0]], anchors)
     positive = labels[0] == 1
     matched = stored[f"{case}_matched_gt_boxes"][:, YX]
-    np.testing.assert_array_equal(
-        padded[matches.index[0]][positive], matched[positive]
-    )
+    np.testing.assert_array_equal(padded[matches.index[0]][positive], matched[positive])
     targets = stored.get(f"{case}_targets", np.zeros_like(anchors))[:, YX]
     np.testing.assert_allclose(deltas[positive], targets[positive], rtol=0, atol=1e-5)
 
