@@ -49,7 +49,7 @@ def main():
     for name in options.only or VARIANTS:
         results = [measure(VARIANTS[name], seed) for seed in range(options.seeds)]
         each = ", ".join(f"{result:.3f}" for result in results)
-        mean, deviation = np.mean(results), np.std(results, ddof=1)
+        mean, deviation = np.mean(results), np.std(results)
         print(f"| {name} | {mean:.3f} | {deviation:.3f} | {each} |", flush=True)
 
 

@@ -12,6 +12,8 @@ LOG_1000_16 = float(np.log(1000 / 16))
 
 
 class Row(NamedTuple):
+    """A row of the table: the largest difference over several arrays."""
+
     quantity: str
     num_arrays: int
     difference: str
@@ -25,16 +27,21 @@ def row(quantity, pairs, *, atol=0.0, rtol=0.0):
     for found, expected in pairs:
         found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
         if found.shape != expected.shape:
-            return Row(quantity, len(pairs), "shape", "", False)
+            shapes = f"{found.shape} for {expected.shape}"
+            return Row(quantity, len(pairs), shapes, "", False)
         both_nan = np.isnan(found) & np.isnan(expected)
         difference = np.where(both_nan, 0, np.abs(found - expected))
-        size = np.where(both_nan, 0, np.abs(expected))
+        difference = np.nan_to_num(difference, nan=np.inf)
+        size = np.nan_to_num(np.abs(expected))
         met &= bool(np.all(difference <= atol + rtol * size))
         if rtol and not atol:
-            difference = np.divide(difference, size, where=size > 0, out=difference)
+            difference = difference / np.where(size > 0, size, 1)
         largest = max(largest, difference.max(initial=0))
     parts = [f"{atol:.0e}"] * (atol > 0) + [f"{rtol:.0e} of the value"] * (rtol > 0)
-    return Row(quantity, len(pairs), f"{largest:.1e}", " + ".join(parts), met)
+    tolerance = " + ".join(parts) or "exact"
+    return Row(
+        quantity, len(pairs), f"{largest:.1e}" if largest else "0", tolerance, met
+    )
 
 
 def in_graph(function, *inputs, **settings):
@@ -44,9 +51,13 @@ def in_graph(function, *inputs, **settings):
     return tf.nest.map_structure(lambda result: result.numpy(), results)
 
 
+def case_of(stored, prefix):
+    """Returns the arrays of one case by their names without the prefix."""
+    names = [name for name in stored if name.startswith(prefix)]
+    return {name.removeprefix(prefix): stored[name] for name in names}
+
+
 def cases_of(stored):
-    """Returns the arrays of every case by their names without the prefix."""
+    """Yields the arrays of every case as `case_of` does."""
     for number in range(int(stored["n_cases"])):
-        prefix = f"case{number}_"
-        names = [name for name in stored if name.startswith(prefix)]
-        yield {name.removeprefix(prefix): stored[name] for name in names}
+        yield case_of(stored, f"case{number}_")

@@ -2,256 +2,53 @@
 
     python benchmarks/golden_differences.py
 
-Reads tests/golden, computes in graph mode on whatever device TensorFlow chooses, and
+Reads tests/golden, computes in graph mode on the device that TensorFlow chooses, and
 ends with status 1 if a tolerance of tests/golden/README.md is not met.
 """
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
+import golden_detections
+import golden_first_stage
+import golden_second_stage
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn import layers
-from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_coco, evaluate_voc
-from tf_frcnn.ops import box_coder, boxes, losses, rpn_scores
-from tf_frcnn.ops.nms import non_max_suppression
-from tf_frcnn.ops.roi_levels import assign_levels
-from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
-
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
-YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
-SEED = np.int64([0, 0])
-EVERYTHING = 10**6
-LOG_1000_16 = float(np.log(1000 / 16))
+MODULES = (golden_first_stage, golden_second_stage, golden_detections)
+HEADINGS = ("file", "quantity", "arrays", "largest difference", "tolerance")
 
 
-class Row(NamedTuple):
-    quantity: str
-    num_arrays: int
-    difference: str
-    tolerance: str
-    met: bool
-
-
-def row(quantity, pairs, *, atol=0.0, rtol=0.0):
-    """Compares pairs (found, expected); without atol the difference is relative."""
-    pairs, largest, met = list(pairs), 0.0, True
-    for found, expected in pairs:
-        found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
-        if found.shape != expected.shape:
-            return Row(quantity, len(pairs), "shape", "", False)
-        both_nan = np.isnan(found) & np.isnan(expected)
-        difference = np.where(both_nan, 0, np.abs(found - expected))
-        size = np.where(both_nan, 0, np.abs(expected))
-        met &= bool(np.all(difference <= atol + rtol * size))
-        if rtol and not atol:
-            difference = np.divide(difference, size, where=size > 0, out=difference)
-        largest = max(largest, difference.max(initial=0))
-    parts = [f"{atol:.0e}"] * (atol > 0) + [f"{rtol:.0e} of the value"] * (rtol > 0)
-    return Row(quantity, len(pairs), f"{largest:.1e}", " + ".join(parts), met)
-
-
-def in_graph(function, *inputs, **settings):
-    """Returns the function's results as arrays, computed by a `tf.function`."""
-    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-    results = tf.function(function, autograph=False)(*inputs, **settings)
-    return tf.nest.map_structure(lambda result: result.numpy(), results)
-
-
-def cases_of(stored):
-    """Returns the arrays of every case by their names without the prefix."""
-    for number in range(int(stored["n_cases"])):
-        prefix = f"case{number}_"
-        names = [name for name in stored if name.startswith(prefix)]
-        yield {name.removeprefix(prefix): stored[name] for name in names}
-
-
-def lay_anchors(case, style, *, ratios=(0.5, 1.0, 2.0)):
-    size, stride = [int(case[key]) for key in ("height", "width")], 16
-    stride = int(case.get("stride", stride))
-    scales = tuple(case.get("scales", (8, 16, 32)))
-    grid = layers.AnchorGrid((stride,), style=style, ratios=ratios, scales=scales)
-    canvas = np.int32(size) * stride
-    return in_graph(
-        lambda maps: grid([maps], canvas[np.newaxis].astype("float32"), canvas),
-        np.zeros([1, *size, 1], np.float32),
-    )
-
-
-def anchors_tf_faster_rcnn(stored):
-    yield row(
-        "anchors",
-        [
-            (lay_anchors(case, "caffe", ratios=tuple(case["ratios"])).boxes, expected)
-            for case in cases_of(stored)
-            for expected in [case["grid"][:, YX]]
-        ],
-    )
-
-
-def anchors_chainer(stored):
-    cases = list(cases_of(stored))
-    centred = [lay_anchors(c, "centred", ratios=tuple(c["ratios"])) for c in cases]
-    corner = [lay_anchors(c, "corner", ratios=tuple(1 / c["ratios"])) for c in cases]
-    expected = [case["chenyuntc_grid"] for case in cases]
-    found = [anchors.boxes for anchors in centred]
-    yield row("chenyuntc", zip(found, expected, strict=True), atol=1e-4)
-    expected = [case["bubbliiiing_grid"][:, YX] for case in cases]
-    found = [anchors.boxes for anchors in corner]
-    yield row("bubbliiiing", zip(found, expected, strict=True), atol=1e-4)
-
-
-def lay_pyramid(style, strides, scales, ratios, canvas, map_sizes):
-    grid = layers.AnchorGrid(strides, style=style, ratios=ratios, scales=scales)
-    maps = [np.zeros([1, *size, 1], np.float32) for size in map_sizes]
-    size = np.float32(canvas[np.newaxis])
-    return in_graph(lambda *maps: grid(maps, size, np.int32(canvas)), *maps).boxes
-
-
-def anchors_torchvision(stored):
-    pairs = []
-    for case in cases_of(stored):
-        # The sizes are multiples of the strides; a level's base may be any divisor.
-        strides = [int(level[0]) // 8 for level in case["sizes"]]
-        scales = tuple(case["sizes"][0] / strides[0])
-        rest = tuple(case["ratios"]), case["image_hw"], case["grid_hw"]
-        found = lay_pyramid("torchvision", strides, scales, *rest)
-        pairs.append((found, case["anchors_t"].T[:, YX]))
-    yield row("anchors", pairs)
-
-
-def anchors_fpn_scale_stride(stored):
-    pairs = []
-    for case in cases_of(stored):
-        strides, canvas = case["strides"].tolist(), case["image_hw"]
-        sizes = [canvas // stride for stride in strides]
-        scales, ratios = (float(case["scale"]),), tuple(case["ratios"])
-        found = lay_pyramid("centred", strides, scales, ratios, canvas, sizes)
-        pairs.append((found, case["anchors"][:, YX]))
-    yield row("anchors", pairs, atol=1e-4)
-
-
-def box_coding(stored):
-    def of(name, columns):
-        return stored[name].reshape(200, -1, 4)[..., columns]
-
-    encoded, decoded = [], []
-    for name, columns, plus_one, stds in [
-        ("tfr", YX, True, (1.0,) * 4),
-        ("chn", range(4), False, (1.0,) * 4),
-        ("bub", YX, False, (1.0,) * 4),
-        ("tv_w1_1_1_1", YX, False, (1.0,) * 4),
-        ("tv_w10_10_5_5", YX, False, (0.1, 0.1, 0.2, 0.2)),
-    ]:
-        settings = {"stds": stds, "plus_one": plus_one}
-        prefix = "chn_" if name == "chn" else ""
-        sources, targets = (of(prefix + key, columns) for key in ("src", "dst"))
-        found = in_graph(box_coder.encode_boxes, targets, sources, **settings)
-        encoded.append((found, of(f"{name}_encode", columns)))
-        if name.startswith("tv"):
-            settings["max_log_scale"] = LOG_1000_16
-        weights = np.divide(1, stds).astype(np.float32)
-        for suffix, factor in (("", 1), ("_k", 1), ("_big", weights)):
-            if f"{name}_decode{suffix}" in stored:
-                deltas = of(f"deltas{suffix}", columns) * factor
-                found = in_graph(box_coder.decode_boxes, deltas, sources, **settings)
-                decoded.append((found, of(f"{name}_decode{suffix}", columns)))
-    yield row("encoded", encoded[:4], atol=5e-5)
-    yield row("encoded, weights 10", encoded[4:], atol=1e-4)
-    yield row("decoded, pixels", decoded, atol=2e-4, rtol=1e-6)
-    size = stored["image_hw"][np.newaxis].astype(np.float32)
-    clipped = []
-    for given, name, plus_one in [
-        ("tfr_decode", "tfr_clip", True),
-        ("tfr_decode_k", "tfr_clip_k", True),
-        ("far", "tfr_clip_far", True),
-        ("tfr_decode", "tv_clip", False),
-    ]:
-        given, expected = (stored[n].reshape(1, -1, 4)[..., YX] for n in (given, name))
-        found = in_graph(boxes.clip_to_image, given, size, plus_one=plus_one)
-        clipped.append((found, expected))
-    yield row("clipped, pixels", clipped, atol=2e-4, rtol=1e-6)
-
-
-def iou(stored):
-    pairs = []
-    for form in ("plain", "plain_chn", "plus1"):
-        first, second, special = (stored[name][:, YX] for name in ("a", "b", "special"))
-        settings = {"plus_one": form == "plus1"}
-        found = in_graph(boxes.pairwise_iou, first, second, **settings)
-        pairs.append((found, stored[form]))
-        found = in_graph(boxes.pairwise_iou, special, special, **settings)
-        # 0 / 0 is NaN in the references.
-        pairs.append((found, np.nan_to_num(stored[f"special_{form}"])))
-    yield row("IoU", pairs, atol=1e-6)
-
-
-def anchor_targets(anchors, sizes, gt_boxes, **settings):
-    layer = layers.AnchorTargetLayer(num_samples=EVERYTHING, **settings)
-    # One padded row, so that a picture may have no ground truth.
-    gt_boxes = np.pad(gt_boxes[np.newaxis], [(0, 0), (0, 1), (0, 0)])
-    gt_labels = np.zeros(gt_boxes.shape[:2], np.int32)
-    gt_labels[:, -1] = -1
-    sizes = np.float32(sizes)[np.newaxis]
-    labels, deltas = in_graph(layer, anchors, sizes, gt_boxes, gt_labels, SEED)
-    return labels[0], deltas[0]
-
-
-def anchor_target_rows(labels, deltas):
-    yield row("labels", labels)
-    yield row("deltas", deltas, atol=1e-5)
-
-
-def anchor_target_tf_faster_rcnn(stored):
-    label_pairs, delta_pairs = [], []
-    for case in cases_of(stored):
-        anchors, gt_boxes = lay_anchors(case, "caffe"), case["gt_boxes"][:, :4][:, YX]
-        labels, deltas = anchor_targets(
-            anchors,
-            case["im_info"][:2],
-            gt_boxes,
-            clobber_positives=bool(case["clobber"]),
-            plus_one=True,
+def main():
+    tf.get_logger().setLevel("ERROR")  # Each case is traced anew.
+    print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}", flush=True)
+    rows = []
+    for path in sorted(GOLDEN.glob("*.npz")):
+        (measure,) = (
+            getattr(module, path.stem)
+            for module in MODULES
+            if hasattr(module, path.stem)
         )
-        height, width = case["bbox_targets"].shape[1:3]
-        expected = case["labels"].reshape(-1, height, width).transpose(1, 2, 0)
-        if case["name"] != "out_of_reach":
-            label_pairs.append((labels, expected.ravel()))
-        delta_pairs.append((deltas, case["bbox_targets"].reshape(-1, 4)[:, YX]))
-    yield from anchor_target_rows(label_pairs, delta_pairs)
+        with np.load(path) as stored:
+            of_file = list(measure(dict(stored)))
+        for row in of_file:
+            print(f"| {' | '.join((f'`{path.stem}`', *cells(row)))} |", flush=True)
+        rows += of_file
+    num_arrays = sum(row.num_arrays for row in rows)
+    num_exact = sum(row.num_arrays for row in rows if row.tolerance == "exact")
+    num_missed = sum(not row.met for row in rows)
+    print(
+        f"\n{num_arrays} arrays, {num_exact} of them to be equal in every value. "
+        f"Tolerances not met in {num_missed} of {len(rows)} rows."
+    )
+    sys.exit(num_missed > 0)
 
 
-def anchor_target_chenyuntc(stored):
-    label_pairs, delta_pairs = [], []
-    for case in cases_of(stored):
-        anchors = lay_anchors(case, "centred")
-        labels, deltas = anchor_targets(anchors, case["image_hw"], case["gt_bbox"])
-        if case["name"] != "out_of_reach":
-            label_pairs.append((labels, case["labels"]))
-        delta_pairs.append((deltas, case["loc"]))
-    yield from anchor_target_rows(label_pairs, delta_pairs)
+def cells(row):
+    difference = row.difference if row.met else f"**{row.difference}**"
+    return row.quantity, str(row.num_arrays), difference, row.tolerance
 
 
-def whole(anchor_boxes, level_sizes=None):
-    if level_sizes is None:
-        level_sizes = [len(anchor_boxes)]
-    valid = np.ones([1, len(anchor_boxes)], bool)
-    return Anchors(anchor_boxes, valid, tuple(np.int32(level_sizes)))
-
-
-def anchor_target_torchvision(stored):
-    label_pairs, delta_pairs = [], []
-    anchors = whole(stored["anchors"][:, YX])
-    for case in cases_of(stored):
-        gt_boxes = case["gt_boxes"][:, YX]
-        labels, deltas = anchor_targets(
-            anchors, stored["image_hw"], gt_boxes, allowed_border=None
-        )
-        label_pairs.append((labels, case["labels"]))
-        if "targets" in case:
-            positive = labels == 1  # Others have no target here.
-            expected = case["targets"][:, YX][positive]
-            delta_pairs.append((deltas[positive], expected))
-    yield from anchor_target_rows(label_pairs, delta_pairs)
+if __name__ == "__main__":
+    main()

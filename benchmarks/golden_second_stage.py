@@ -1,17 +1,14 @@
-"""Compares RoI targets, pooling, losses, NMS and evaluation with tests/golden.
+"""Compares RoI targets, RoI pooling and losses with tests/golden.
 
 Each function is named after its file, takes the file's arrays and yields `Row`s.
 """
 
 import numpy as np
 import tensorflow as tf
-from golden_compare import LOG_1000_16, SEED, YX, cases_of, in_graph, row
+from golden_compare import SEED, YX, case_of, cases_of, in_graph, row
 
 from tf_frcnn import layers
-from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_coco, evaluate_voc
-from tf_frcnn.ops.box_coder import encode_boxes
-from tf_frcnn.ops.losses import box_loss, classification_loss
-from tf_frcnn.ops.nms import non_max_suppression
+from tf_frcnn.ops.losses import box_loss, classification_loss, smooth_l1
 from tf_frcnn.ops.roi_levels import assign_levels
 from tf_frcnn.ops.rpn_scores import flatten_to_anchors
 from tf_frcnn.structures import Proposals
@@ -23,20 +20,32 @@ def whole(rois):
     return Proposals(rois[np.newaxis], np.float32(ones), ones > 0, np.int32(ones))
 
 
+def padded(gt_boxes, gt_labels):
+    """Adds a padded row, so that a picture may have no ground truth."""
+    gt_boxes = np.pad(np.float32(gt_boxes), [(0, 1), (0, 0)])
+    return gt_boxes[np.newaxis], np.int32(np.append(gt_labels, -1))[np.newaxis]
+
+
 def roi_targets(rois, gt_boxes, gt_labels, candidates, **settings):
     """Samples everything; returns rows of the candidates, labels and deltas, sorted."""
     layer = layers.ProposalTargetLayer(
         num_samples=len(candidates), foreground_fraction=1.0, **settings
     )
-    # One padded row, so that a picture may have no ground truth.
-    gt_boxes = np.pad(np.float32(gt_boxes), [(0, 1), (0, 0)])[np.newaxis]
-    gt_labels = np.int32(np.append(gt_labels, -1))[np.newaxis]
+    gt_boxes, gt_labels = padded(gt_boxes, gt_labels)
     found = in_graph(layer, whole(rois), gt_boxes, gt_labels, SEED)
     used = found.labels[0] >= 0
     sampled = found.boxes[0][used]
     rows = (sampled[:, np.newaxis] == candidates).all(axis=-1).argmax(axis=1)
     order = np.argsort(rows)
     return rows[order], found.labels[0][used][order], found.deltas[0][used][order]
+
+
+def sampled_counts(rois, gt_boxes, gt_labels, **settings):
+    """Returns how many RoIs of a sample are foreground and how many background."""
+    layer = layers.ProposalTargetLayer(**settings)
+    gt_boxes, gt_labels = padded(gt_boxes, gt_labels)
+    labels = in_graph(layer, whole(rois), gt_boxes, gt_labels, SEED).labels
+    return [np.count_nonzero(labels > 0), np.count_nonzero(labels == 0)]
 
 
 def roi_target_rows(results):
@@ -69,6 +78,21 @@ def proposal_target_tf_faster_rcnn(stored):
         deltas = deltas[np.arange(len(keep)), labels][:, YX]
         results.append((found, (keep[order], labels[order], deltas[order])))
     yield from roi_target_rows(results)
+    pairs = []
+    for name in ("only_bg", "only_fg", *(f"case{n}" for n in range(len(results)))):
+        case = case_of(stored, f"{name}_")
+        counts = sampled_counts(
+            case["in_rois"][:, 1:][:, YX],
+            case["gt_boxes"][:, :4][:, YX],
+            case["gt_boxes"][:, 4] - 1,
+            background_iou=(float(case.get("bg_thresh_lo", 0.0)), 0.5),
+            add_ground_truth=bool(case.get("use_gt", False)),
+            fill_with_repeats=True,
+            plus_one=True,
+        )
+        expected = case.get("counts", case.get("batch128_counts"))
+        pairs.append((counts, expected[:2]))  # The third number depends on the draw.
+    yield row("sampled counts", pairs)
 
 
 def proposal_target_chenyuntc(stored):
@@ -83,6 +107,15 @@ def proposal_target_chenyuntc(stored):
         deltas = np.where(labels[:, np.newaxis] > 0, case["loc"][order], 0)
         results.append((found, (keep[order], labels, deltas)))
     yield from roi_target_rows(results)
+    pairs = [
+        (
+            sampled_counts(case["in_rois"][:num], case["gt_bbox"], case["gt_label"]),
+            case[f"{name}_counts"],
+        )
+        for case in cases_of(stored)
+        for name, num in (("sample128", None), ("first40", 40))
+    ]
+    yield row("sampled counts", pairs)
 
 
 def proposal_target_torchvision(stored):
@@ -97,6 +130,14 @@ def proposal_target_torchvision(stored):
         deltas = np.where(labels[:, np.newaxis] > 0, deltas, 0)
         results.append((found, (np.arange(len(candidates)), labels, deltas)))
     yield from roi_target_rows(results)
+    pairs = []
+    for case in cases_of(stored):
+        rows = [case[name][:, YX] for name in ("in_rois", "gt_boxes")]
+        for number in (512, 64):
+            labels = case["gt_labels"] - 1
+            counts = sampled_counts(*rows, labels, num_samples=number)
+            pairs.append((counts, case[f"sample{number}_counts"]))
+    yield row("sampled counts", pairs)
 
 
 POOLINGS = {
@@ -136,6 +177,10 @@ def roi_pooling(stored):
         pooled[settings["method"]].append((own, stored[name]))
         if f"{name}_grad" in stored:
             gradients[settings["method"]].append((gradient, stored[f"{name}_grad"]))
+    layer = layers.RoIPooling(pooled_size=14, crop_max_pool=False)
+    result = in_graph(lambda maps: layer([maps], roi_boxes), stored["features"])
+    first = image[:8], np.arange(8)
+    pooled["crop"].append((result[first], stored["crop_14"]))
     for method, pairs in pooled.items():
         yield row(method, pairs, atol=2e-5)
         yield row(f"{method}, gradient", gradients[method], atol=5e-5)
@@ -193,7 +238,15 @@ def losses(stored):
         (in_graph(box_loss, *of_stage[stage], sigma=s, divisor=divisor), stored[name])
         for name, stage, s, divisor in BOX_LOSSES
     ]
+    mean = in_graph(box_loss, *of_stage["rpn"], sigma=None, divisor="objects") / 4
+    pairs.append((mean, stored["l1_loss_rpn_box_reg_mean"]))
     yield row("box losses, relative", pairs, rtol=1e-5)
+    curves = (("sigma1", 1.0), ("sigma3", 3.0), ("beta_1_9", 3.0))
+    pairs = [
+        (in_graph(smooth_l1, stored["curve_x"], sigma=s), stored[f"curve_{name}"])
+        for name, s in curves
+    ]
+    yield row("smooth L1, relative", pairs, rtol=1e-5)
     yield from loss_gradients(stored)
 
 

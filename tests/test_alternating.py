@@ -7,6 +7,7 @@ import pytest
 from tf_frcnn import alternating
 from tf_frcnn.alternating import train_alternating
 from tf_frcnn.build import STEP_NAMES, build_step_config
+from tf_frcnn.callbacks import LastWeights
 from tf_frcnn.config import load_config
 from tf_frcnn.data import read_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
@@ -151,6 +152,21 @@ def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
         first, second = weights_of(whole_weights, part), weights_of(resumed, part)
         for name, values in first.items():
             np.testing.assert_allclose(values, second[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_killed_in_the_first_epoch_of_a_step_goes_on(
+    config, tmp_path, monkeypatch
+):
+    def die(self, batch, logs=None):
+        raise KilledError
+
+    monkeypatch.setattr(LastWeights, "on_train_batch_end", die)
+    with pytest.raises(KilledError):
+        train_alternating(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "steps" / STEP_NAMES[0] / LAST).exists()
+    train_alternating(config, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / LAST).exists()
 
 
 def test_a_finished_folder_is_not_overwritten(config, whole):

@@ -150,6 +150,26 @@ WRONG_FILES = {
         "a.yaml: 1 is not a setting; there are seed, model, data, backbone, anchors, "
         "boxes, rpn, proposals, roi, detections, loss, train, evaluation."
     ),
+    "roi: {hard_examples: 3}\nproposals: {train_post_nms: 2}": (
+        "a.yaml: roi.hard_examples = 3 must be at most proposals.train_post_nms = 2."
+    ),
+    "train: {scheme: alternating}": (
+        "a.yaml: train.step_epochs = [] with train.scheme = 'alternating': alternating "
+        "needs the epochs of its four steps, joint has none."
+    ),
+    "model: {kind: fast_rcnn}": (
+        "a.yaml: data.proposals = None with model.kind = 'fast_rcnn': fast_rcnn needs "
+        "a folder of stored proposals, the others have none."
+    ),
+    "model: {kind: fast_rcnn}\ndata: {proposals: p}\n"
+    "roi: {level_rule: anchor, add_ground_truth: false}": (
+        "a.yaml: roi.level_rule = 'anchor' needs proposals that know their anchor's "
+        "level; stored ones do not. Use roi.level_rule = 'size'."
+    ),
+    "roi: {level_rule: anchor}": (
+        "a.yaml: roi.level_rule = 'anchor' needs roi.add_ground_truth = false: "
+        "ground-truth boxes have no anchor."
+    ),
     "rpn: 3": "a.yaml: rpn = 3 must be a mapping of settings.",
     "seed: 1\nrpn: {channels: 3}\nseed: 2": (
         "a.yaml, line 3: not valid YAML: the key seed stands twice."

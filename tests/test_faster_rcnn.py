@@ -238,7 +238,7 @@ def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_pictures):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
     # proposal a detection is its proposal; the whole picture is (0, 0, 96, 128).
     model = tiny_detector(plus_one=True, score_threshold=0.0)
-    inner = model.inner_boxes(two_pictures)
+    inner = model.inner_boxes(two_pictures["boxes"], two_pictures)
     np.testing.assert_array_equal(inner[0, 0], [20, 30, 59, 99])
     found = model.predict_on_batch(two_pictures)
     assert found["boxes"][0, :, 2].max() == 96 and found["boxes"][0, :, 3].max() == 128
@@ -377,3 +377,21 @@ def test_fast_rcnn_on_the_proposals_of_the_rpn_is_faster_rcnn(
 def test_an_unknown_level_rule_is_named_with_the_known_ones(tiny_detector):
     with pytest.raises(ValueError, match=r"level_rule = 'area'.*'size', 'anchor'"):
         tiny_detector(level_rule="area")
+
+
+def test_stored_proposals_are_continuous_where_the_network_counts_last_pixels(
+    tiny_detector, two_pictures
+):
+    whole = tiny_detector(score_threshold=0.0, plus_one=True)
+    batch = two_pictures | {"scales": tf.constant([[2.0, 2.0]] * 2)}
+    proposals = whole.propose(whole.first_stage(batch), batch)
+    in_file = whole.in_file(proposals, batch)
+    # The whole picture ends at its size, not at its last pixel.
+    assert np.max(in_file.boxes[0, :, 2]) == 96 / 2 + 0.5
+    assert not np.any(in_file.boxes.numpy()[~in_file.valid.numpy()])
+    stored = {"proposals": 2 * in_file.boxes, "proposal_valid": in_file.valid}
+    second = FastRCNN(whole.parts, whole.class_names, plus_one=True)
+    second.build()
+    expected, found = whole(batch), second(batch | stored)
+    np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-4)
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-5)

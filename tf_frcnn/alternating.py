@@ -9,6 +9,7 @@ The result is one Faster R-CNN: the trunk of step 2, the RPN head of step 3 and 
 head of step 4.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from tf_frcnn.build import (
 )
 from tf_frcnn.callbacks import save_weights
 from tf_frcnn.config import Config
-from tf_frcnn.data import CachedProposals, write_proposals
+from tf_frcnn.data import CachedProposals, DataError, read_proposals, write_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.faster_rcnn import FasterRCNN
 from tf_frcnn.inference import CONFIG_FILE, LAST_WEIGHTS, propose, write_settings
@@ -36,7 +37,7 @@ STEPS_FOLDER, PROPOSALS_FOLDER = "steps", "proposals"
 def train_alternating(
     config: Config, directory: str | Path, *, resume: bool = False
 ) -> FasterRCNN:
-    """Trains in four steps and fills a run folder like that of `train`.
+    """Trains in four steps and fills a run folder that any command takes.
 
     Every step is a run in a folder of its own under steps/; the proposals of steps 1
     and 3 lie beside their weights.
@@ -53,7 +54,7 @@ def train_alternating(
         FileExistsError, FileNotFoundError, NonFiniteLossError: as `train`.
     """
     directory = Path(directory)
-    check_run_folder(directory, resume, CONFIG_FILE)
+    check_run_folder(directory, resume)
     class_names = _write_run_files(config, directory)
     folders = [directory / STEPS_FOLDER / name for name in STEP_NAMES]
     models = []
@@ -61,7 +62,7 @@ def train_alternating(
         print(f"Step {step + 1} of {len(folders)}: {folder.name[2:]}.")
         proposals = folders[step - 1] / PROPOSALS_FOLDER
         step_config = build_step_config(config, step, proposals)
-        begun = resume and (folder / LAST_WEIGHTS).is_file()
+        begun = resume and (folder / CONFIG_FILE).is_file()
         start = _take_trunk_and_head(models[1]) if step >= 2 else None
         model = train(step_config, folder, resume=begun, start_from=start)
         if not isinstance(model, FasterRCNN):
@@ -104,19 +105,25 @@ def _store_proposals(config: Config, model: RegionProposalNetwork, folder) -> No
     """Writes the proposals of the training and the validation pictures."""
     for split in ("train", "validation"):
         examples = build_examples(config, split, model.class_names)
-        file = proposals_file(folder, examples)
-        if file.is_file():
-            continue
-        proposed = propose(
-            model,
-            examples,
-            build_evaluation_batches(config, examples),
-            training=split == "train",
-        )
+        for_training = split == "train"
+        file = proposals_file(folder, examples, for_training=for_training)
         image_ids = [record.image_id for record in examples.records]
+        if _holds(file, image_ids):
+            continue
+        batches = build_evaluation_batches(config, examples)
+        proposed = propose(model, examples, batches, training=for_training)
         folder.mkdir(exist_ok=True)
         write_proposals(file, _by_image(proposed, len(image_ids)), image_ids)
         print(f"Proposals of {examples.name}: {file}")
+
+
+def _holds(file: Path, image_ids: Sequence[str]) -> bool:
+    """Says whether a file has the proposals of these pictures."""
+    try:
+        read_proposals(file, image_ids)
+    except DataError:
+        return False
+    return True
 
 
 def _by_image(proposed: ProposedBoxes, num_images: int) -> CachedProposals:

@@ -85,7 +85,7 @@ class ValidationRecall(keras.callbacks.Callback):
         """Proposes, measures, and adds the result to the logs."""
         if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
             return
-        proposals = propose(self.model, self.examples, self.batches)
+        proposals = propose(self.model, self.examples, self.batches, training=False)
         recall = proposal_recall(
             ground_truth_of(self.examples),
             proposals,

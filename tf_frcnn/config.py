@@ -63,6 +63,21 @@ class Config(Section):
                 "train.scheme",
                 "model.kind",
             )
+        stores = kind == "fast_rcnn" or self.train.scheme == "alternating"
+        if stores and self.roi.level_rule == "anchor":
+            raise ConfigError(
+                "roi.level_rule = 'anchor' needs proposals that know their anchor's "
+                "level; stored ones do not. Use roi.level_rule = 'size'.",
+                "roi.level_rule",
+            )
+        hard, proposed = self.roi.hard_examples, self.proposals.train_post_nms
+        if hard is not None and hard > proposed:
+            raise ConfigError(
+                f"roi.hard_examples = {hard} must be at most "
+                f"proposals.train_post_nms = {proposed}.",
+                "roi.hard_examples",
+                "proposals.train_post_nms",
+            )
         if (kind == "fast_rcnn") != (self.data.proposals is not None):
             raise ConfigError(
                 f"data.proposals = {self.data.proposals!r} with model.kind = {kind!r}: "

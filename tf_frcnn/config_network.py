@@ -7,23 +7,21 @@ Lengths are pixels of the network's input picture unless a field says otherwise.
 from dataclasses import dataclass
 
 from tf_frcnn.config_rules import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_ZERO,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    SHARE_OR_ZERO,
     ConfigError,
     Section,
     choice,
     flag,
-    number,
     optional,
     sequence,
     setting,
 )
-
-_COUNT = number("[1, inf)", whole=True)
-_COUNT_OR_ZERO = number("[0, inf)", whole=True)
-_POSITIVE = number("(0, inf)")
-_NOT_NEGATIVE = number("[0, inf)")
-_SHARE = number("(0, 1]")
-_SHARE_OR_ZERO = number("[0, 1]")
-_BELOW_ONE = number("[0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +34,11 @@ class AnchorsConfig(Section):
     """Whole-pixel windows as in caffe, real-valued ones about the cell's centre or its
     corner, or about the corner and rounded as in torchvision."""
     ratios: tuple[float, ...] = setting(
-        (0.5, 1.0, 2.0), sequence(_POSITIVE, filled=True)
+        (0.5, 1.0, 2.0), sequence(POSITIVE, filled=True)
     )
     """Heights over widths."""
     scales: tuple[float, ...] = setting(
-        (8.0, 16.0, 32.0), sequence(_POSITIVE, filled=True)
+        (8.0, 16.0, 32.0), sequence(POSITIVE, filled=True)
     )
     """Sides in multiples of the stride."""
 
@@ -53,7 +51,7 @@ class BoxesConfig(Section):
 
     plus_one: bool = setting(False, flag)
     """Whether widths are xmax - xmin + 1, as in caffe, wherever boxes are handled."""
-    max_log_scale: float | None = setting(None, optional(_POSITIVE))
+    max_log_scale: float | None = setting(None, optional(POSITIVE))
     """Largest log of a predicted height or width over the source's; null: any."""
 
 
@@ -63,27 +61,27 @@ class RPNConfig(Section):
 
     prefix = "rpn."
 
-    channels: int = setting(512, _COUNT)
+    channels: int = setting(512, COUNT)
     """Channels of the 3x3 convolutions."""
-    num_convs: int = setting(1, _COUNT)
+    num_convs: int = setting(1, COUNT)
     """3x3 convolutions before the outputs."""
-    output_size: int = setting(1, _COUNT)
+    output_size: int = setting(1, COUNT)
     """Side of the convolutions that give scores and deltas."""
     score_form: str = setting("softmax", choice("softmax", "sigmoid"))
     """Two scores per anchor under a softmax, or one under a sigmoid."""
-    positive_iou: float = setting(0.7, _SHARE)
+    positive_iou: float = setting(0.7, SHARE)
     """From this IoU on an anchor is an object."""
-    negative_iou: float = setting(0.3, _SHARE_OR_ZERO)
+    negative_iou: float = setting(0.3, SHARE_OR_ZERO)
     """Below this IoU an anchor is background."""
     best_is_positive: bool = setting(True, flag)
     """Whether an object's best anchor is an object whatever its IoU."""
     clobber_positives: bool = setting(False, flag)
     """Whether an object's best anchor is background if below the negative IoU."""
-    allowed_border: float | None = setting(0.0, optional(_NOT_NEGATIVE))
+    allowed_border: float | None = setting(0.0, optional(NOT_NEGATIVE))
     """How far a training anchor may cross the picture's border; null: any distance."""
-    num_samples: int = setting(256, _COUNT)
+    num_samples: int = setting(256, COUNT)
     """Anchors per picture that the loss counts."""
-    positive_fraction: float = setting(0.5, _SHARE)
+    positive_fraction: float = setting(0.5, SHARE)
     """Largest share of objects among them."""
 
     def check(self) -> None:
@@ -103,15 +101,15 @@ class ProposalsConfig(Section):
 
     prefix = "proposals."
 
-    train_pre_nms: int | None = setting(12000, optional(_COUNT))
+    train_pre_nms: int | None = setting(12000, optional(COUNT))
     """Boxes that enter the suppression in training; null: all."""
-    train_post_nms: int = setting(2000, _COUNT)
+    train_post_nms: int = setting(2000, COUNT)
     """Boxes that leave it in training."""
-    test_pre_nms: int | None = setting(6000, optional(_COUNT))
+    test_pre_nms: int | None = setting(6000, optional(COUNT))
     """Boxes that enter the suppression in inference; null: all."""
-    test_post_nms: int = setting(300, _COUNT)
+    test_post_nms: int = setting(300, COUNT)
     """Boxes that leave it in inference."""
-    nms_iou: float = setting(0.7, _SHARE)
+    nms_iou: float = setting(0.7, SHARE)
     """Above this IoU the worse of two boxes is suppressed."""
     nms_plus_one: bool | None = setting(None, optional(flag))
     """Whether the suppression adds 1 to sides; null: as boxes.plus_one says."""
@@ -119,9 +117,9 @@ class ProposalsConfig(Section):
     """Whether inference suppresses; without, it takes the best test_post_nms boxes."""
     per_level: bool = setting(False, flag)
     """Whether each level of a pyramid is cut and suppressed of its own."""
-    min_size: float = setting(0.0, _NOT_NEGATIVE)
+    min_size: float = setting(0.0, NOT_NEGATIVE)
     """Shortest side of a proposal, in pixels of the file."""
-    min_score: float = setting(0.0, _BELOW_ONE)
+    min_score: float = setting(0.0, BELOW_ONE)
     """Lowest score of a proposal."""
 
     def check(self) -> None:
@@ -138,31 +136,31 @@ class RoIConfig(Section):
 
     prefix = "roi."
 
-    num_samples: int = setting(128, _COUNT)
+    num_samples: int = setting(128, COUNT)
     """Regions per picture in training."""
-    foreground_fraction: float = setting(0.25, _SHARE)
+    foreground_fraction: float = setting(0.25, SHARE)
     """Largest share of objects among them."""
-    foreground_iou: float = setting(0.5, _SHARE)
+    foreground_iou: float = setting(0.5, SHARE)
     """From this IoU on a region is an object."""
-    background_iou_high: float = setting(0.5, _SHARE)
+    background_iou_high: float = setting(0.5, SHARE)
     """Below this IoU a region is background ..."""
-    background_iou_low: float = setting(0.0, _BELOW_ONE)
+    background_iou_low: float = setting(0.0, BELOW_ONE)
     """... if its IoU is at least this one."""
     add_ground_truth: bool = setting(True, flag)
     """Whether ground-truth boxes join the proposals in training."""
     fill_with_repeats: bool = setting(False, flag)
     """Whether regions are repeated until there are num_samples, as tf-faster-rcnn."""
-    hard_examples: int | None = setting(None, optional(_COUNT))
+    hard_examples: int | None = setting(None, optional(COUNT))
     """Learn from as many regions of the highest loss of all; null: from a sample."""
     pooling: str = setting("crop", choice("crop", "pool", "align"))
     """How features of a region are taken: crop and resize, RoIPool or RoIAlign."""
-    pooled_size: int = setting(7, _COUNT)
+    pooled_size: int = setting(7, COUNT)
     """Rows and columns of a region's features."""
     crop_max_pool: bool = setting(True, flag)
     """Whether "crop" takes twice as many samples and their 2x2 maxima."""
     aligned: bool = setting(False, flag)
     """Whether "align" shifts by half a cell, so that samples lie between centres."""
-    sampling_ratio: int = setting(2, _COUNT_OR_ZERO)
+    sampling_ratio: int = setting(2, COUNT_OR_ZERO)
     """Samples of "align" per cell and axis; 0: as many as the region has cells."""
     level_rule: str = setting("size", choice("size", "anchor"))
     """Map a region is taken from: the one for its size, or its anchor's."""
@@ -171,12 +169,12 @@ class RoIConfig(Section):
     regress_boxes: bool = setting(True, flag)
     """Whether the head moves boxes; without, detections are proposals."""
     delta_stds: tuple[float, ...] = setting(
-        (0.1, 0.1, 0.2, 0.2), sequence(_POSITIVE, length=4)
+        (0.1, 0.1, 0.2, 0.2), sequence(POSITIVE, length=4)
     )
     """Divisors of the target deltas (dy, dx, dh, dw)."""
-    head_units: int = setting(4096, _COUNT)
+    head_units: int = setting(4096, COUNT)
     """Units of either fully connected layer, where the trunk brings no tail."""
-    dropout: float = setting(0.5, _BELOW_ONE)
+    dropout: float = setting(0.5, BELOW_ONE)
     """Share of the units that is dropped in training."""
 
     def check(self) -> None:
@@ -198,13 +196,13 @@ class DetectionsConfig(Section):
 
     prefix = "detections."
 
-    score_threshold: float = setting(0.05, _BELOW_ONE)
+    score_threshold: float = setting(0.05, BELOW_ONE)
     """Boxes must score more than this."""
-    nms_iou: float = setting(0.3, _SHARE)
+    nms_iou: float = setting(0.3, SHARE)
     """Above this IoU the worse of two boxes of a class is suppressed."""
-    min_size: float = setting(0.0, _NOT_NEGATIVE)
+    min_size: float = setting(0.0, NOT_NEGATIVE)
     """Shortest side of a detection, in pixels of the file."""
-    max_per_image: int = setting(100, _COUNT)
+    max_per_image: int = setting(100, COUNT)
     """Best boxes that are kept of all classes together."""
 
 
@@ -214,9 +212,9 @@ class LossConfig(Section):
 
     prefix = "loss."
 
-    rpn_sigma: float | None = setting(3.0, optional(_POSITIVE))
+    rpn_sigma: float | None = setting(3.0, optional(POSITIVE))
     """Sigma of the RPN's box loss; null: plain L1."""
-    roi_sigma: float | None = setting(1.0, optional(_POSITIVE))
+    roi_sigma: float | None = setting(1.0, optional(POSITIVE))
     """Sigma of the box head's loss; null: plain L1."""
     rpn_divisor: str = setting("sampled", choice("sampled", "objects"))
     """Anchors the RPN's box loss is divided by: all sampled, or the objects."""
@@ -226,7 +224,7 @@ class LossConfig(Section):
     """Form of the RPN's class loss."""
     roi_classes: str = setting("cross_entropy", choice("cross_entropy", "focal"))
     """Form of the head's class loss."""
-    focal_alpha: float = setting(0.25, _SHARE)
+    focal_alpha: float = setting(0.25, SHARE)
     """Weight of objects in the focal loss; background has one minus it."""
-    focal_gamma: float = setting(2.0, _NOT_NEGATIVE)
+    focal_gamma: float = setting(2.0, NOT_NEGATIVE)
     """Power in the focal loss."""

@@ -191,3 +191,13 @@ def _show(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)
+
+
+# The intervals that most settings have.
+COUNT = number("[1, inf)", whole=True)
+COUNT_OR_ZERO = number("[0, inf)", whole=True)
+POSITIVE = number("(0, inf)")
+NOT_NEGATIVE = number("[0, inf)")
+SHARE = number("(0, 1]")
+SHARE_OR_ZERO = number("[0, 1]")
+BELOW_ONE = number("[0, 1)")

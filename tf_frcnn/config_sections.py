@@ -9,27 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tf_frcnn.config_rules import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_OR_ZERO,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
     ConfigError,
     Section,
     choice,
     distinct,
     flag,
     mapping,
-    number,
     optional,
     rising,
     sequence,
     setting,
     text,
 )
-
-_COUNT = number("[1, inf)", whole=True)
-_COUNT_OR_ZERO = number("[0, inf)", whole=True)
-_POSITIVE = number("(0, inf)")
-_NOT_NEGATIVE = number("[0, inf)")
-_SHARE = number("(0, 1]")
-_SHARE_OR_ZERO = number("[0, 1]")
-_BELOW_ONE = number("[0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +49,17 @@ class DataConfig(Section):
     """Classes in the order of their labels; empty takes those of the data."""
     one_based: bool = setting(True, flag)
     """Whether the annotations count pixels from 1, both corners inclusive, as VOC."""
-    short_side: int = setting(600, _COUNT)
+    short_side: int = setting(600, COUNT)
     """Pictures are scaled so that their short side has this length ..."""
-    long_side: int = setting(1000, _COUNT)
+    long_side: int = setting(1000, COUNT)
     """... unless the long side would exceed this one."""
-    train_short_sides: tuple[int, ...] = setting((), rising(sequence(_COUNT)))
+    train_short_sides: tuple[int, ...] = setting((), rising(sequence(COUNT)))
     """Short sides that training draws from anew for each picture; empty: the above."""
     canvases: tuple[tuple[int, int], ...] = setting(
-        (), sequence(sequence(_COUNT, length=2))
+        (), sequence(sequence(COUNT, length=2))
     )
     """Heights and widths that pictures are padded to; empty derives them."""
-    batch_size: int = setting(1, _COUNT)
+    batch_size: int = setting(1, COUNT)
     """Pictures per training step."""
     flip: bool = setting(True, flag)
     """Whether half of the training pictures, drawn anew every epoch, are mirrored."""
@@ -72,11 +69,11 @@ class DataConfig(Section):
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: Mapping[str, str] = setting({}, mapping(choice("repair", "drop", "raise")))
     """What to do with each kind of bad data, where it is not the kind's default."""
-    num_train: int = setting(800, _COUNT)
+    num_train: int = setting(800, COUNT)
     """Training pictures drawn by the reader "shapes"."""
-    num_validation: int = setting(100, _COUNT)
+    num_validation: int = setting(100, COUNT)
     """Validation pictures drawn by the reader "shapes"."""
-    num_test: int = setting(100, _COUNT)
+    num_test: int = setting(100, COUNT)
     """Test pictures drawn by the reader "shapes"."""
 
     def check(self) -> None:
@@ -115,7 +112,7 @@ class BackboneConfig(Section):
     """Batch statistics as they are, or groups of channels, to learn from random."""
     weights: str = setting("imagenet", text)
     """Initial weights: "imagenet", "random", or the path of a file."""
-    frozen_blocks: int = setting(2, _COUNT_OR_ZERO)
+    frozen_blocks: int = setting(2, COUNT_OR_ZERO)
     """Blocks, from the picture on, whose weights stay as they are."""
 
 
@@ -127,39 +124,39 @@ class TrainConfig(Section):
 
     scheme: str = setting("joint", choice("joint", "alternating"))
     """Both stages at once, or the four steps of alternating training."""
-    step_epochs: tuple[int, ...] = setting((), sequence(_COUNT))
+    step_epochs: tuple[int, ...] = setting((), sequence(COUNT))
     """Epochs of the four steps: RPN, detector, RPN, detector. A step keeps the
     schedule of the learning rate, stretched from train.epochs to its own length."""
 
-    epochs: int = setting(14, _COUNT)
+    epochs: int = setting(14, COUNT)
     """Passes over the training split, of the joint scheme."""
     optimizer: str = setting("sgd", choice("sgd", "adam"))
     """SGD with momentum, as in all publications, or Adam."""
-    learning_rate: float = setting(0.001, _POSITIVE)
+    learning_rate: float = setting(0.001, POSITIVE)
     """Initial learning rate."""
-    momentum: float = setting(0.9, _BELOW_ONE)
+    momentum: float = setting(0.9, BELOW_ONE)
     """Momentum of SGD."""
-    decay_epochs: tuple[float, ...] = setting((10.0,), rising(sequence(_POSITIVE)))
+    decay_epochs: tuple[float, ...] = setting((10.0,), rising(sequence(POSITIVE)))
     """Epochs after which the learning rate is multiplied by the factor below."""
-    decay_factor: float = setting(0.1, _SHARE)
+    decay_factor: float = setting(0.1, SHARE)
     """Factor of each decay."""
-    warmup_steps: int = setting(0, _COUNT_OR_ZERO)
+    warmup_steps: int = setting(0, COUNT_OR_ZERO)
     """Steps in which the learning rate rises linearly to its initial value."""
-    warmup_factor: float = setting(0.1, _SHARE)
+    warmup_factor: float = setting(0.1, SHARE)
     """Share of the learning rate that the first of these steps has."""
-    weight_decay: float = setting(0.0005, _NOT_NEGATIVE)
-    """Factor of the squared weights in the loss."""
+    weight_decay: float = setting(0.0005, NOT_NEGATIVE)
+    """Factor of half the squared weights in the loss; biases do not decay."""
     double_bias_rate: bool = setting(False, flag)
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
-    clip_norm: float | None = setting(None, optional(_POSITIVE))
+    clip_norm: float | None = setting(None, optional(POSITIVE))
     """Largest norm of all gradients together; null leaves them as they are."""
     precision: str = setting("float32", choice("float32", "bfloat16"))
     """Type the trunk and the heads compute in; weights and boxes are float32."""
     jit_compile: bool = setting(False, flag)
     """Whether XLA compiles the training step."""
-    validation_every: int = setting(1, _COUNT)
+    validation_every: int = setting(1, COUNT)
     """Epochs from one validation to the next."""
-    keep_images: int = setting(4, _COUNT_OR_ZERO)
+    keep_images: int = setting(4, COUNT_OR_ZERO)
     """Validation pictures that are drawn with their detections."""
 
     def check(self) -> None:
@@ -182,7 +179,7 @@ class EvaluationConfig(Section):
 
     metric: str = setting("11-point", choice("11-point", "area"))
     """VOC's metric until 2009, or the area under the precision envelope."""
-    iou: float = setting(0.5, _SHARE)
+    iou: float = setting(0.5, SHARE)
     """IoU that a correct detection needs."""
     plus_one: bool = setting(False, flag)
     """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels."""

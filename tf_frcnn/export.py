@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_frcnn.build import Resizing
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.data.batching import evaluation_batches
+from tf_frcnn.data.canvases import smallest_canvas
 from tf_frcnn.data.transforms import decode_image, resize, resized_size
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.faster_rcnn import FasterRCNN
@@ -105,7 +106,7 @@ def _detect(model, resizing, decode, pictures):
             resized_size(height, width, resizing.short_side, resizing.long_side)
         )
         image, _, scales = resize(image, tf.zeros([0, 4]), size)
-        rows, columns = tf.unstack(_smallest_canvas(canvases, size) - size)
+        rows, columns = tf.unstack(canvases[smallest_canvas(size, canvases)] - size)
         batch = {
             "images": tf.pad(image, [[0, rows], [0, columns], [0, 0]])[tf.newaxis],
             "image_sizes": tf.cast(size, tf.float32)[tf.newaxis],
@@ -126,13 +127,6 @@ def _detect(model, resizing, decode, pictures):
         },
     )
     return _named_outputs(found, model.class_names)
-
-
-def _smallest_canvas(canvases, size):
-    """Returns int64 [2], (height, width) of the smallest canvas that holds a size."""
-    fits = tf.reduce_all(canvases >= size, axis=1)
-    areas = tf.where(fits, tf.reduce_prod(canvases, axis=1), tf.int64.max)
-    return canvases[tf.argmin(areas)]
 
 
 def _named_outputs(found, class_names):

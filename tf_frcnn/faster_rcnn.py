@@ -181,7 +181,7 @@ class FasterRCNN(RegionProposalNetwork):
         """Computes `roi_class_loss` and `roi_box_loss`."""
         rois = self.proposal_targets(
             proposals,
-            self.inner_boxes(batch),
+            self.inner_boxes(batch["boxes"], batch),
             batch["labels"],
             self.random_seed(_ROI_SALT, step),
         )
@@ -225,7 +225,8 @@ class FasterRCNN(RegionProposalNetwork):
 class FastRCNN(FasterRCNN):
     """The second stage of a `FasterRCNN` alone, on proposals that the batch brings.
 
-    The batch also has `proposals` float32 [B, P, 4] in network pixels, and
+    The batch also has `proposals` float32 [B, P, 4], continuous corners in network
+    pixels, and
     `proposal_valid` bool [B, P], False in padded rows. The RPN's weights are there but
     neither used nor learned.
 
@@ -244,19 +245,20 @@ class FastRCNN(FasterRCNN):
     def call(self, inputs, training=None):
         """Detects objects among the proposals of a batch."""
         batch = with_defaults(inputs)
-        features, proposals = self.features(batch), _stored_proposals(batch)
+        features, proposals = self.features(batch), self._stored_proposals(batch)
         logits, deltas = self.second_stage(features, proposals)
         return self.detect(proposals, logits, deltas, batch)._asdict()
 
     def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
         """Computes the box head's losses, the weight decay and their sum."""
         batch = with_defaults(inputs)
-        features, proposals = self.features(batch), _stored_proposals(batch)
+        features, proposals = self.features(batch), self._stored_proposals(batch)
         losses = self.roi_loss_parts(features, proposals, batch, step, training)
         return self.with_sum(losses)
 
-
-def _stored_proposals(batch):
-    boxes, valid = batch["proposals"], batch["proposal_valid"]
-    scores = tf.cast(valid, tf.float32)
-    return Proposals(boxes, scores, valid, tf.zeros_like(valid, tf.int32))
+    def _stored_proposals(self, batch):
+        boxes = self.inner_boxes(batch["proposals"], batch)
+        valid = batch["proposal_valid"]
+        boxes = tf.where(valid[..., tf.newaxis], boxes, 0.0)
+        scores = tf.cast(valid, tf.float32)
+        return Proposals(boxes, scores, valid, tf.zeros_like(valid, tf.int32))

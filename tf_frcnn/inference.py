@@ -12,7 +12,7 @@ from tf_frcnn.config import Config, dump_config, load_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.rpn import RegionProposalNetwork, box_scales
+from tf_frcnn.rpn import RegionProposalNetwork
 
 CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
 BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
@@ -114,7 +114,7 @@ def propose(
     examples: ExampleSet,
     batches: tf.data.Dataset,
     *,
-    training: bool = True,
+    training: bool,
 ) -> ProposedBoxes:
     """Collects the RPN's proposals in file pixels; other arguments as for `detect`.
 
@@ -124,7 +124,7 @@ def propose(
 
     def step(batch):
         proposals = model.propose(model.first_stage(batch), batch, training=training)
-        return proposals._replace(boxes=proposals.boxes / box_scales(batch))
+        return model.in_file(proposals, batch)
 
     parts = []
     for rows, found in _outputs(step, examples, batches):

@@ -137,8 +137,7 @@ class RegionProposalNetwork(Detector):
         """Proposes boxes; `inputs` is a batch, or its `images` alone."""
         batch = with_defaults(inputs)
         proposals = self.propose(self.first_stage(batch), batch)
-        boxes = proposals.boxes / box_scales(batch)
-        return proposals._replace(boxes=boxes)._asdict()
+        return self.in_file(proposals, batch)._asdict()
 
     def first_stage(self, batch) -> RPNState:
         """Computes the trunk's features, the anchors and the RPN's outputs."""
@@ -159,6 +158,14 @@ class RegionProposalNetwork(Detector):
         return self.proposal_layer(
             rpn.outputs, rpn.anchors, sizes, scales, training=training
         )
+
+    def in_file(self, proposals: Proposals, batch) -> Proposals:
+        """Returns proposals as continuous corners in pixels of the file."""
+        boxes = proposals.boxes / box_scales(batch)
+        if self.plus_one:
+            boxes += tf.constant([0.0, 0.0, 1.0, 1.0])
+        boxes = tf.where(proposals.valid[..., tf.newaxis], boxes, 0.0)
+        return proposals._replace(boxes=boxes)
 
     def rpn_results(self, inputs) -> dict[str, tf.Tensor]:
         """Returns the RPN's intermediate results under the names of the original.
@@ -220,7 +227,7 @@ class RegionProposalNetwork(Detector):
         targets = self.anchor_targets(
             rpn.anchors,
             batch["image_sizes"],
-            self.inner_boxes(batch),
+            self.inner_boxes(batch["boxes"], batch),
             batch["labels"],
             self.random_seed(_ANCHOR_SALT, step),
         )
@@ -230,13 +237,13 @@ class RegionProposalNetwork(Detector):
             "rpn_box_loss": self.rpn_losses.of_boxes(deltas, targets.deltas, labels),
         }
 
-    def inner_boxes(self, batch) -> tf.Tensor:
-        """Returns the ground truth in the convention the network computes in."""
+    def inner_boxes(self, boxes, batch) -> tf.Tensor:
+        """Returns boxes of a batch in the convention the network computes in."""
         if not self.plus_one:
-            return batch["boxes"]
+            return boxes
         scales = batch["scales"]
         last_pixel = tf.concat([tf.zeros_like(scales), scales], axis=-1)
-        return batch["boxes"] - last_pixel[:, tf.newaxis]
+        return boxes - last_pixel[:, tf.newaxis]
 
     def random_seed(self, salt, step) -> tf.Tensor:
         """Returns int64 [2]; the salts of one step are 0 to 3."""

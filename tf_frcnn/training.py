@@ -132,7 +132,7 @@ def _prepare(config: Config, directory: Path, resume: bool, start_from) -> _Prep
     batches, steps_per_epoch = build_training_batches(config, examples)
     compile_model(config, model, steps_per_epoch)
     start_epoch = 0
-    if resume:
+    if resume and (directory / LAST_WEIGHTS).is_file():
         model.load_weights(directory / LAST_WEIGHTS)
         start_epoch = int(model.optimizer.iterations.numpy()) // steps_per_epoch
         print(f"Resuming after epoch {start_epoch}.")
@@ -200,11 +200,11 @@ def _validated_epochs(plan: RunPlan) -> list[int]:
     return sorted({*range(every, plan.epochs + 1, every), plan.epochs})
 
 
-def check_run_folder(directory: Path, resume: bool, needed: str = LAST_WEIGHTS) -> None:
-    """Makes the run folder; an existing run needs `resume`, which needs a file."""
-    if resume and not (directory / needed).is_file():
+def check_run_folder(directory: Path, resume: bool) -> None:
+    """Makes the run folder; `resume` needs an existing run, and it needs `resume`."""
+    if resume and not (directory / CONFIG_FILE).is_file():
         raise FileNotFoundError(
-            f"{directory} has no {needed}: there is nothing to resume. Train "
+            f"{directory} has no {CONFIG_FILE}: there is nothing to resume. Train "
             "without --resume."
         )
     if not resume and (directory / CONFIG_FILE).is_file():

@@ -54,11 +54,11 @@ def run_training(config: Config, directory: Path, *, resume: bool = False) -> No
         tf.config.experimental.enable_op_determinism()
     scheme = train_alternating if is_alternating(config) else train
     model = scheme(config, directory, resume=resume)
-    if isinstance(model, FastRCNN):
-        return  # Its test pictures have no stored proposals.
-    evaluate_run(directory, "test")
-    print(f"Metrics:    {directory / 'metrics_test.json'}")
-    if isinstance(model, FasterRCNN):
+    # Stored proposals are those of training and validation pictures.
+    split = "validation" if isinstance(model, FastRCNN) else "test"
+    evaluate_run(directory, split)
+    print(f"Metrics:    {directory / f'metrics_{split}.json'}")
+    if type(model) is FasterRCNN:
         print(f"Pictures:   {directory / 'pictures'}")
         print(f"SavedModel: {export_run(directory, directory / 'export')}")
     if is_alternating(config):
@@ -102,7 +102,9 @@ def evaluate_run(
         ).drawn(found):
             write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
     if not isinstance(run.model, FastRCNN):
-        metrics |= recall_metrics(truth, propose(run.model, examples, batches))
+        metrics |= recall_metrics(
+            truth, propose(run.model, examples, batches, training=True)
+        )
     print_metrics(metrics)
     metrics = without_nan(metrics)
     path = directory / f"metrics_{name}.json"

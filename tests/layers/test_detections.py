@@ -68,6 +68,15 @@ def test_only_the_best_of_all_classes_are_kept():
     np.testing.assert_array_equal(labels, [0, 0, 1])
 
 
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_of_equal_scores_only_as_many_are_kept_as_there_are_places(layer_in, mode):
+    apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
+    layer = layer_in(mode, DetectionLayer(max_per_image=2))
+    boxes, scores, _ = detect(layer, apart, [[1, 1], [0, 1], [1, 1]])
+    np.testing.assert_array_equal(scores, [1.0, 0.5])
+    np.testing.assert_allclose(boxes, np.float32(apart)[[1, 0]], atol=1e-4)
+
+
 def test_each_class_has_its_own_box():
     deltas = np.zeros([1, 3, 4])
     deltas[0, 1], deltas[0, 2] = [5, 0, 0, 0], [0, -5, 0, 5 * np.log(0.5)]

@@ -53,7 +53,7 @@ class DetectionLayer(keras.layers.Layer):
             image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
 
         Returns:
-            `Detections` in network pixels, by falling score.
+            `Detections` in the pixels of the proposals, by falling score.
         """
         num_classes, num_proposals = logits.shape[-1] - 1, logits.shape[1]
         scores = tf.nn.softmax(logits)[..., 1:]
