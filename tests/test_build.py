@@ -274,6 +274,17 @@ def test_random_weights_stay_as_they_are(config_of):
     assert load_initial_weights(config_of(), None) is None  # there is nothing to set
 
 
+def test_random_weights_must_be_able_to_learn(config_of):
+    message = r"backbone\.frozen_blocks = 2 would keep random weights as they are"
+    with pytest.raises(ConfigError, match=message):
+        load_initial_weights(config_of({"backbone.frozen_blocks": 2}), None)
+    trunk = {"backbone.name": "mobilenet_v1_c4"}
+    with pytest.raises(ConfigError, match=r"'frozen_batch' normalises nothing"):
+        load_initial_weights(config_of(trunk), None)
+    grouped = trunk | {"backbone.normalization": "group"}
+    assert load_initial_weights(config_of(grouped), None) is None
+
+
 def test_a_missing_file_of_weights_is_named(config_of, tmp_path):
     path = tmp_path / "vgg16.h5"
     config = config_of({"backbone.name": "vgg16", "backbone.weights": path})

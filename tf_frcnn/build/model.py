@@ -51,14 +51,15 @@ def load_initial_weights(
     """Sets the weights training starts from; None where they stay random.
 
     Raises:
-        ConfigError: the trunk has no pretrained weights.
+        ConfigError: the trunk has no pretrained weights, or random ones would stay.
         RuntimeError: the download failed.
         FileNotFoundError, ValueError: the file is missing or does not fit.
     """
     source = config.backbone.weights
-    if source == "random":
-        return None
     backbone = _backbone(config)
+    if source == "random":
+        _check_that_random_weights_learn(config, backbone)
+        return None
     if source == "imagenet" and backbone.imagenet is None:
         raise ConfigError(
             f"backbone.weights = 'imagenet': {config.backbone.name} has no pretrained "
@@ -67,6 +68,20 @@ def load_initial_weights(
     weights = backbone.imagenet() if source == "imagenet" else read_weights_file(source)
     heads = [model.box_head] if isinstance(model, FasterRCNN) else []
     return set_weights(weights, model.backbone, *heads)
+
+
+def _check_that_random_weights_learn(config: Config, backbone: Backbone) -> None:
+    frozen, normalization = config.backbone.frozen_blocks, config.backbone.normalization
+    if frozen:
+        raise ConfigError(
+            f"backbone.frozen_blocks = {frozen} would keep random weights as they are; "
+            "set it to 0, or backbone.weights to pretrained ones."
+        )
+    if backbone.has_normalization and normalization == "frozen_batch":
+        raise ConfigError(
+            "backbone.normalization = 'frozen_batch' normalises nothing while "
+            "backbone.weights = 'random'; set it to group."
+        )
 
 
 def _backbone(config: Config) -> Backbone:
