@@ -86,7 +86,7 @@ def test_detections_are_those_of_the_network_in_pixels_of_the_file(
 def test_proposals_are_those_of_training_in_pixels_of_the_file(
     model, examples, batches
 ):
-    found = propose(model, examples, batches)
+    found = propose(model, examples, batches, training=True)
     for row in range(4):
         images, scales = network_input(examples, row)
         batch = padded(images) | {"scales": tf.constant([scales])}

@@ -199,7 +199,9 @@ def test_a_resumed_run_ends_with_the_same_weights(whole_run, resumed_run, name):
 
 
 def test_without_a_run_there_is_nothing_to_resume(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"{tmp_path} has no {LAST}.*--resume"):
+    with pytest.raises(
+        FileNotFoundError, match=f"{tmp_path} has no config.yaml.*--resume"
+    ):
         train(config_of(), tmp_path, resume=True)
 
 

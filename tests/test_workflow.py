@@ -190,7 +190,7 @@ def half_seeing(monkeypatch):
         columns = (truth.image_index, truth.boxes, np.ones(len(truth.labels)))
         return DetectedBoxes(*(column[rows] for column in (*columns, truth.labels)))
 
-    def propose(model, examples, batches):
+    def propose(model, examples, batches, *, training):
         truth = ground_truth_of(examples)
         return ProposedBoxes(truth.image_index, truth.boxes, np.ones(len(truth.labels)))
 
