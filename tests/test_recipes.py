@@ -62,7 +62,7 @@ def test_a_recipe_opens_with_its_title_its_command_and_its_figure(recipe):
     header = " ".join(line.removeprefix("#").strip() for line in lines[:end])
     assert f"tf-frcnn train configs/{recipe.name}" in header
     assert "mAP" in header or "No figure is published" in header or "COCO" in header
-    assert ("Not run here." in header) != ("Reached" in header)
+    assert ("Not run here" in header) != ("Reached" in header)
 
 
 def test_the_alternating_recipes_have_four_steps_and_the_others_one():
