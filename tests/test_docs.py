@@ -54,7 +54,7 @@ def test_a_page_names_only_configurations_that_exist(page):
 def test_an_example_configuration_is_one(page, tmp_path):
     for example in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
         (tmp_path / "example.yaml").write_text(example)
-        load_config(tmp_path / "example.yaml")
+        assert load_config(tmp_path / "example.yaml") != Config()
 
 
 def test_the_variants_have_every_configuration_and_every_trunk():
