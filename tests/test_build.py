@@ -32,9 +32,11 @@ roi: {head_units: 8}
 # No setting of these sections has its default, and hardly two have the same value.
 UNUSUAL = """
 seed: 7
-backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group}
+backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group,
+  image_mode: scaled}
 boxes: {plus_one: true, max_log_scale: 1.5}
-anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9]}
+anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9],
+  sizes: [20, 40, 50], on_padding: true}
 rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
   positive_iou: 0.62, negative_iou: 0.31,
   clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
@@ -44,9 +46,11 @@ proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
 roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
   background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
   fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
-  aligned: true, sampling_ratio: 3, level_rule: anchor, class_agnostic: true,
+  aligned: true, sampling_ratio: 3, cell_size: canvas, level_rule: anchor,
+  class_agnostic: true,
   delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
-detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42, min_size: 1.25}
+detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42, min_size: 1.25,
+  clip: own_side}
 loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: objects,
   rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
@@ -60,7 +64,8 @@ STDS = (0.2, 0.3, 0.4, 0.5)
 # What has to arrive in the parts of the model.
 ARRIVED = {
     "anchor_grid": {"strides": (16,), "style": "centred"}
-    | {"ratios": (0.4, 2.5), "scales": (1, 3, 9)},
+    | {"ratios": (0.4, 2.5), "scales": (1, 3, 9), "sizes": (20, 40, 50)}
+    | {"on_padding": True},
     "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"}
     | {"num_convs": 2, "output_size": 3},
     "anchor_targets": {"positive_iou": 0.62, "negative_iou": 0.31}
@@ -74,13 +79,14 @@ ARRIVED = {
     | {"add_ground_truth": False, "fill_with_repeats": True}
     | {"delta_stds": STDS, "plus_one": True},
     "roi_pooling": {"strides": (16,), "method": "align", "pooled_size": 3}
-    | {"crop_max_pool": False, "aligned": True, "sampling_ratio": 3, "for_xla": True},
+    | {"crop_max_pool": False, "aligned": True, "sampling_ratio": 3, "for_xla": True}
+    | {"cell_size": "canvas"},
     "box_head": {"units": 20, "dropout": 0.23},
     "box_predictor": {"num_classes": 3, "class_agnostic": True, "regresses": True},
     "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
     | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True}
-    | {"max_log_scale": 1.5, "min_size": 1.25},
-    "normalization": {"mode": "unit"},
+    | {"max_log_scale": 1.5, "min_size": 1.25, "clip": "own_side"},
+    "normalization": {"mode": "scaled"},
 }
 
 
@@ -126,7 +132,7 @@ def test_no_setting_of_the_unusual_configuration_has_its_default(unusual_config)
     # change the parts.
     assert same == [
         *("backbone.layer", "rpn.best_is_positive", "roi.hard_examples"),
-        *("roi.regress_boxes", "train.scheme", "train.step_epochs"),
+        *("roi.regress_boxes", "roi.head_convs", "train.scheme", "train.step_epochs"),
         "train.optimizer",
     ]
 
@@ -138,6 +144,13 @@ def test_the_settings_arrive_in_the_layers(unusual_model, part):
     assert own == ARRIVED[part]
     inherited = {"name", "trainable", "dtype"}
     assert layer.get_config().keys() - own.keys() <= inherited
+
+
+def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
+    settings = {"roi.head_convs": 3, "backbone.normalization": "group"}
+    head = build_model(config_of(settings), ("a",)).box_head
+    expected = {"units": 8, "num_convs": 3, "channels": 256, "normalization": "group"}
+    assert expected.items() <= head.get_config().items()
 
 
 def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
@@ -362,9 +375,22 @@ def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
 
 
 def test_canvases_are_those_of_the_settings_or_derived(config_of):
-    assert build_resizing(config_of()) == (64, 96, derive_canvases(64, 96))
+    derived = derive_canvases(64, 96)
+    assert build_resizing(config_of()) == (64, 96, derived, "bilinear")
     own = config_of({"data.canvases": [[96, 96], [64, 96]]})
-    assert build_resizing(own) == (64, 96, ((96, 96), (64, 96)))
+    assert build_resizing(own) == (64, 96, ((96, 96), (64, 96)), "bilinear")
+
+
+def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
+    settings = {"data.pad_to": 32, "data.resize": "bicubic", "data.long_side": "null"}
+    config = config_of(settings)
+    assert build_resizing(config) == (64, None, 32, "bicubic")
+    examples = build_examples(config, "train")
+    batches, per_epoch = build_training_batches(config, examples)
+    assert per_epoch == 4
+    for batch in (*batches.take(4), *build.build_evaluation_batches(config, examples)):
+        own = -(-batch["image_sizes"].numpy() // 32) * 32
+        np.testing.assert_array_equal(own, [batch["images"].shape[1:3]])
 
 
 def test_training_batches_obey_the_settings(config_of, monkeypatch):
@@ -378,7 +404,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         _, per_epoch = build_training_batches(config, examples, start_epoch)
         assert per_epoch == 2  # four pictures, three at a time
     same = {"short_sides": (64,), "long_side": 96, "canvases": ((96, 96),)}
-    same |= {"batch_size": 3, "seed": 5, "proposals": None}
+    same |= {"batch_size": 3, "seed": 5, "proposals": None, "method": "bilinear"}
     assert calls == [
         same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
         same | {"flip": False, "drop_difficult": False, "start_epoch": 2},

@@ -111,6 +111,18 @@ WRONG_FILES = {
     "data: {short_side: 800, long_side: 600}": (
         "a.yaml: data.short_side = 800 must be at most data.long_side = 600."
     ),
+    "data: {pad_to: 32, canvases: [[600, 800]]}": (
+        "a.yaml: data.pad_to = 32 gives each picture a canvas of its own; set either "
+        "it or data.canvases."
+    ),
+    "data: {long_side: null}": (
+        "a.yaml: data.long_side = null leaves open how large the canvases are; set "
+        "data.pad_to or data.canvases."
+    ),
+    "data: {resize: nearest}": (
+        "a.yaml: data.resize = 'nearest' must be one of bilinear, caffe, chainer, "
+        "torchvision, bicubic."
+    ),
     "rpn: {negative_iou: 0.8}": (
         "a.yaml: rpn.negative_iou = 0.8 must be at most rpn.positive_iou = 0.7."
     ),

@@ -117,6 +117,19 @@ def test_signatures_can_be_called_by_name(reloaded, pictures):
     }
 
 
+@pytest.mark.parametrize("method", ["caffe", "chainer", "torchvision", "bicubic"])
+def test_an_export_resizes_and_pads_as_evaluation_does(
+    model, pictures, tmp_path, method
+):
+    long_side = None if method == "bicubic" else 131
+    resizing = Resizing(96, long_side, 32, method)
+    path = export_model(model, resizing, tmp_path, pictures)  # raises if they differ
+    reloaded = tf.saved_model.load(path)
+    # A picture of another shape has a canvas of its own, too.
+    output = reloaded.images(tf.zeros([1, 40, 300, 3]))
+    assert output["detection_boxes"].shape == (1, 20, 4)
+
+
 def test_the_graph_needs_no_python(exported):
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())

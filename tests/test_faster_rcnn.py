@@ -308,8 +308,8 @@ def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictu
     seen = []
     original = model.second_stage
 
-    def watch(features, rois, seed=None, training=None):
-        outputs = original(features, rois, seed, training)
+    def watch(features, rois, *others):
+        outputs = original(features, rois, *others)
         seen.append((rois, outputs))
         return outputs
 

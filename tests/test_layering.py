@@ -20,12 +20,12 @@ RANKS = {
     **dict.fromkeys(("data", "evaluation"), 4),
     "build": 5,
     **dict.fromkeys(("training", "alternating", "callbacks", "inference"), 6),
-    **dict.fromkeys(("export", "reports"), 6),
+    **dict.fromkeys(("export", "reports", "checkpoints"), 6),
     **dict.fromkeys(("visualize", "pictures", "workflow"), 6),
     **dict.fromkeys(("cli", "__main__"), 7),
 }
 # What may be asked of tf_frcnn.config outside of build.py, which alone reads fields.
-OF_CONFIG = {"Config", "ConfigError", "load_config", "dump_config"}
+OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}
 NOT_IN_A_GRAPH = {"py_function", "numpy_function", "from_generator"}
 
 

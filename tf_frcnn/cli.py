@@ -41,8 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train, evaluate, draw and export")
-    _add_config(train)
+    _add_config(train, nargs="?", more=" (with --init, that of RUN)")
     train.add_argument("--output", type=Path, help="run folder (runs/CONFIG's name)")
+    train.add_argument(
+        "--init",
+        type=_run_folder,
+        metavar="RUN",
+        help="start from the weights of a trained or converted run",
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run")
     train.set_defaults(run=_train)
 
@@ -65,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("directory", type=Path)
     export.set_defaults(run=_export)
 
+    _add_convert(commands)
+
     show = commands.add_parser("show-config", help="print the effective configuration")
     _add_config(show)
     show.set_defaults(run=_show_config)
@@ -79,8 +87,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")
+def _add_convert(commands) -> None:
+    convert = commands.add_parser(
+        "convert", help="make a run folder of a published checkpoint"
+    )
+    convert.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the program that wrote it, such as torchvision",
+    )
+    convert.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
+    convert.add_argument("output", type=Path, metavar="OUTPUT", help="the run folder")
+    convert.add_argument(
+        "--classes", type=Path, metavar="FILE", help="class names, one per line"
+    )
+    convert.add_argument("--variant", help="which of the source's, if the file is mute")
+    convert.add_argument(
+        "--allow-incomplete", action="store_true", help="what lacks stays random"
+    )
+    convert.set_defaults(run=_convert)
+
+
+def _add_config(parser: argparse.ArgumentParser, nargs=None, more: str = "") -> None:
+    parser.add_argument(
+        "config", type=Path, nargs=nargs, metavar="CONFIG", help=f"a YAML file{more}"
+    )
     _add_set(parser)
 
 
@@ -120,9 +151,15 @@ def _train(options) -> None:
     from tf_frcnn.config import load_config
     from tf_frcnn.workflow import run_training
 
-    config = load_config(options.config, options.set)
-    output = options.output or _default_output(options.config)
-    run_training(config, output, resume=options.resume)
+    if not (options.config or options.init):
+        raise ValueError("train needs a CONFIG, or a run to start from by --init.")
+    file, output = options.config, options.output
+    if file is None:
+        file = options.init / "config.yaml"
+        output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
+    config = load_config(file, options.set)
+    output = output or _default_output(file)
+    run_training(config, output, resume=options.resume, init=options.init)
 
 
 def _evaluate(options) -> None:
@@ -143,6 +180,19 @@ def _export(options) -> None:
     from tf_frcnn.workflow import export_run
 
     print(f"SavedModel: {export_run(options.run_folder, options.directory)}")
+
+
+def _convert(options) -> None:
+    from tf_frcnn.workflow import convert_checkpoint
+
+    convert_checkpoint(
+        options.source,
+        options.file,
+        options.output,
+        classes=options.classes,
+        variant=options.variant,
+        strict=not options.allow_incomplete,
+    )
 
 
 def _show_config(options) -> None:

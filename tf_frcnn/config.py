@@ -29,7 +29,7 @@ from tf_frcnn.config_sections import (
 )
 from tf_frcnn.config_yaml import dump_yaml, parse_yaml, read_yaml
 
-__all__ = ["Config", "ConfigError", "dump_config", "load_config"]
+__all__ = ["Config", "ConfigError", "dump_config", "load_config", "make_config"]
 
 _OVERRIDE = "--set"  # what messages call the source of overrides
 
@@ -109,6 +109,16 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         by_override = any(p.startswith(tuple(overridden)) for p in error.paths)
         source = _OVERRIDE if by_override else path
         raise ConfigError(f"{source}: {error}", *error.paths) from None
+
+
+def make_config(settings: dict[str, dict[str, Any]], source: str) -> Config:
+    """Makes a configuration of section -> setting -> value.
+
+    Args:
+        settings: those that are not defaults.
+        source: what error messages call them.
+    """
+    return _build(_collect(settings, source))
 
 
 def dump_config(config: Config) -> str:

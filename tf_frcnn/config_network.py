@@ -19,6 +19,7 @@ from tf_frcnn.config_rules import (
     choice,
     flag,
     optional,
+    rising,
     sequence,
     setting,
 )
@@ -41,6 +42,10 @@ class AnchorsConfig(Section):
         (8.0, 16.0, 32.0), sequence(POSITIVE, filled=True)
     )
     """Sides in multiples of the stride."""
+    sizes: tuple[float, ...] = setting((), rising(sequence(POSITIVE)))
+    """Sides in pixels, the same on every map, in place of the scales; empty: scales."""
+    on_padding: bool = setting(False, flag)
+    """Whether the canvas around a picture has anchors too, as in torchvision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +126,9 @@ class ProposalsConfig(Section):
     """Shortest side of a proposal, in pixels of the file."""
     min_score: float = setting(0.0, BELOW_ONE)
     """Lowest score of a proposal."""
+    cut_first: bool = setting(False, flag)
+    """Whether the best boxes are taken before small ones are dropped, as torchvision
+    does."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
@@ -162,6 +170,8 @@ class RoIConfig(Section):
     """Whether "align" shifts by half a cell, so that samples lie between centres."""
     sampling_ratio: int = setting(2, COUNT_OR_ZERO)
     """Samples of "align" per cell and axis; 0: as many as the region has cells."""
+    cell_size: str = setting("stride", choice("stride", "canvas"))
+    """Pixels of a map's cell: its stride, or the canvas's sides over the map's."""
     level_rule: str = setting("size", choice("size", "anchor"))
     """Map a region is taken from: the one for its size, or its anchor's."""
     class_agnostic: bool = setting(False, flag)
@@ -174,6 +184,8 @@ class RoIConfig(Section):
     """Divisors of the target deltas (dy, dx, dh, dw)."""
     head_units: int = setting(4096, COUNT)
     """Units of either fully connected layer, where the trunk brings no tail."""
+    head_convs: int = setting(0, COUNT_OR_ZERO)
+    """3x3 convolutions of 256 channels before a single such layer; 0: two layers."""
     dropout: float = setting(0.5, BELOW_ONE)
     """Share of the units that is dropped in training."""
 
@@ -202,6 +214,9 @@ class DetectionsConfig(Section):
     """Above this IoU the worse of two boxes of a class is suppressed."""
     min_size: float = setting(0.0, NOT_NEGATIVE)
     """Shortest side of a detection, in pixels of the file."""
+    clip: str = setting("all_sides", choice("all_sides", "own_side", "none"))
+    """Where boxes end at the picture's border: everywhere, each corner only at its own
+    side, as in tf-faster-rcnn, or nowhere."""
     max_per_image: int = setting(100, COUNT)
     """Best boxes that are kept of all classes together."""
 

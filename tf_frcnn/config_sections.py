@@ -51,14 +51,20 @@ class DataConfig(Section):
     """Whether the annotations count pixels from 1, both corners inclusive, as VOC."""
     short_side: int = setting(600, COUNT)
     """Pictures are scaled so that their short side has this length ..."""
-    long_side: int = setting(1000, COUNT)
-    """... unless the long side would exceed this one."""
+    long_side: int | None = setting(1000, optional(COUNT))
+    """... unless the long side would exceed this one; null: any length."""
+    resize: str = setting(
+        "bilinear", choice("bilinear", "caffe", "chainer", "torchvision", "bicubic")
+    )
+    """The program whose rounding and interpolation are followed, or "bilinear"."""
     train_short_sides: tuple[int, ...] = setting((), rising(sequence(COUNT)))
     """Short sides that training draws from anew for each picture; empty: the above."""
     canvases: tuple[tuple[int, int], ...] = setting(
         (), sequence(sequence(COUNT, length=2))
     )
     """Heights and widths that pictures are padded to; empty derives them."""
+    pad_to: int | None = setting(None, optional(COUNT))
+    """Instead, each picture's own sides are padded to multiples of this."""
     batch_size: int = setting(1, COUNT)
     """Pictures per training step."""
     flip: bool = setting(True, flag)
@@ -78,6 +84,21 @@ class DataConfig(Section):
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
+        if self.pad_to is not None and self.canvases:
+            raise ConfigError(
+                f"data.pad_to = {self.pad_to} gives each picture a canvas of its own; "
+                "set either it or data.canvases.",
+                "data.pad_to",
+                "data.canvases",
+            )
+        if self.long_side is None:
+            if self.pad_to is None and not self.canvases:
+                raise ConfigError(
+                    "data.long_side = null leaves open how large the canvases are; set "
+                    "data.pad_to or data.canvases.",
+                    "data.long_side",
+                )
+            return
         self.require_order("short_side", "long_side")
         if self.train_short_sides and self.train_short_sides[-1] > self.long_side:
             raise ConfigError(
@@ -108,6 +129,14 @@ class BackboneConfig(Section):
     """Name of the trunk, or the class name of a network of keras.applications."""
     layer: str | None = setting(None, optional(text))
     """Layer whose output is the map, of a network of keras.applications."""
+    image_mode: str | None = setting(
+        None,
+        optional(
+            choice("caffe", "chainer", "fast_rcnn", "raw", "scaled", "torch", "unit")
+        ),
+    )
+    """How pictures are normalised, see `ImageNormalization`; null: as the trunk's
+    pretrained weights expect."""
     normalization: str = setting("frozen_batch", choice("frozen_batch", "group"))
     """Batch statistics as they are, or groups of channels, to learn from random."""
     weights: str = setting("imagenet", text)

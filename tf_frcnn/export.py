@@ -11,8 +11,9 @@ import tensorflow as tf
 from tf_frcnn.build import Resizing
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.data.batching import evaluation_batches
-from tf_frcnn.data.canvases import smallest_canvas
-from tf_frcnn.data.transforms import decode_image, resize, resized_size
+from tf_frcnn.data.canvases import own_canvases, smallest_canvas
+from tf_frcnn.data.resizing import plan_resize, resize
+from tf_frcnn.data.transforms import decode_image
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.faster_rcnn import FasterRCNN
 from tf_frcnn.inference import detect, detections_of_image
@@ -95,23 +96,21 @@ def _write(model, resizing, path):
 
 def _detect(model, resizing, decode, pictures):
     """Detects objects in pictures one by one, each on the canvas it trains on."""
-    canvases = tf.constant(resizing.canvases, tf.int64)
-    largest = tf.reduce_max(canvases, axis=0)
-    canvases = tf.concat([canvases, largest[tf.newaxis]], axis=0)
+    short_side, long_side, canvases, method = resizing
 
     def detect_one(picture):
         image = decode(picture)
-        height, width = tf.shape(image)[0], tf.shape(image)[1]
-        size = tf.stack(
-            resized_size(height, width, resizing.short_side, resizing.long_side)
-        )
-        image, _, scales = resize(image, tf.zeros([0, 4]), size)
-        rows, columns = tf.unstack(canvases[smallest_canvas(size, canvases)] - size)
-        batch = {
-            "images": tf.pad(image, [[0, rows], [0, columns], [0, 0]])[tf.newaxis],
-            "image_sizes": tf.cast(size, tf.float32)[tf.newaxis],
-            "scales": scales[tf.newaxis],
+        file_size = tf.shape(image)[:2]
+        plan = plan_resize(*tf.unstack(file_size), short_side, long_side, method)
+        image, _ = resize(image, tf.zeros([0, 4]), plan, method)
+        rows, columns = tf.unstack(_canvas(plan.sizes, canvases) - plan.sizes)
+        example = {
+            "images": tf.pad(image, [[0, rows], [0, columns], [0, 0]]),
+            "image_sizes": tf.cast(plan.sizes, tf.float32),
+            "scales": tf.cast(plan.scales, tf.float32),
+            "file_sizes": tf.cast(file_size, tf.float32),
         }
+        batch = {name: value[tf.newaxis] for name, value in example.items()}
         found = model(batch, training=False)
         return {name: value[0] for name, value in found.items()}
 
@@ -127,6 +126,16 @@ def _detect(model, resizing, decode, pictures):
         },
     )
     return _named_outputs(found, model.class_names)
+
+
+def _canvas(size, canvases):
+    """Returns int64 [2], the canvas that evaluation lays a picture of this size on."""
+    if isinstance(canvases, int):
+        return own_canvases(size, canvases)
+    canvases = tf.constant(canvases, tf.int64)
+    largest = tf.reduce_max(canvases, axis=0)
+    canvases = tf.concat([canvases, largest[tf.newaxis]], axis=0)
+    return canvases[smallest_canvas(size, canvases)]
 
 
 def _named_outputs(found, class_names):

@@ -34,7 +34,7 @@ class Parts(NamedTuple):
     proposal_layer: layers.ProposalLayer
     proposal_targets: layers.ProposalTargetLayer
     roi_pooling: layers.RoIPooling
-    box_head: layers.FullyConnectedHead | layers.TailHead
+    box_head: layers.FullyConnectedHead | layers.ConvolutionalHead | layers.TailHead
     box_predictor: layers.BoxPredictor
     detection_layer: layers.DetectionLayer
 
@@ -116,15 +116,16 @@ class FasterRCNN(RegionProposalNetwork):
         batch = with_defaults(inputs)
         rpn = self.first_stage(batch)
         proposals = self.propose(rpn, batch)
-        logits, deltas = self.second_stage(rpn.features, proposals)
+        logits, deltas = self.second_stage(rpn.features, proposals, batch)
         return self.detect(proposals, logits, deltas, batch)._asdict()
 
-    def second_stage(self, features, rois, seed=None, training=None):
+    def second_stage(self, features, rois, batch, seed=None, training=None):
         """Classifies RoIs.
 
         Args:
             features: float [B, h, w, C] of each level.
             rois: `Proposals` or `RoITargets`; boxes and levels are used.
+            batch: only the size of its canvas is read.
             seed: int [2], of dropout.
             training: whether dropout is on.
 
@@ -132,7 +133,8 @@ class FasterRCNN(RegionProposalNetwork):
             float32 [B, R, K + 1] logits and [B, R, sets, 4] deltas.
         """
         maps = features[: len(self.roi_pooling.strides)]
-        pooled = self.roi_pooling(maps, rois.boxes, self._levels(rois))
+        levels, canvas_size = self._levels(rois), tf.shape(batch["images"])[1:3]
+        pooled = self.roi_pooling(maps, rois.boxes, levels, canvas_size)
         hidden = self.box_head(pooled, seed=seed, training=training)
         return self.box_predictor(hidden)
 
@@ -147,8 +149,7 @@ class FasterRCNN(RegionProposalNetwork):
     def detect(self, proposals: Proposals, logits, deltas, batch) -> Detections:
         """Makes detections, in pixels of the file."""
         in_file = proposals._replace(boxes=proposals.boxes / box_scales(batch))
-        file_sizes = tf.round(batch["image_sizes"] / batch["scales"])
-        detections = self.detection_layer(in_file, logits, deltas, file_sizes)
+        detections = self.detection_layer(in_file, logits, deltas, batch["file_sizes"])
         if not self.plus_one:
             return detections
         last_pixel = tf.constant([0.0, 0.0, 1.0, 1.0])
@@ -186,9 +187,9 @@ class FasterRCNN(RegionProposalNetwork):
             self.random_seed(_ROI_SALT, step),
         )
         if self.num_hard_rois is not None:
-            rois = self._hardest(features, rois)
+            rois = self._hardest(features, rois, batch)
         seed = self.random_seed(_DROPOUT_SALT, step)
-        logits, deltas = self.second_stage(features, rois, seed, training=training)
+        logits, deltas = self.second_stage(features, rois, batch, seed, training)
         losses = {"roi_class_loss": self.roi_losses.of_classes(logits, rois.labels)}
         if not self.box_predictor.regresses:
             return losses | {"roi_box_loss": tf.constant(0.0)}
@@ -196,9 +197,9 @@ class FasterRCNN(RegionProposalNetwork):
         box_loss = self.roi_losses.of_boxes(deltas, rois.deltas, rois.labels)
         return losses | {"roi_box_loss": box_loss}
 
-    def _hardest(self, features, rois: RoITargets) -> RoITargets:
+    def _hardest(self, features, rois: RoITargets, batch) -> RoITargets:
         """Returns the RoIs of the highest loss, of each image."""
-        logits, deltas = self.second_stage(features, rois)
+        logits, deltas = self.second_stage(features, rois, batch)
         deltas = self.box_predictor.deltas_of(deltas, rois.labels)
         form = self.roi_losses
         hardness = classification_losses(logits, rois.labels, focal=form.focal)
@@ -246,7 +247,7 @@ class FastRCNN(FasterRCNN):
         """Detects objects among the proposals of a batch."""
         batch = with_defaults(inputs)
         features, proposals = self.features(batch), self._stored_proposals(batch)
-        logits, deltas = self.second_stage(features, proposals)
+        logits, deltas = self.second_stage(features, proposals, batch)
         return self.detect(proposals, logits, deltas, batch)._asdict()
 
     def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:

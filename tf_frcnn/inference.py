@@ -1,6 +1,6 @@
 """Detections of whole data sets and files, their evaluation, and trained runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,6 +77,45 @@ def load_weights(model: RegionProposalNetwork, path: Path) -> None:
             f"{path}: these are no weights of the configured network "
             f"({str(error).splitlines()[0]})"
         ) from error
+
+
+def weights_of_run(
+    directory: str | Path,
+) -> Callable[[RegionProposalNetwork], None]:
+    """Returns what sets a model's weights to those of a run.
+
+    Where the model has other classes, its box predictor keeps its own weights; that is
+    printed. The function raises a ValueError where the networks differ.
+
+    Args:
+        directory: the run folder.
+    """
+    run = load_run(directory)
+
+    def start(model: RegionProposalNetwork) -> None:
+        same_classes = model.class_names == run.model.class_names
+        parts = set(model.parts_type._fields) & set(run.model.parts_type._fields)
+        if not same_classes:
+            parts -= {"box_predictor"}
+        for name in sorted(parts):
+            target, source = getattr(model, name), getattr(run.model, name)
+            shapes = [
+                [tuple(w.shape) for w in part.weights] for part in (target, source)
+            ]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"{directory}: its {name} is another one than the configuration's; "
+                    f"train with {Path(directory) / CONFIG_FILE}."
+                )
+            target.set_weights(source.get_weights())
+        print(f"Weights of {directory}.")
+        if not same_classes:
+            print(
+                f"Its {len(run.model.class_names)} classes are not these "
+                f"{len(model.class_names)}: the box predictor starts from random ones."
+            )
+
+    return start
 
 
 def ground_truth_of(examples: ExampleSet) -> GroundTruth:

@@ -81,9 +81,10 @@ class RegionProposalNetwork(Detector):
     A batch is a dict: `images` float32 [B, H, W, 3], RGB, 0..255, zero beyond the
     picture; `image_sizes` float32 [B, 2], (height, width) of each picture on its
     canvas (default: the canvas); `scales` float32 [B, 2], network pixels per file
-    pixel along y and x (default: 1); and for training `boxes` float32 [B, G, 4] in
-    network pixels and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys
-    are not read.
+    pixel along y and x (default: 1); `file_sizes` float32 [B, 2], (height, width) in
+    pixels of the file (default: as the scales have it, rounded); and for training
+    `boxes` float32 [B, G, 4] in network pixels and `labels` int32 [B, G] in 0..K-1, -1
+    in padded rows. Other keys are not read.
 
     Calling the model, `predict` and `predict_on_batch` give `Proposals` as a dict,
     boxes in pixels of the file.
@@ -280,13 +281,15 @@ class RegionProposalNetwork(Detector):
 
 
 def with_defaults(inputs) -> dict[str, tf.Tensor]:
-    """Returns the batch with `image_sizes` and `scales`; images may come alone."""
+    """Returns the batch with what may be missing; images may come alone."""
     batch = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
     images = batch["images"] = tf.cast(batch["images"], tf.float32)
     canvas = tf.cast(tf.shape(images)[1:3], tf.float32)
     whole = tf.tile(canvas[tf.newaxis], [tf.shape(images)[0], 1])
     batch.setdefault("image_sizes", whole)
     batch.setdefault("scales", tf.ones_like(whole))
+    file_sizes = tf.round(batch["image_sizes"] / batch["scales"])
+    batch.setdefault("file_sizes", file_sizes)
     return batch
 
 

@@ -15,6 +15,7 @@ from tf_frcnn.build import (
     is_alternating,
     split_seed,
 )
+from tf_frcnn.checkpoints import convert
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
@@ -27,6 +28,7 @@ from tf_frcnn.inference import (
     ground_truth_of,
     load_run,
     propose,
+    weights_of_run,
 )
 from tf_frcnn.pictures import ComparisonPictures, load_pictures
 from tf_frcnn.reports import (
@@ -39,7 +41,9 @@ from tf_frcnn.training import SAMPLES_FOLDER, train
 from tf_frcnn.visualize import draw_boxes, write_png
 
 
-def run_training(config: Config, directory: Path, *, resume: bool = False) -> None:
+def run_training(
+    config: Config, directory: Path, *, resume: bool = False, init: Path | None = None
+) -> None:
     """Trains, then evaluates, draws and exports the best weights.
 
     On a CPU the run is repeatable bit by bit, also across a resume; on a GPU the
@@ -49,11 +53,23 @@ def run_training(config: Config, directory: Path, *, resume: bool = False) -> No
         config: the configuration.
         directory: the run folder.
         resume: goes on with an interrupted run.
+        init: a run folder whose weights training starts from.
+
+    Raises:
+        ValueError: the network of `init` is another one, or the training alternates.
     """
+    if init and is_alternating(config):
+        raise ValueError(
+            f"--init {init}: alternating training starts from a trunk alone; set "
+            "train.scheme to joint and leave out train.step_epochs."
+        )
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
-    scheme = train_alternating if is_alternating(config) else train
-    model = scheme(config, directory, resume=resume)
+    if is_alternating(config):
+        model = train_alternating(config, directory, resume=resume)
+    else:
+        start_from = weights_of_run(init) if init else None
+        model = train(config, directory, resume=resume, start_from=start_from)
     # Stored proposals are those of training and validation pictures.
     split = "validation" if isinstance(model, FastRCNN) else "test"
     evaluate_run(directory, split)
@@ -163,6 +179,44 @@ def export_run(directory: Path, target: Path) -> Path:
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
     return export_model(run.model, build_resizing(run.config), target, samples)
+
+
+def convert_checkpoint(
+    source: str,
+    file: Path,
+    directory: Path,
+    *,
+    classes: Path | None = None,
+    variant: str | None = None,
+    strict: bool = True,
+) -> None:
+    """Makes a run folder of a published checkpoint and prints what became of it.
+
+    Args:
+        source: one of `checkpoints.SOURCES`.
+        file: the checkpoint.
+        directory: the run folder.
+        classes: file with one class name per line; None for those of the checkpoint.
+        variant: one of the source's, where the file does not tell.
+        strict: whether an incomplete load is an error.
+    """
+    names = None if classes is None else _read_class_names(classes)
+    loaded = convert(source, file, directory, names, variant=variant, strict=strict)
+    print(loaded.report.summary())
+    for note in loaded.notes:
+        print(f"Note: {note}")
+    print(f"Run folder: {directory} ({len(loaded.model.class_names)} classes)")
+
+
+def _read_class_names(path: Path) -> tuple[str, ...]:
+    """Reads one name per line; empty lines are skipped."""
+    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    names = [name for name in names if name]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated or not names:
+        fault = f"{repeated[0]!r} stands twice" if repeated else "it names no class"
+        raise ValueError(f"{path}: {fault}; give one class name per line.")
+    return tuple(names)
 
 
 def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:

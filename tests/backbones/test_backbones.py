@@ -6,8 +6,9 @@ from tf_frcnn.layers import ImageNormalization
 
 # The others are other sizes of these; their own tests see to them.
 NAMES = [
-    *("mobilenet_v1_c4", "resnet50_c4", "resnet50_fpn", "teaching_fpn"),
-    *("tiny", "vgg16", "zf"),
+    *("mobilenet_v1_c4", "mobilenet_v3_large_fpn", "resnet50_c4"),
+    *("resnet50_c4_bubbliiiing", "resnet50_fpn", "resnet50_fpn_v2", "teaching_fpn"),
+    *("tiny", "vgg16", "vgg16_floor", "zf"),
 ]
 
 
@@ -67,5 +68,5 @@ def test_rois_are_pooled_from_maps_that_there_are(backbone):
 
 def test_the_image_mode_is_one_that_the_normalization_knows(backbone):
     layer = ImageNormalization(backbone.image_mode)
-    black = np.zeros([1, 1, 1, 3], np.float32)
-    assert np.all(layer(black, np.float32([[1, 1]])) < 0)
+    white = np.full([1, 1, 1, 3], 255, np.float32)
+    assert np.all(layer(white, np.float32([[1, 1]])) > 0)

@@ -6,7 +6,7 @@ import pytest
 from tf_frcnn.backbones.feature_pyramid import feature_pyramid
 from tf_frcnn.backbones.pretrained import read_weights_file, set_weights
 from tf_frcnn.backbones.vgg16 import vgg16
-from tf_frcnn.layers import FullyConnectedHead, TailHead
+from tf_frcnn.layers import ConvolutionalHead, FullyConnectedHead, TailHead
 
 NUM_CONVS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 CONVOLUTIONS = [
@@ -211,6 +211,15 @@ def test_the_layers_of_a_tail_must_be_there_too():
     assert report == (("trunk_conv", "trunk_bn", "tail_conv", "tail_bn"), ())
     gamma, beta, mean, variance = head.tail.get_layer("tail_bn").get_weights()
     assert [gamma[0], beta[0], mean[0], variance[0]] == [6, 7, 8, 9]
+
+
+def test_the_convolutions_of_a_head_are_set_singly_or_stay_random():
+    head = ConvolutionalHead(2, num_convs=1, channels=4)
+    head.build((None, None, 1, 1, 3))
+    weights = {"head_conv1_bn": [np.full([4], value) for value in (1, 2, 3, 4)]}
+    report = set_weights(weights, head)
+    assert report == (("head_conv1_bn",), ("head_conv1_conv", "fc6"))
+    np.testing.assert_array_equal(head.norms[0].moving_variance, np.full([4], 4))
 
 
 def test_a_feature_pyramid_may_stay_random():

@@ -4,7 +4,7 @@ import pytest
 
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.backbones.pretrained import set_weights, weighted_layers
-from tf_frcnn.backbones.resnet import SLIM, resnet_c4
+from tf_frcnn.backbones.resnet import BUBBLIIIING, SLIM, resnet_c4
 from tf_frcnn.layers import TailHead
 
 
@@ -128,6 +128,57 @@ def test_batch_normalisations_are_frozen_in_all_blocks(trunk):
     assert not any(norm.trainable for norm in norms)
 
 
+class TestBubbliiiing:
+    @pytest.fixture(scope="class")
+    def backbone(self):
+        return BACKBONES["resnet50_c4_bubbliiiing"]
+
+    @pytest.fixture(scope="class")
+    def trunk(self, backbone):
+        return backbone.build(2, "frozen_batch")
+
+    def test_its_stride_is_in_the_first_1x1_convolution_of_conv5_too(
+        self, backbone, trunk
+    ):
+        stages = ("conv3_block1", "conv4_block1")
+        assert layer_strides(trunk) == dict.fromkeys(
+            ["conv1_conv", "pool1_pool"]
+            + [f"{stage}_{number}_conv" for stage in stages for number in (0, 1)],
+            2,
+        )
+        tail = backbone.build_tail("frozen_batch")
+        assert layer_strides(tail) == {"conv5_block1_0_conv": 2} | {
+            "conv5_block1_1_conv": 2
+        }
+        assert tail.compute_output_shape((5, 14, 14, 1024)) == (5, 7, 7, 2048)
+
+    @pytest.mark.parametrize("side", [6, 7])
+    def test_a_window_that_sticks_out_of_an_even_side_counts(self, trunk, side):
+        rng = np.random.default_rng(0)
+        cells = rng.uniform(0, 1, (1, side, side, 64)).astype(np.float32)
+        pooled = trunk.get_layer("pool1_pool")(trunk.get_layer("pool1_pad")(cells))
+        # Windows begin at 0, 2 and 4: of 6 rows the last holds rows 4 and 5.
+        expected = [
+            [cells[0, y : y + 3, x : x + 3].max(axis=(0, 1)) for x in (0, 2, 4)]
+            for y in (0, 2, 4)
+        ]
+        np.testing.assert_array_equal(pooled[0], expected)
+
+    def test_the_pooling_rounds_odd_sides_down_and_the_rest_up(self, trunk):
+        # 600 x 801 pixels: 300 x 401, pooled 150 x 200, 75 x 100, 38 x 50.
+        assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 50, 1024)
+
+    def test_it_has_the_weights_of_torchvision_up_to_layer3(self, backbone, trunk):
+        assert trunk.count_params() - 2 * sum_of_channels(trunk) == 8_543_296
+        tail = backbone.build_tail("frozen_batch")
+        # 23_508_032 of resnet50 without its classifier, less those of the trunk.
+        assert tail.count_params() - 2 * sum_of_channels(tail) == 14_964_736
+
+    def test_it_has_no_imagenet_weights_and_its_own_image_mode(self, backbone):
+        assert backbone.imagenet is None and backbone.image_mode == "scaled"
+        assert BUBBLIIIING.epsilon == 1e-5 and not BUBBLIIIING.use_bias
+
+
 class TestPyramid:
     @pytest.fixture(scope="class")
     def pyramid(self):
@@ -172,3 +223,32 @@ class TestPyramid:
     def of_pyramid(self, model):
         layers = weighted_layers(model.layers)
         return [w for layer in layers if "fpn" in layer.name for w in layer.weights]
+
+
+class TestNormalizedPyramid:
+    @pytest.fixture(scope="class")
+    def pyramid(self):
+        return BACKBONES["resnet50_fpn_v2"].build(2, "frozen_batch")
+
+    def test_it_has_the_weights_of_torchvision(self, pyramid):
+        # fasterrcnn_resnet50_fpn_v2 has 43_712_278, of which 15_207_424 are in the box
+        # head, 466_375 in the box predictor and 1_184_015 in the RPN head.
+        total = pyramid.count_params() - 2 * sum_of_channels(pyramid)
+        assert total == 43_712_278 - 15_207_424 - 466_375 - 1_184_015
+
+    def test_each_of_its_convolutions_is_normalised(self, pyramid):
+        norms = [layer for layer in pyramid.layers if layer.name.endswith("_bn")]
+        assert sum(norm.name.startswith("fpn_") for norm in norms) == 8
+        assert {norm.epsilon for norm in norms} == {1e-5}
+        assert not any(norm.trainable for norm in norms)
+        assert not pyramid.get_layer("fpn_output2").use_bias
+
+    def test_a_group_normalisation_learns_in_the_pyramid_as_well(self):
+        pyramid = BACKBONES["resnet50_fpn_v2"].build(5, "group")
+        free = {layer.name for layer in pyramid.layers if layer.trainable_weights}
+        assert len(free) == 16 and all(name.startswith("fpn_") for name in free)
+
+    def test_its_maps_are_as_large_as_those_of_the_first_version(self, pyramid):
+        first = BACKBONES["resnet50_fpn"].build(2, "frozen_batch")
+        shape = (1, 601, 802, 3)
+        assert pyramid.compute_output_shape(shape) == first.compute_output_shape(shape)

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_frcnn.backbones.vgg16 import vgg16
+from tf_frcnn.backbones import BACKBONES
+from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor
 
 CONVOLUTIONS = [
     *("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
@@ -64,3 +65,22 @@ def test_a_trunk_from_its_config_gives_the_same_features(trunk):
     np.testing.assert_array_equal(copy(images), trunk(images))
     frozen = [layer.name for layer in copy.layers if not layer.trainable]
     assert frozen == CONVOLUTIONS[:4]
+
+
+def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(trunk):
+    floor = vgg16_floor()
+    assert [layer.name for layer in floor.layers if layer.weights] == CONVOLUTIONS
+    # Sides of 47 and 65 become 23, 11, 5, 2 and 32, 16, 8, 4.
+    assert floor.compute_output_shape((1, 47, 65, 3)) == (1, 2, 4, 512)
+    pooled = floor.get_layer("block1_pool")(np.float32([[[[1], [2], [9]], [[0]] * 3]]))
+    np.testing.assert_array_equal(np.ravel(pooled), [2])
+    floor.set_weights(trunk.get_weights())
+    images = some_images(32, 48)
+    np.testing.assert_array_equal(floor(images), trunk(images))
+
+
+def test_the_form_of_torchvision_has_no_imagenet_weights_for_its_pictures():
+    backbone = BACKBONES["vgg16_floor"]
+    assert backbone.imagenet is None and backbone.image_mode == "torch"
+    # Those of keras.applications expect other pictures.
+    assert BACKBONES["vgg16"].image_mode == "caffe"

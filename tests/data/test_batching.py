@@ -298,3 +298,44 @@ def test_a_set_without_any_object_makes_batches():
     batch = next(iter(training(examples, batch_size=2)))
     np.testing.assert_array_equal(batch["labels"], [[-1], [-1]])
     assert batch["boxes"].shape == (2, 1, 4)
+
+
+def test_with_a_multiple_every_picture_has_a_canvas_of_its_own():
+    examples = example_set([(32, 50), (50, 32), (32, 64), (30, 50), (32, 49)])
+    settings = {"short_side": 32, "long_side": 64, "canvases": 16}
+    batches = list(evaluation_batches(examples, batch_size=2, **settings))
+    for batch in batches:
+        own = -(-batch["image_sizes"].numpy() // 16) * 16
+        np.testing.assert_array_equal(own, [batch["images"].shape[1:3]] * len(own))
+    counts = sorted(len(batch["images"]) for batch in batches)
+    assert counts == [1, 2, 2] and len(batches) == batches_of(examples, settings)
+
+
+def batches_of(examples, settings):
+    settings = {"short_sides": [settings["short_side"]], **settings}
+    del settings["short_side"]
+    return num_batches(examples, batch_size=2, **settings)
+
+
+def test_a_batch_says_how_large_the_files_are_where_scales_cannot():
+    # 0.5 * 33 = 16.5 pixels are 16, and 16 / 0.5 = 32.
+    examples = example_set([(32, 33)])
+    settings = {"short_side": 16, "long_side": 64, "canvases": 1, "method": "caffe"}
+    (batch,) = evaluation_batches(examples, batch_size=1, **settings)
+    np.testing.assert_array_equal(batch["image_sizes"], [[16, 16]])
+    np.testing.assert_array_equal(batch["scales"], [[0.5, 0.5]])
+    np.testing.assert_array_equal(batch["file_sizes"], [[32, 33]])
+    assert batch["images"].shape == (1, 16, 16, 3)
+
+
+def test_training_resizes_by_the_method_too():
+    examples = example_set([(32, 33)])
+    batch = next(
+        iter(
+            training(
+                examples, short_sides=(16,), canvases=1, method="caffe", batch_size=1
+            )
+        )
+    )
+    np.testing.assert_array_equal(batch["image_sizes"], [[16, 16]])
+    np.testing.assert_array_equal(batch["file_sizes"], [[32, 33]])

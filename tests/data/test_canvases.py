@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 from tf_frcnn.data.canvases import (
     canvas_groups,
     derive_canvases,
-    network_sizes,
+    listed_canvases,
+    own_canvases,
+    plan_records,
     smallest_canvas,
 )
 from tf_frcnn.data.examples import Record
 from tf_frcnn.data.problems import DataError
-from tf_frcnn.data.transforms import resized_size
+from tf_frcnn.data.resizing import plan_resize
 
 
 def record(height, width):
@@ -51,7 +53,7 @@ def test_canvases_of_several_sides_are_those_of_each_smallest_first():
 def test_each_picture_has_a_size_for_each_short_side():
     records = [record(300, 400), record(400, 300), record(100, 400)]
     np.testing.assert_array_equal(
-        network_sizes(records, [60, 120], 200),
+        plan_records(records, [60, 120], 200).sizes,
         [
             [[60, 80], [120, 160]],
             [[80, 60], [160, 120]],
@@ -77,11 +79,11 @@ def test_a_group_is_the_canvas_at_the_largest_short_side():
     records = [record(30, 40), record(40, 30), record(30, 50)]
     canvases = [(30, 40), (30, 50), (40, 30), (60, 80), (60, 100), (80, 60)]
     for sides in ([30, 60], [60, 30], [60]):
-        sizes = network_sizes(records, sides, 100)
+        sizes = plan_records(records, sides, 100).sizes
         np.testing.assert_array_equal(
             canvas_groups(records, sizes, canvases), [3, 5, 4]
         )
-    sizes = network_sizes(records, [30], 100)
+    sizes = plan_records(records, [30], 100).sizes
     np.testing.assert_array_equal(canvas_groups(records, sizes, canvases), [0, 2, 1])
 
 
@@ -92,16 +94,42 @@ def test_a_group_is_the_canvas_at_the_largest_short_side():
 )
 def test_a_longer_short_side_shrinks_neither_side_of_a_picture(height, width, sides):
     short, long = (
-        np.array([int(n) for n in resized_size(height, width, side, 1200)])
-        for side in sorted(sides)
+        plan_resize(height, width, side, 1200).sizes.numpy() for side in sorted(sides)
     )
     assert (short <= long).all()
+
+
+def test_a_canvas_of_its_own_is_a_size_rounded_up_to_multiples(in_mode):
+    sizes = np.array([[600, 800], [608, 1], [1, 33]])
+    np.testing.assert_array_equal(
+        in_mode(own_canvases)(sizes, multiple=32), [[608, 800], [608, 32], [32, 64]]
+    )
+    np.testing.assert_array_equal(in_mode(own_canvases)(sizes, multiple=1), sizes)
+
+
+def test_own_canvases_are_listed_once_and_given_ones_as_they_are():
+    sizes = np.array([[[30, 40], [60, 80]], [[40, 30], [80, 60]], [[31, 33], [60, 66]]])
+    assert set(listed_canvases(sizes, 32)) == {(32, 64), (64, 96), (64, 32), (96, 64)}
+    assert listed_canvases(sizes, [(9, 8), (2, 3)]) == ((9, 8), (2, 3))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1),
+    st.sampled_from([1, 16, 32]),
+)
+def test_of_own_canvases_each_picture_gets_its_own(sizes, multiple):
+    records = [record(*size) for size in sizes]
+    plan = plan_records(records, [100], 160)
+    canvases = listed_canvases(plan.sizes, multiple)
+    groups = canvas_groups(records, plan.sizes, canvases)
+    own = own_canvases(plan.sizes[:, 0], multiple)
+    np.testing.assert_array_equal(np.array(canvases)[groups], own)
 
 
 def test_a_picture_too_large_for_every_canvas_is_named():
     records = [record(32, 48), record(32, 50)]
     with pytest.raises(DataError) as error:
-        canvas_groups(records, network_sizes(records, [16, 32], 64), [(32, 48)])
+        canvas_groups(records, plan_records(records, [16, 32], 64).sizes, [(32, 48)])
     assert str(error.value) == (
         "canvases: a.png becomes 32 x 50 pixels (height x width), but none of "
         "((32, 48),) holds it; add a larger canvas or leave the list empty."

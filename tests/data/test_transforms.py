@@ -10,8 +10,6 @@ from PIL import Image, ImageOps
 from tf_frcnn.data.transforms import (
     decode_image,
     flip,
-    resize,
-    resized_size,
     turn_upright,
 )
 
@@ -95,70 +93,6 @@ def test_of_an_animation_the_first_frame_is_taken(picture_of, file_of):
     decoded = decode_image(tf.constant(data), tf.constant(1))
     first = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     np.testing.assert_array_equal(decoded, first)
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((375, 500), (600, 800)),  # the short side decides
-        ((300, 900), (333, 1000)),  # the long side would be 1800: it decides
-        ((900, 300), (1000, 333)),
-        ((600, 1000), (600, 1000)),  # both at once
-        ((480, 480), (600, 600)),
-        ((1200, 1601), (600, 801)),  # 800.5 rounds upwards
-        ((1, 5000), (1, 1000)),  # 0.2 rows would be none
-    ],
-)
-def test_the_resized_side_follows_the_rule(in_mode, size, expected):
-    def rule(height, width):
-        return resized_size(height, width, 600, 1000)
-
-    assert tuple(in_mode(rule)(*map(np.int32, size))) == expected
-
-
-@given(st.integers(1, 6000), st.integers(1, 6000))
-def test_resized_sides_keep_the_limits_and_the_aspect(height, width):
-    new = np.array([int(side) for side in resized_size(height, width, 600, 1000)])
-    assert new.min() <= 600 and new.max() <= 1000
-    assert new.min() == 600 or new.max() == 1000
-    scale = min(600 / min(height, width), 1000 / max(height, width))
-    exact = np.array([height, width]) * scale
-    assert (np.abs(new - np.maximum(exact, 1)) <= 0.5 + 1e-9).all()
-
-
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-def test_boxes_are_resized_with_the_picture(run_in, mode):
-    image = np.zeros([10, 20, 3], np.uint8)
-    boxes = np.array([[0, 0, 10, 20], [1, 2, 3, 4]], np.float32)
-    resized, boxes, scales = run_in(mode, resize)(image, boxes, np.array([20, 50]))
-    assert resized.shape == (20, 50, 3) and resized.dtype == np.float32
-    np.testing.assert_array_equal(scales, [2, 2.5])
-    np.testing.assert_array_equal(boxes, [[0, 0, 20, 50], [2, 5, 6, 10]])
-
-
-def test_resizing_interpolates_between_pixel_centres():
-    ramp = np.repeat(np.array([[[0.0], [4.0]]], np.float32), 3, axis=2)
-    resized, _, _ = resize(tf.constant(ramp), tf.zeros([0, 4]), tf.constant([1, 4]))
-    np.testing.assert_allclose(resized[0, :, 0], [0, 1, 3, 4])
-
-
-def test_shrinking_does_not_smooth():
-    stripes = np.tile(np.array([0, 90, 0], np.float32)[:, np.newaxis], [1, 3])[None]
-    resized, _, _ = resize(tf.constant(stripes), tf.zeros([0, 4]), tf.constant([1, 1]))
-    np.testing.assert_allclose(resized[0, 0], [90, 90, 90])
-
-
-def test_a_resized_box_covers_the_object_still():
-    image = np.zeros([30, 40, 3], np.float32)
-    image[10:20, 5:25] = 200
-    resized, boxes, _ = resize(
-        tf.constant(image),
-        tf.constant([[10.0, 5.0, 20.0, 25.0]]),
-        tf.constant([60, 60]),
-    )
-    rows, columns = np.nonzero(resized.numpy()[..., 0] > 100)
-    covered = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
-    np.testing.assert_allclose(boxes[0], covered, atol=1)
 
 
 def test_mirroring_moves_a_box_with_its_pixels(in_mode):

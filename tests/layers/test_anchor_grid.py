@@ -158,6 +158,46 @@ def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
     assert counts == stored[f"{case}_num_per_level"].tolist()
 
 
+def test_sizes_are_the_same_on_every_map(in_mode):
+    grid = AnchorGrid((8, 16), style="centred", ratios=(1,), sizes=(12, 40))
+    features = [np.zeros([1, 2, 2, 1], np.float32), np.zeros([1, 1, 1, 1], np.float32)]
+
+    def boxes(*inputs):
+        return grid(list(inputs[:2]), *inputs[2:]).boxes
+
+    anchors = in_mode(boxes)(*features, np.float32([[16, 16]]), np.int32([16, 16]))
+    assert grid.num_anchors == 2
+    np.testing.assert_array_equal(anchors[:2], [[-2, -2, 10, 10], [-16, -16, 24, 24]])
+    np.testing.assert_array_equal(anchors[-2:], [[2, 2, 14, 14], [-12, -12, 28, 28]])
+    np.testing.assert_array_equal((anchors[:, 2] - anchors[:, 0]), [12, 40] * 5)
+
+
+def test_sizes_equal_torchvisions_on_maps_of_any_stride(golden):
+    stored = golden("anchors_torchvision")
+    strides = [int(level[0]) // 8 for level in stored["case0_sizes"]]
+    one_size = stored["case0_sizes"][0]
+    settings = {"style": "torchvision", "ratios": tuple(stored["case0_ratios"])}
+    by_sizes = AnchorGrid(strides[:1], sizes=tuple(one_size), **settings)
+    by_scales = AnchorGrid(strides[:1], scales=tuple(one_size / strides[0]), **settings)
+    features = np.zeros([1, *stored["case0_grid_hw"][0], 1], np.float32)
+    canvas = np.int32(stored["case0_image_hw"])
+    np.testing.assert_array_equal(
+        by_sizes([features], np.float32(canvas[np.newaxis]), canvas).boxes,
+        by_scales([features], np.float32(canvas[np.newaxis]), canvas).boxes,
+    )
+
+
+def test_the_padding_has_anchors_if_asked_for(in_mode):
+    grid = AnchorGrid((10,), ratios=(1, 2), scales=(1,), on_padding=True)
+    features, sizes = np.zeros([2, 2, 3, 1], np.float32), np.float32([[20, 30], [5, 5]])
+
+    def valid(*inputs):
+        return grid([inputs[0]], *inputs[1:]).valid
+
+    result = in_mode(valid)(features, sizes, np.int32([20, 30]))
+    np.testing.assert_array_equal(result, np.ones([2, 12], bool))
+
+
 def test_a_wrong_number_of_maps_is_named_with_the_strides():
     with pytest.raises(ValueError, match=r"1 feature maps but 2 strides \(8, 16\)"):
         AnchorGrid((8, 16))(

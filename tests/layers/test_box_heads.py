@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tf_frcnn.layers import FullyConnectedHead, TailHead
+from tf_frcnn.layers import ConvolutionalHead, FullyConnectedHead, TailHead
 
 UNITS = 256
 
@@ -94,6 +95,67 @@ def test_fc7_does_not_drop_at_a_step_what_fc6_drops_at_the_next(head):
     fc6_keeps_next = dropped(head, [1, step + 1])[fc7_keeps_next] > 0
     agree = np.mean(fc6_keeps_next == fc7_keeps[fc7_keeps_next])
     np.testing.assert_allclose(agree, 0.75**2 + 0.25**2, atol=0.03)
+
+
+def picking(channels_in, channels):
+    """Returns a 3x3 kernel that takes each cell's right neighbour, [3, 3, C, C2]."""
+    kernel = np.zeros([3, 3, channels_in, channels], np.float32)
+    kernel[1, 2] = np.eye(channels_in, channels)
+    return kernel
+
+
+def test_convolutions_with_relu_and_a_layer_by_hand(in_mode):
+    head = ConvolutionalHead(2, num_convs=2, channels=2)
+    # One RoI of 1 x 3 cells and two channels.
+    pooled = np.float32([[[[[9, 9], [1, -2], [3, 4]]]]])
+    head(pooled)
+    for conv in head.convs:
+        conv.set_weights([picking(2, 2)])
+    gamma, beta, mean, variance = (np.float32([v] * 2) for v in (2, -1, 0, 1))
+    head.norms[0].set_weights([gamma, beta, mean, variance])
+    kernel = np.zeros([6, 2], np.float32)
+    kernel[0] = [1, -1]  # of the first cell's first channel
+    kernel[1] = [10, 0]
+    kernel[2] = [100, 0]  # of the second cell's first, which is cut at 0
+    head.fc6.set_weights([kernel, np.float32([0.5, 0])])
+    # The first convolution gives (1, 0), (5, 7) and (0, 0), the second shifts again.
+    result = in_mode(head)(pooled)
+    np.testing.assert_allclose(result, [[[5 + 70 + 0.5, 0]]], rtol=1e-4)
+
+
+def test_each_roi_goes_through_the_convolutions_on_its_own():
+    head = ConvolutionalHead(8, num_convs=2, channels=6, normalization="group")
+    pooled = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 5)).astype(np.float32)
+    together = head(pooled)
+    assert together.shape == (2, 3, 8)
+    alone = head(pooled[1:, 2:])
+    np.testing.assert_allclose(together[1:, 2:], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_a_convolutional_head_has_the_weights_of_torchvision():
+    head = ConvolutionalHead(1024)
+    head.build((None, None, 7, 7, 256))
+    # Four of 256 x 256 x 9 and a scale and shift of 256 each, then the layer.
+    learned = 4 * (256 * 256 * 9 + 2 * 256) + (49 * 256 + 1) * 1024
+    assert head.count_params() == learned + 4 * 2 * 256
+    names = [norm.name for norm in head.norms]
+    assert names == [f"head_conv{number}_bn" for number in (1, 2, 3, 4)]
+    assert {norm.epsilon for norm in head.norms} == {1e-5}
+
+
+@pytest.mark.parametrize(("normalization", "free"), [("frozen_batch", 4), ("group", 8)])
+def test_batch_normalisations_of_a_head_stay_fixed(normalization, free):
+    head = ConvolutionalHead(3, num_convs=2, channels=6, normalization=normalization)
+    pooled = np.random.default_rng(0).normal(size=(1, 4, 3, 3, 5)).astype(np.float32)
+    before = head(pooled)
+    # Two kernels and a layer; with group normalisation two scales and shifts besides.
+    assert len(head.trainable_weights) == free
+    after = head(pooled, seed=np.int64([0, 0]), training=True)
+    np.testing.assert_array_equal(after, before)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(head(pooled, training=True))
+    gradients = tape.gradient(total, head.trainable_weights)
+    assert all(np.any(gradient) for gradient in gradients)
 
 
 def doubling_tail(**settings):

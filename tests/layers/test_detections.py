@@ -100,6 +100,52 @@ def test_detections_are_clipped_to_the_picture(plus_one, last):
     assert boxes[0, 0] == 0 and boxes[0, 3] == last
 
 
+def test_detections_may_leave_the_picture():
+    layer = DetectionLayer(clip="none")
+    boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
+    np.testing.assert_allclose(boxes, [[-5, 90, 50, 120]], atol=1e-4)
+
+
+def test_of_a_box_outside_only_the_corner_of_that_side_is_moved():
+    layer = DetectionLayer(clip="own_side", plus_one=True, score_threshold=0.0)
+    # The last row of pixels is 99; the first box begins behind it by less than a
+    # pixel, the second by more.
+    boxes = [[99.5, 10, 99.5, 30], [120, 10, 130, 30], [-5, 40, 50, 60]]
+    probabilities = [[0.2, 0.8], [0.1, 0.9], [0.3, 0.7]]
+    found, scores, _ = detect(layer, boxes, probabilities)
+    np.testing.assert_allclose(scores, [0.8, 0.7], rtol=1e-6)
+    np.testing.assert_allclose(found[0, [0, 2]], [99.5, 99], atol=1e-3)
+    np.testing.assert_allclose(found[1, [0, 2]], [0, 51], atol=1e-3)
+
+
+def test_unknown_clips_are_refused():
+    with pytest.raises(ValueError, match="clip = 'both' must be one of"):
+        DetectionLayer(clip="both")
+
+
+def test_the_border_decides_what_overlaps_only_where_boxes_end_there():
+    # Within the picture the first two are one box; as they are, their IoU is 1 / 3.
+    boxes = [[0, 60, 20, 100], [0, 60, 20, 180], [40, 0, 60, 20]]
+    probabilities = [[0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
+    _, clipped, _ = detect(DetectionLayer(nms_iou=0.5), boxes, probabilities)
+    _, whole, _ = detect(DetectionLayer(nms_iou=0.5, clip="none"), boxes, probabilities)
+    np.testing.assert_allclose(clipped, [0.9, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(whole, [0.9, 0.8, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("places", [2, 3, 4, 6, 7, 20])
+def test_places_beyond_all_boxes_of_all_classes_stay_empty(places):
+    apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
+    probabilities = [[0.1, 0.6, 0.3], [0.0, 0.2, 0.8], [0.5, 0.4, 0.1]]
+    layer = DetectionLayer(max_per_image=places)
+    boxes, scores, labels = detect(layer, apart, probabilities)
+    best = np.float32([0.8, 0.6, 0.4, 0.3, 0.2, 0.1])[:places]
+    np.testing.assert_allclose(scores, best, rtol=1e-6)
+    np.testing.assert_array_equal(labels, [1, 0, 0, 1, 0, 1][:places])
+    of_box = np.array([1, 0, 2, 0, 1, 2])[:places]
+    np.testing.assert_allclose(boxes, np.float32(apart)[of_box], atol=1e-4)
+
+
 def test_padded_proposals_are_never_detected():
     probabilities = [[0, 1], [0.2, 0.8], [0.3, 0.7]]
     boxes, scores, _ = detect(

@@ -18,6 +18,7 @@ SHARED = {"anchors", "seed"}
 FROM_THE_NETWORK = {"features", "pooled", "hidden"}
 # They give that type on.
 STAY_HALF = (
+    layers.ConvolutionalHead,
     layers.FullyConnectedHead,
     layers.LocalResponseNormalization,
     layers.RoIPooling,
@@ -77,7 +78,7 @@ def call_anchor_targets(layer, anchors, anchor_valid, *others):
 
 
 def call_roi_pooling(layer, features, boxes):
-    return layer([features], boxes)
+    return layer([features], boxes, canvas_size=np.int32([90, 126]))
 
 
 def some_tail():
@@ -95,7 +96,12 @@ def call(layer, *inputs):
 EXAMPLES = {
     "AnchorGrid": Example(
         lambda: layers.AnchorGrid(
-            (8,), style="centred", ratios=(0.3, 1.0), scales=(1.5, 2.5)
+            (8,),
+            style="centred",
+            ratios=(0.3, 1.0),
+            scales=(3.0,),
+            sizes=(12.0, 20.0),
+            on_padding=True,
         ),
         call_anchor_grid,
         {"features": normal(2, 12, 16, 2), "image_sizes": IMAGE_SIZES},
@@ -125,6 +131,13 @@ EXAMPLES = {
         lambda: layers.BoxPredictor(5, class_agnostic=True),
         call,
         {"hidden": normal(2, 4, 6)},
+    ),
+    "ConvolutionalHead": Example(
+        lambda: layers.ConvolutionalHead(
+            32, num_convs=2, channels=6, normalization="group"
+        ),
+        call,
+        {"pooled": normal(2, 4, 3, 3, 5)},
     ),
     "DetectionLayer": Example(
         lambda: layers.DetectionLayer(
@@ -214,9 +227,10 @@ EXAMPLES = {
             crop_max_pool=False,
             aligned=True,
             sampling_ratio=3,
+            cell_size="canvas",
             for_xla=True,
         ),
-        lambda layer, features, boxes: layer([features], boxes),
+        call_roi_pooling,
         {"features": normal(2, 12, 16, 2), "boxes": some_boxes(2, 5)},
     ),
     "TailHead": Example(

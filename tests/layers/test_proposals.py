@@ -136,6 +136,25 @@ def test_small_boxes_go_before_the_best_are_counted():
     np.testing.assert_array_equal(scores, np.float32([0.8, 0.7]))
 
 
+def test_probabilities_that_round_to_one_keep_the_order_of_their_logits():
+    logits = np.float32([20, 40, 30])[np.newaxis, :, np.newaxis]
+    rpn = rpn_outputs([1, 1, 1])._replace(logits=tf.constant(logits))
+    proposals = ProposalLayer(test_counts=(2, 2))(
+        rpn, whole(in_a_row(3)), np.float32([[100, 100]]), ONE_TO_ONE
+    )
+    boxes, _ = valid_rows(proposals)
+    np.testing.assert_array_equal(boxes, in_a_row(3)[[1, 2]])
+
+
+@pytest.mark.parametrize(("cut_first", "kept"), [(False, [0.8, 0.7]), (True, [0.8])])
+def test_small_boxes_are_dropped_before_or_after_the_first_cut(cut_first, kept):
+    anchors = in_a_row(4)
+    anchors[0, 2:] = anchors[0, :2] + 4
+    layer = ProposalLayer(test_counts=(2, 2), min_size=5, cut_first=cut_first)
+    _, scores = propose(layer, [0.9, 0.8, 0.7, 0.6], anchors)
+    np.testing.assert_allclose(scores, kept)
+
+
 def test_plus_one_clips_to_the_last_pixel():
     anchors = [[80, 80, 120, 130]]
     boxes, _ = propose(ProposalLayer(plus_one=True), [0.9], anchors)

@@ -253,3 +253,42 @@ def test_several_maps_need_levels():
     boxes, _, _, *maps = random_pyramid()
     with pytest.raises(ValueError, match="2 feature maps need the levels of the RoIs"):
         RoIPooling(STRIDES)(maps, boxes)
+
+
+@pytest.mark.parametrize("num_maps", [1, 2])
+def test_cells_may_be_the_canvas_over_the_map(route, method, num_maps):
+    mode, for_xla = route
+    rng = np.random.default_rng(3)
+    # Maps of 11 x 13 and 5 x 7 cells on a canvas of 80 x 120 pixels.
+    sizes, canvas = np.float32([[11, 13], [5, 7]])[:num_maps], np.float32([80, 120])
+    maps = [
+        rng.normal(size=(2, int(h), int(w), 3)).astype(np.float32) for h, w in sizes
+    ]
+    corners = np.sort(rng.uniform(0, 80, (2, 6, 2, 2)).astype(np.float32), axis=2)
+    boxes = corners.reshape(2, 6, 4)
+    levels = rng.integers(0, num_maps, (2, 6)).astype(np.int32)
+    strides = STRIDES[:num_maps]
+    in_cells = boxes / np.tile(canvas, 2) * np.tile(sizes[levels], 2)
+    by_hand = in_cells * np.float32(strides)[levels][..., np.newaxis]
+    layers = [
+        RoIPooling(strides, pooled_size=3, for_xla=for_xla, cell_size=name, **method)
+        for name in ("canvas", "stride")
+    ]
+
+    def run(boxes, scaled, levels, *maps):
+        pooled = layers[0](list(maps), boxes, levels, tf.constant([80, 120]))
+        return pooled, layers[1](list(maps), scaled, levels)
+
+    if mode != "eager":
+        run = tf.function(run, autograph=False, jit_compile=mode == "xla")
+    pooled, expected = run(boxes, by_hand, levels, *maps)
+    np.testing.assert_allclose(pooled, expected, atol=1e-4)
+    assert np.ptp(expected) > 1
+
+
+def test_cells_of_the_canvas_need_its_size_and_another_name_is_refused():
+    features, boxes = [tf.zeros([1, 2, 2, 1])], tf.zeros([1, 1, 4])
+    with pytest.raises(ValueError, match="'canvas' needs the canvas_size"):
+        RoIPooling((8,), cell_size="canvas")(features, boxes)
+    with pytest.raises(ValueError, match="cell_size = 'map' must be one of"):
+        RoIPooling((8,), cell_size="map")

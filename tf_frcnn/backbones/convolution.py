@@ -5,16 +5,14 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-_MAX_GROUPS = 32
+from tf_frcnn.layers.normalization import normalization_layer
 
 
 class Style(NamedTuple):
     """What all convolutions of a network have in common.
 
     Attributes:
-        normalization: "frozen_batch", batch normalisation with the statistics and
-            scales of the pretrained weights, all fixed; or "group", group
-            normalisation, with which a network trains from random weights.
+        normalization: of `normalization_layer`, "frozen_batch" or "group".
         epsilon: added to the variance.
         use_bias: whether convolutions that are normalised have a bias nevertheless.
     """
@@ -92,21 +90,12 @@ def convolve(
 
 
 def normalize(features, style: Style, trainable: bool, name: str):
-    """Applies the network's normalisation, in a layer `{name}_bn` or `{name}_gn`.
-
-    Source: Wu and He 2018 (group normalisation); He et al. 2018 (Rethinking ImageNet
-        pre-training), section 3.1.
-    """
-    if style.normalization == "frozen_batch":
-        return keras.layers.BatchNormalization(
-            epsilon=style.epsilon, trainable=False, name=f"{name}_bn"
-        )(features)
-    if style.normalization == "group":
-        channels = features.shape[-1]
-        groups = max(n for n in range(1, _MAX_GROUPS + 1) if channels % n == 0)
-        return keras.layers.GroupNormalization(
-            groups, epsilon=style.epsilon, trainable=trainable, name=f"{name}_gn"
-        )(features)
-    raise ValueError(
-        f"normalization = {style.normalization!r} must be frozen_batch or group."
+    """Applies the network's normalisation, in a layer `{name}_bn` or `{name}_gn`."""
+    layer = normalization_layer(
+        style.normalization,
+        features.shape[-1],
+        epsilon=style.epsilon,
+        trainable=trainable,
+        name=name,
     )
+    return layer(features)

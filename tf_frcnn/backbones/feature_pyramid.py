@@ -5,22 +5,27 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tf_frcnn.backbones.convolution import Style, normalize
+
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class TopDownSum(keras.layers.Layer):
-    """Adds a coarse map, each cell repeated 2x2, to the next finer one.
+    """Adds a coarse map, each cell repeated, to a finer one of 1 or 2 times its size.
 
     Where the finer map has an odd side, the last repetition is cut off; this equals
     nearest-neighbour interpolation to the finer map's size.
     """
 
     def call(self, finer, coarser):
-        """Computes float [B, h, w, C] from [B, h, w, C] and [B, h / 2, w / 2, C].
+        """Computes float [B, h, w, C] from [B, h, w, C] and [B, h', w', C].
 
-        The halves are rounded up.
+        h' is h, or h / 2 rounded up; w' likewise.
         """
-        shape = tf.shape(finer)
-        repeated = tf.repeat(tf.repeat(coarser, 2, axis=1), 2, axis=2)
+        shape, coarse_shape = tf.shape(finer), tf.shape(coarser)
+        repeated = coarser
+        for axis in (1, 2):
+            times = -(-shape[axis] // coarse_shape[axis])
+            repeated = tf.repeat(repeated, times, axis=axis)
         return finer + repeated[:, : shape[1], : shape[2]]
 
     def compute_output_shape(self, finer_shape, coarser_shape):
@@ -29,16 +34,23 @@ class TopDownSum(keras.layers.Layer):
 
 
 def feature_pyramid(
-    maps: Sequence, channels: int, *, first_level: int, extra_level: bool = False
+    maps: Sequence,
+    channels: int,
+    *,
+    first_level: int,
+    extra_level: bool = False,
+    style: Style | None = None,
 ) -> list:
     """Builds the pyramid's maps, finest first.
 
     Args:
         maps: symbolic float [B, h, w, C] of a trunk, finest first, each half as large
-            as the one before.
+            as the one before, or as large.
         channels: of every map of the pyramid.
         first_level: the number of the finest level in the layers' names; 2 at stride 4.
         extra_level: whether every other cell of the coarsest map makes a level more.
+        style: of the normalisation that follows each convolution, which then has no
+            bias; None for biases and no normalisation.
 
     Returns:
         Symbolic float [B, h, w, channels], one per map and one for the extra level.
@@ -48,14 +60,14 @@ def feature_pyramid(
     """
     levels = range(first_level, first_level + len(maps))
     laterals = [
-        _convolution(channels, 1, f"fpn_lateral{level}")(features)
+        _convolve(features, channels, 1, style, f"fpn_lateral{level}")
         for level, features in zip(levels, maps, strict=True)
     ]
     summed = laterals[-1:]
     for level, lateral in zip(levels[-2::-1], laterals[-2::-1], strict=True):
         summed.insert(0, TopDownSum(name=f"fpn_sum{level}")(lateral, summed[0]))
     pyramid = [
-        _convolution(channels, 3, f"fpn_output{level}")(features)
+        _convolve(features, channels, 3, style, f"fpn_output{level}")
         for level, features in zip(levels, summed, strict=True)
     ]
     if extra_level:
@@ -64,12 +76,14 @@ def feature_pyramid(
     return pyramid
 
 
-def _convolution(channels, size, name):
+def _convolve(features, channels, size, style, name):
     # The variance of torchvision's initial weights.
-    return keras.layers.Conv2D(
+    features = keras.layers.Conv2D(
         channels,
         size,
         padding="same",
+        use_bias=style is None,
         kernel_initializer="lecun_uniform",
         name=name,
-    )
+    )(features)
+    return features if style is None else normalize(features, style, True, name)

@@ -9,7 +9,7 @@ import h5py
 import keras
 import numpy as np
 
-from tf_frcnn.layers import FullyConnectedHead, TailHead
+from tf_frcnn.layers import ConvolutionalHead, FullyConnectedHead, TailHead
 
 # The variables of a layer, in the order of `layer.get_weights()`.
 _VARIABLES = (
@@ -35,7 +35,7 @@ _VGG16 = tuple(
 # Names of keras.applications, and those of this package.
 RENAMED = {"fc1": "fc6", "fc2": "fc7"}
 # Layers that pretrained networks lack, or have in other sizes.
-_MAY_BE_RANDOM = re.compile(r"fc[67]$|fpn_")
+_MAY_BE_RANDOM = re.compile(r"fc[67]$|fpn_|head_conv")
 _NAMES_IN_MESSAGES = 5
 
 
@@ -102,8 +102,9 @@ def set_weights(
 
     Args:
         weights: layer name -> arrays, in the order of `layer.get_weights()`.
-        parts: of a detector, the trunk and the box head. Only fc6, fc7 and the layers
-            of a feature pyramid may be missing or have other shapes.
+        parts: of a detector, the trunk and the box head. Only fc6, fc7, the box head's
+            convolutions and the layers of a feature pyramid may be missing or have
+            other shapes.
 
     Raises:
         ValueError: another layer is missing, or has other shapes.
@@ -133,6 +134,10 @@ def weighted_layers(
             yield from weighted_layers(part.tail.layers)
         elif isinstance(part, FullyConnectedHead):
             yield from (part.fc6, part.fc7)
+        elif isinstance(part, ConvolutionalHead):
+            for conv, norm in zip(part.convs, part.norms, strict=True):
+                yield from (conv, norm)
+            yield part.fc6
         elif part.weights:
             yield part
 

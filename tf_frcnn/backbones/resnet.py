@@ -25,12 +25,15 @@ class Variant(NamedTuple):
         stage_strides: of conv2 to conv5.
         epsilon: of the batch normalisation.
         use_bias: whether the convolutions have a bias.
+        pool1_padding: rows and columns of zeros before and after the map that is
+            pooled behind conv1.
     """
 
     stride_at: str
     stage_strides: tuple[int, int, int, int]
     epsilon: float = 1e-5
     use_bias: bool = False
+    pool1_padding: tuple[int, int] = (1, 1)
 
 
 # As first published by MSRA; its weights are those of keras.applications. conv5 keeps
@@ -41,6 +44,9 @@ KERAS = Variant("first_1x1", (1, 2, 2, 1), 1.001e-5, True)
 SLIM = Variant("last_3x3", (2, 2, 1, 1))
 # torchvision:models/resnet.py.
 TORCHVISION = Variant("first_3x3", (1, 2, 2, 2))
+# bubbliiiing/faster-rcnn-pytorch:nets/resnet50.py. A window of the pooling that sticks
+# out at the end counts (ceil_mode), which a zero behind the map does as well.
+BUBBLIIIING = Variant("first_1x1", (1, 2, 2, 2), pool1_padding=(0, 1))
 
 
 def resnet_c4(num_layers: int, variant: Variant = KERAS) -> Backbone:
@@ -48,15 +54,16 @@ def resnet_c4(num_layers: int, variant: Variant = KERAS) -> Backbone:
 
     Args:
         num_layers: 50, 101 or 152.
-        variant: `KERAS`, for which there are ImageNet weights, or `SLIM`.
+        variant: `KERAS`, for which there are ImageNet weights, `SLIM` or
+            `BUBBLIIIING`.
     """
-    suffix = "_slim" if variant is SLIM else ""
+    suffix = {SLIM: "_slim", BUBBLIIIING: "_bubbliiiing"}.get(variant, "")
     settings = {"num_layers": num_layers, "variant": variant}
     imagenet = functools.partial(imagenet_application, f"ResNet{num_layers}")
     return Backbone(
         functools.partial(build_c4, name=f"resnet{num_layers}_c4{suffix}", **settings),
         strides=(16,),
-        image_mode="caffe",
+        image_mode="scaled" if variant is BUBBLIIIING else "caffe",
         num_blocks=4,
         has_normalization=True,
         build_tail=functools.partial(build_conv5, **settings),
@@ -64,14 +71,15 @@ def resnet_c4(num_layers: int, variant: Variant = KERAS) -> Backbone:
     )
 
 
-def resnet_fpn(num_layers: int) -> Backbone:
+def resnet_fpn(num_layers: int, *, normalized: bool = False) -> Backbone:
     """Returns torchvision's ResNet with a pyramid of the levels P2 to P6.
 
     Args:
         num_layers: 50, 101 or 152.
+        normalized: see `build_fpn`.
     """
     return Backbone(
-        functools.partial(build_fpn, num_layers=num_layers),
+        functools.partial(build_fpn, num_layers=num_layers, normalized=normalized),
         strides=(4, 8, 16, 32, 64),
         image_mode="torch",
         num_blocks=5,
@@ -90,7 +98,8 @@ def build_c4(
 ) -> keras.Model:
     """Builds conv1 to conv4: float [B, H, W, 3] -> float [B, H / 16, W / 16, 1024].
 
-    Odd sides are rounded up whenever they are halved.
+    Odd sides are rounded up whenever they are halved, but for `BUBBLIIIING` down by the
+    pooling.
 
     Args:
         frozen_blocks: of conv1 to conv4, those whose weights stay fixed.
@@ -107,29 +116,42 @@ def build_c4(
 def build_conv5(
     normalization: str = "frozen_batch", *, num_layers: int, variant: Variant
 ) -> keras.Model:
-    """Builds conv5 for RoIs: float [N, S, S, 1024] -> float [N, S, S, 2048]."""
+    """Builds conv5 for RoIs: float [N, S, S, 1024] -> float [N, s, s, 2048].
+
+    s is S, but for `BUBBLIIIING` half of it, rounded up.
+    """
     pooled = keras.Input((None, None, 1024), name="pooled")
     features = _stage(pooled, 5, num_layers, variant, normalization, True)
     return keras.Model(pooled, features, name="conv5")
 
 
 def build_fpn(
-    frozen_blocks: int = 2, normalization: str = "frozen_batch", *, num_layers: int
+    frozen_blocks: int = 2,
+    normalization: str = "frozen_batch",
+    *,
+    num_layers: int,
+    normalized: bool = False,
 ) -> keras.Model:
     """Builds the pyramid P2 to P6: float [B, H, W, 3] -> five float [B, h, w, 256].
 
     Args:
         frozen_blocks: of conv1 to conv5, those whose weights stay fixed; the pyramid's
             never do.
-        normalization: of `Style`; the pyramid has none.
+        normalization: of `Style`.
         num_layers: 50, 101 or 152.
+        normalized: whether the pyramid is normalised as well, as in version 2 of
+            torchvision's detector. There its batch normalisations learn; here they are
+            fixed like all others.
 
-    Source: Lin et al. 2017, section 4.1; torchvision:models/detection/faster_rcnn.py.
+    Source: Lin et al. 2017, section 4.1; torchvision:models/detection/faster_rcnn.py,
+        `fasterrcnn_resnet50_fpn` and `fasterrcnn_resnet50_fpn_v2`.
     """
     images = keras.Input((None, None, 3), name="images")
     maps = _stages(images, num_layers, TORCHVISION, 5, frozen_blocks, normalization)
-    pyramid = feature_pyramid(maps, 256, first_level=2, extra_level=True)
-    return keras.Model(images, pyramid, name=f"resnet{num_layers}_fpn")
+    style = Style(normalization, TORCHVISION.epsilon) if normalized else None
+    pyramid = feature_pyramid(maps, 256, first_level=2, extra_level=True, style=style)
+    suffix = "_v2" if normalized else ""
+    return keras.Model(images, pyramid, name=f"resnet{num_layers}_fpn{suffix}")
 
 
 def _stages(images, num_layers, variant, last, frozen_blocks, normalization):
@@ -145,7 +167,8 @@ def _stages(images, num_layers, variant, last, frozen_blocks, normalization):
     )
     features = keras.layers.ReLU(name="conv1_relu")(features)
     # What is pooled is positive, so zeros beyond the map are never the largest.
-    features = keras.layers.ZeroPadding2D(1, name="pool1_pad")(features)
+    padding = (variant.pool1_padding, variant.pool1_padding)
+    features = keras.layers.ZeroPadding2D(padding, name="pool1_pad")(features)
     features = keras.layers.MaxPooling2D(3, 2, name="pool1_pool")(features)
     maps = []
     for number in range(2, last + 1):

@@ -18,11 +18,34 @@ def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Mod
         frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
         normalization: without effect; VGG16 has none.
     """
+    return _build(frozen_blocks, "same", "vgg16")
+
+
+def vgg16_floor(
+    frozen_blocks: int = 2, normalization: str | None = None
+) -> keras.Model:
+    """Builds the trunk of `vgg16` whose pooling drops an odd side's last row or column.
+
+    Its weights are torchvision's, which expect other pictures than those of
+    `keras.applications`.
+
+    Args:
+        frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
+        normalization: without effect; VGG16 has none.
+
+    Source: torchvision:models/vgg.py;
+        chenyuntc/simple-faster-rcnn-pytorch:model/faster_rcnn_vgg16.py;
+        bubbliiiing/faster-rcnn-pytorch:nets/vgg16.py.
+    """
+    return _build(frozen_blocks, "valid", "vgg16_floor")
+
+
+def _build(frozen_blocks, pool_padding, name):
     images = features = keras.Input((None, None, 3), name="images")
     for block, (num_convs, channels) in enumerate(_BLOCKS, start=1):
         if block > 1:
             pool = keras.layers.MaxPooling2D(
-                2, 2, padding="same", name=f"block{block - 1}_pool"
+                2, 2, padding=pool_padding, name=f"block{block - 1}_pool"
             )
             features = pool(features)
         for number in range(1, num_convs + 1):
@@ -35,4 +58,4 @@ def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Mod
                 trainable=block > frozen_blocks,
                 name=f"block{block}_conv{number}",
             )(features)
-    return keras.Model(images, features, name="vgg16")
+    return keras.Model(images, features, name=name)

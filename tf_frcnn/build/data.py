@@ -26,11 +26,19 @@ _SHAPES_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 
 class Resizing(NamedTuple):
-    """How pictures are brought to the network's size; see `data.transforms`."""
+    """How pictures are brought to the network's size.
+
+    Attributes:
+        short_side, long_side: in pixels, see `data.plan_resize`.
+        canvases: (height, width) of each, in pixels; or the multiple to which the
+            sides of each picture's own canvas are rounded up.
+        method: a key of `data.RESIZE_METHODS`.
+    """
 
     short_side: int
-    long_side: int
-    canvases: tuple[tuple[int, int], ...]
+    long_side: int | None
+    canvases: tuple[tuple[int, int], ...] | int
+    method: str = "bilinear"
 
 
 def build_examples(
@@ -87,8 +95,15 @@ def split_seed(config: Config, split: str) -> int:
 def build_resizing(config: Config) -> Resizing:
     """Returns how pictures are brought to the network's size."""
     data = config.data
-    canvases = data.canvases or derive_canvases(data.short_side, data.long_side)
-    return Resizing(data.short_side, data.long_side, tuple(canvases))
+    canvases = _canvases(config, (data.short_side,))
+    return Resizing(data.short_side, data.long_side, canvases, data.resize)
+
+
+def _canvases(
+    config: Config, short_sides: tuple[int, ...]
+) -> tuple[tuple[int, int], ...] | int:
+    data = config.data
+    return data.pad_to or data.canvases or derive_canvases(short_sides, data.long_side)
 
 
 def build_training_batches(
@@ -100,7 +115,8 @@ def build_training_batches(
     sizes = {
         "short_sides": short_sides,
         "long_side": data.long_side,
-        "canvases": data.canvases or derive_canvases(short_sides, data.long_side),
+        "canvases": _canvases(config, short_sides),
+        "method": data.resize,
         "batch_size": data.batch_size,
     }
     batches = training_batches(

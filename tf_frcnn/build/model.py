@@ -146,9 +146,13 @@ def _parts(config: Config, num_classes: int) -> Parts:
         style=config.anchors.style,
         ratios=config.anchors.ratios,
         scales=config.anchors.scales,
+        sizes=config.anchors.sizes,
+        on_padding=config.anchors.on_padding,
     )
     return Parts(
-        normalization=layers.ImageNormalization(backbone.image_mode),
+        normalization=layers.ImageNormalization(
+            config.backbone.image_mode or backbone.image_mode
+        ),
         backbone=_trunk(config, backbone),
         anchor_grid=anchor_grid,
         rpn_head=layers.RPNHead(
@@ -175,6 +179,7 @@ def _parts(config: Config, num_classes: int) -> Parts:
             delta_stds=config.roi.delta_stds,
             max_log_scale=config.boxes.max_log_scale,
             min_size=config.detections.min_size,
+            clip=config.detections.clip,
             plus_one=config.boxes.plus_one,
         ),
     )
@@ -211,6 +216,7 @@ def _proposal_layer(config: Config) -> layers.ProposalLayer:
         per_level=proposals.per_level,
         min_size=proposals.min_size,
         min_score=proposals.min_score,
+        cut_first=proposals.cut_first,
         max_log_scale=config.boxes.max_log_scale,
         plus_one=config.boxes.plus_one,
         nms_plus_one=proposals.nms_plus_one,
@@ -241,10 +247,18 @@ def _roi_pooling(config: Config, backbone: Backbone) -> layers.RoIPooling:
         crop_max_pool=roi.crop_max_pool,
         aligned=roi.aligned,
         sampling_ratio=roi.sampling_ratio,
+        cell_size=roi.cell_size,
     )
 
 
 def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
     if backbone.build_tail is not None:
         return layers.TailHead(backbone.build_tail(config.backbone.normalization))
-    return layers.FullyConnectedHead(config.roi.head_units, dropout=config.roi.dropout)
+    roi = config.roi
+    if roi.head_convs:
+        return layers.ConvolutionalHead(
+            roi.head_units,
+            num_convs=roi.head_convs,
+            normalization=config.backbone.normalization,
+        )
+    return layers.FullyConnectedHead(roi.head_units, dropout=roi.dropout)

@@ -13,9 +13,10 @@ from tf_frcnn.data.proposal_cache import (
     read_proposals,
     write_proposals,
 )
+from tf_frcnn.data.resizing import RESIZE_METHODS, ResizePlan, plan_resize, resize
 from tf_frcnn.data.shapes import SHAPE_CLASSES, make_shapes
 from tf_frcnn.data.tfds_voc import read_tfds_voc
-from tf_frcnn.data.transforms import decode_image, flip, resize, resized_size
+from tf_frcnn.data.transforms import decode_image, flip
 from tf_frcnn.data.voc import read_voc
 from tf_frcnn.data.voc_writer import write_voc
 
@@ -23,6 +24,7 @@ DATASETS = {"voc": read_voc, "tfds_voc": read_tfds_voc, "shapes": make_shapes}
 
 __all__ = [
     "DATASETS",
+    "RESIZE_METHODS",
     "SHAPE_CLASSES",
     "CachedProposals",
     "DataError",
@@ -31,6 +33,7 @@ __all__ = [
     "Problem",
     "Problems",
     "Record",
+    "ResizePlan",
     "concatenate",
     "decode_image",
     "derive_canvases",
@@ -38,11 +41,11 @@ __all__ = [
     "flip",
     "make_shapes",
     "num_batches",
+    "plan_resize",
     "read_proposals",
     "read_tfds_voc",
     "read_voc",
     "resize",
-    "resized_size",
     "training_batches",
     "write_proposals",
     "write_voc",

@@ -5,6 +5,7 @@ A batch is a dict:
     images       float32 [B, H, W, 3]  RGB in 0..255, zero beyond the picture
     image_sizes  float32 [B, 2]        (height, width) of the picture in network pixels
     scales       float32 [B, 2]        network / file pixels along y and x
+    file_sizes   float32 [B, 2]        (height, width) of the picture in file pixels
     boxes        float32 [B, G, 4]     network pixels, zero in padded rows
     labels       int32 [B, G]          -1 in padded rows
     difficult    bool [B, G]           False in padded rows
@@ -27,13 +28,15 @@ import tensorflow as tf
 from tf_frcnn.data.canvases import (
     Canvas,
     canvas_groups,
-    network_sizes,
+    listed_canvases,
+    plan_records,
     smallest_canvas,
 )
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.proposal_cache import CachedProposals
 from tf_frcnn.data.record_table import RecordTable, record_table
-from tf_frcnn.data.transforms import decode_image, flip, resize
+from tf_frcnn.data.resizing import ResizePlan, resize
+from tf_frcnn.data.transforms import decode_image, flip
 
 Batch = dict[str, tf.Tensor]
 
@@ -42,8 +45,9 @@ def training_batches(
     examples: ExampleSet,
     *,
     short_sides: Sequence[int],
-    long_side: int,
-    canvases: Sequence[Canvas],
+    long_side: int | None,
+    canvases: Sequence[Canvas] | int,
+    method: str = "bilinear",
     batch_size: int,
     flip: bool,
     drop_difficult: bool,
@@ -68,8 +72,10 @@ def training_batches(
     Args:
         examples: the data set.
         short_sides: from which each image's is drawn, with equal probabilities.
-        long_side: see `resized_size`.
-        canvases: (height, width) in pixels. See `derive_canvases`.
+        long_side: see `plan_resize`.
+        canvases: (height, width) in pixels, see `derive_canvases`; or a multiple to
+            which the sides of each picture's own canvas are rounded up.
+        method: of resizing, see `RESIZE_METHODS`.
         batch_size: images per batch.
         flip: mirrors every image with probability 0.5.
         drop_difficult: leaves out the boxes marked difficult.
@@ -87,7 +93,7 @@ def training_batches(
     """
     table = record_table(
         examples,
-        network_sizes(examples.records, short_sides, long_side),
+        plan_records(examples.records, short_sides, long_side, method),
         canvases,
         drop_difficult=drop_difficult,
         proposals=proposals,
@@ -108,7 +114,7 @@ def training_batches(
                 alg="philox",
             )
             flip_seed = [epoch_seed, 1 + position] if flip else None
-            return _prepare(*item, table, side, flip_seed)
+            return _prepare(*item, table, side, method, flip_seed)
 
         prepared = (
             examples.stream(epoch_seed)
@@ -125,8 +131,9 @@ def evaluation_batches(
     examples: ExampleSet,
     *,
     short_side: int,
-    long_side: int,
-    canvases: Sequence[Canvas],
+    long_side: int | None,
+    canvases: Sequence[Canvas] | int,
+    method: str = "bilinear",
     batch_size: int,
     proposals: CachedProposals | None = None,
 ) -> tf.data.Dataset:
@@ -138,10 +145,10 @@ def evaluation_batches(
     Returns:
         A finite dataset of `num_batches` batches.
     """
-    sizes = network_sizes(examples.records, [short_side], long_side)
-    table = record_table(examples, sizes, canvases, proposals=proposals)
+    plan = plan_records(examples.records, [short_side], long_side, method)
+    table = record_table(examples, plan, canvases, proposals=proposals)
     prepared = examples.stream().map(
-        lambda index, image: _prepare(index, image, table, 0, None),
+        lambda index, image: _prepare(index, image, table, 0, method, None),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -151,6 +158,7 @@ def evaluation_batches(
         short_sides=[short_side],
         long_side=long_side,
         canvases=canvases,
+        method=method,
         batch_size=batch_size,
     )
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
@@ -161,26 +169,29 @@ def num_batches(
     examples: ExampleSet,
     *,
     short_sides: Sequence[int],
-    long_side: int,
-    canvases: Sequence[Canvas],
+    long_side: int | None,
+    canvases: Sequence[Canvas] | int,
+    method: str = "bilinear",
     batch_size: int,
 ) -> int:
     """Returns the batches of one epoch; arguments as in `training_batches`."""
-    sizes = network_sizes(examples.records, short_sides, long_side)
+    sizes = plan_records(examples.records, short_sides, long_side, method).sizes
+    canvases = listed_canvases(sizes, canvases)
     groups = canvas_groups(examples.records, sizes, canvases)
     return int(np.sum(-(-np.bincount(groups) // batch_size)))
 
 
 def _prepare(
-    index, image_bytes, table: RecordTable, side, flip_seed
+    index, image_bytes, table: RecordTable, side, method, flip_seed
 ) -> tuple[tf.Tensor, Batch]:
     """Returns the group and one example of a batch, image and boxes not yet padded."""
     image = decode_image(image_bytes, table.orientations[index])
-    boxes, size = table.boxes[index], table.sizes[index, side]
+    boxes, file_size = table.boxes[index], tf.shape(image)[:2]
+    plan = ResizePlan(*(part[index, side] for part in table.plan))
     num_boxes = tf.shape(boxes)[0]
     if table.proposals is not None:
         boxes = tf.concat([boxes, table.proposals.boxes[index]], axis=0)
-    image, boxes, scales = resize(image, boxes, size)
+    image, boxes = resize(image, boxes, plan, method)
     if flip_seed is not None:
         draw = tf.random.stateless_uniform([], flip_seed, alg="philox")
         image, boxes = tf.cond(
@@ -188,8 +199,9 @@ def _prepare(
         )
     example = {
         "images": image,
-        "image_sizes": tf.cast(size, tf.float32),
-        "scales": scales,
+        "image_sizes": tf.cast(plan.sizes, tf.float32),
+        "scales": tf.cast(plan.scales, tf.float32),
+        "file_sizes": tf.cast(file_size, tf.float32),
         "boxes": boxes[:num_boxes],
         "labels": table.labels[index],
         "difficult": table.difficult[index],
@@ -210,6 +222,7 @@ def _grouped(
         "images": [None, None, 3],
         "image_sizes": [2],
         "scales": [2],
+        "file_sizes": [2],
         "boxes": [num_boxes, 4],
         "labels": [num_boxes],
         "difficult": [num_boxes],

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_frcnn.data.examples import Record
 from tf_frcnn.data.problems import DataError
-from tf_frcnn.data.transforms import resized_size
+from tf_frcnn.data.resizing import ResizePlan, plan_resize
 
 Canvas = tuple[int, int]
 
@@ -21,7 +21,7 @@ def derive_canvases(
     both upright and lying.
 
     Args:
-        short_sides: one or several limits of `resized_size`, in pixels.
+        short_sides: one or several limits of `plan_resize`, in pixels.
         long_side: the other limit.
         multiple: sides are rounded up to a multiple of this.
 
@@ -39,19 +39,51 @@ def derive_canvases(
     return tuple(sorted(canvases, key=lambda canvas: (canvas[0] * canvas[1], canvas)))
 
 
-def network_sizes(
-    records: Sequence[Record], short_sides: Sequence[int], long_side: int
-) -> np.ndarray:
-    """Returns int64 [n, sides, 2]: each picture's (height, width) at each short side.
+def own_canvases(sizes: tf.Tensor, multiple: int) -> tf.Tensor:
+    """Returns the canvas that each size has for itself: its sides, rounded up.
 
-    They are network pixels; see `resized_size`.
+    Args:
+        sizes: int64 [..., 2], (height, width) in pixels.
+        multiple: sides are rounded up to a multiple of this.
+
+    Returns:
+        int64 [..., 2], (height, width) in pixels.
+
+    Source: torchvision:models/detection/transform.py, for one picture in a batch.
+    """
+    return -(-sizes // multiple) * multiple
+
+
+def plan_records(
+    records: Sequence[Record],
+    short_sides: Sequence[int],
+    long_side: int | None,
+    method: str = "bilinear",
+) -> ResizePlan:
+    """Returns the plans [n, sides] of n pictures at each short side, as arrays.
+
+    Arguments as for `plan_resize`.
     """
     heights, widths = np.array([(r.height, r.width) for r in records], np.int64).T
-    sizes = [
-        np.stack(resized_size(heights, widths, side, long_side), axis=1)
-        for side in short_sides
+    plans = [
+        plan_resize(heights, widths, side, long_side, method) for side in short_sides
     ]
-    return np.stack(sizes, axis=1)
+    return ResizePlan(*(np.stack(parts, axis=1) for parts in zip(*plans, strict=True)))
+
+
+def listed_canvases(
+    sizes: np.ndarray, canvases: Sequence[Canvas] | int
+) -> tuple[Canvas, ...]:
+    """Returns the canvases as a list, the pictures' own where a multiple is given.
+
+    Args:
+        sizes: int64 [..., 2], (height, width) in pixels.
+        canvases: (height, width) of each, or the multiple of `own_canvases`.
+    """
+    if not isinstance(canvases, int):
+        return tuple(canvases)
+    own = own_canvases(sizes, canvases).reshape(-1, 2)
+    return tuple(map(tuple, np.unique(own, axis=0).tolist()))
 
 
 def canvas_groups(
@@ -64,7 +96,7 @@ def canvas_groups(
 
     Args:
         records: n records, for the message.
-        sizes: int64 [n, sides, 2] from `network_sizes`.
+        sizes: int64 [n, sides, 2], in network pixels; see `plan_records`.
         canvases: (height, width) in pixels.
 
     Raises:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.canvases import Canvas, canvas_groups
+from tf_frcnn.data.canvases import Canvas, canvas_groups, listed_canvases
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.problems import DataError
 from tf_frcnn.data.proposal_cache import CachedProposals
+from tf_frcnn.data.resizing import ResizePlan
 
 
 class RecordTable(NamedTuple):
@@ -21,7 +22,8 @@ class RecordTable(NamedTuple):
     Attributes:
         image_ids: string [n].
         orientations: int32 [n], EXIF 1..8.
-        sizes: int64 [n, sides, 2], network pixels at each short side.
+        plan: int64 and float64 [n, sides, 2], how a picture is resized to each short
+            side.
         groups: int64 [n], row in `canvases`; pictures of a group share batches.
         canvases: int64 [canvases, 2], (height, width) in network pixels.
         boxes: float32 [n, (boxes), 4], file pixels.
@@ -32,7 +34,7 @@ class RecordTable(NamedTuple):
 
     image_ids: tf.Tensor
     orientations: tf.Tensor
-    sizes: tf.Tensor
+    plan: ResizePlan
     groups: tf.Tensor
     canvases: tf.Tensor
     boxes: tf.RaggedTensor
@@ -43,8 +45,8 @@ class RecordTable(NamedTuple):
 
 def record_table(
     examples: ExampleSet,
-    sizes: np.ndarray,
-    canvases: Sequence[Canvas],
+    plan: ResizePlan,
+    canvases: Sequence[Canvas] | int,
     *,
     drop_difficult: bool = False,
     proposals: CachedProposals | None = None,
@@ -53,8 +55,8 @@ def record_table(
 
     Args:
         examples: the data set of n records.
-        sizes: int64 [n, sides, 2]; see `network_sizes`.
-        canvases: (height, width) in pixels.
+        plan: of arrays [n, sides]; see `plan_records`.
+        canvases: (height, width) in pixels, or a multiple; see `listed_canvases`.
         drop_difficult: leaves out the boxes marked difficult.
         proposals: arrays with a row for each record, or None.
 
@@ -62,6 +64,7 @@ def record_table(
         DataError: no canvas holds a picture, or the proposals are not the records'.
     """
     records = examples.records
+    canvases = listed_canvases(plan.sizes, canvases)
     used = [~r.difficult if drop_difficult else slice(None) for r in records]
     if proposals is not None and len(proposals.boxes) != len(records):
         raise DataError(
@@ -79,8 +82,8 @@ def record_table(
         return RecordTable(
             image_ids=tf.constant([r.image_id for r in records]),
             orientations=tf.constant([r.orientation for r in records], tf.int32),
-            sizes=tf.constant(sizes),
-            groups=tf.constant(canvas_groups(records, sizes, canvases)),
+            plan=ResizePlan(*map(tf.constant, plan)),
+            groups=tf.constant(canvas_groups(records, plan.sizes, canvases)),
             canvases=tf.constant(canvases, tf.int64),
             boxes=ragged("boxes"),
             labels=ragged("labels"),

@@ -1,4 +1,4 @@
-"""Decoding, resizing and mirroring of one picture, all in the graph."""
+"""Decoding and mirroring of one picture, all in the graph."""
 
 import tensorflow as tf
 
@@ -49,58 +49,6 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     image = turn_if([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), image)
     image = turn_if([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), image)
     return turn_if([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), image)
-
-
-def resized_size(
-    height: tf.Tensor, width: tf.Tensor, short_side: int, long_side: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the size at which the network sees a picture.
-
-    The shorter side becomes `short_side`, unless the longer one would then exceed
-    `long_side`, which it then becomes. The other side is rounded to the nearest
-    pixel, halves upwards, in whole-number arithmetic: the answer is the same eagerly,
-    in graphs and under XLA.
-
-    Args:
-        height, width: integer, any shape; pixels of the picture.
-        short_side, long_side: pixels.
-
-    Returns:
-        (height, width): int64, the same shape, each at least 1.
-
-    Source: Girshick 2015, section 3; py-faster-rcnn:lib/utils/blob.py.
-    """
-    height, width = tf.cast(height, tf.int64), tf.cast(width, tf.int64)
-    shorter, longer = tf.minimum(height, width), tf.maximum(height, width)
-    long_side_decides = short_side * longer > long_side * shorter
-    target = tf.where(long_side_decides, tf.constant(long_side, tf.int64), short_side)
-    side = tf.where(long_side_decides, longer, shorter)
-
-    def scaled(length):
-        return tf.maximum((2 * length * target + side) // (2 * side), 1)
-
-    return scaled(height), scaled(width)
-
-
-def resize(
-    image: tf.Tensor, boxes: tf.Tensor, size: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Resizes a picture bilinearly, without antialiasing, and its boxes with it.
-
-    Args:
-        image: uint8 or float32 [h, w, 3].
-        boxes: float32 [n, 4] in pixels of `image`.
-        size: integer [2], the new (height, width).
-
-    Returns:
-        image: float32 [size[0], size[1], 3], in the range of the input.
-        boxes: float32 [n, 4] in pixels of the new picture.
-        scales: float32 [2], new / old along y and x.
-    """
-    old_size = tf.cast(tf.shape(image)[:2], tf.float32)
-    scales = tf.cast(size, tf.float32) / old_size
-    image = tf.image.resize(image, tf.cast(size, tf.int32), antialias=False)
-    return image, boxes * tf.tile(scales, [2]), scales
 
 
 def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

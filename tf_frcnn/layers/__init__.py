@@ -2,7 +2,7 @@
 
 from tf_frcnn.layers.anchor_grid import AnchorGrid
 from tf_frcnn.layers.anchor_targets import AnchorTargetLayer
-from tf_frcnn.layers.box_heads import FullyConnectedHead, TailHead
+from tf_frcnn.layers.box_heads import ConvolutionalHead, FullyConnectedHead, TailHead
 from tf_frcnn.layers.box_predictor import BoxPredictor
 from tf_frcnn.layers.detections import DetectionLayer
 from tf_frcnn.layers.image_normalization import ImageNormalization
@@ -16,6 +16,7 @@ __all__ = [
     "AnchorGrid",
     "AnchorTargetLayer",
     "BoxPredictor",
+    "ConvolutionalHead",
     "DetectionLayer",
     "FullyConnectedHead",
     "ImageNormalization",

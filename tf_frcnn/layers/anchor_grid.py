@@ -22,9 +22,13 @@ class AnchorGrid(keras.layers.Layer):
             "torchvision" moves from cell to cell by floor(canvas / cells) pixels.
         ratios: height / width.
         scales: sides in multiples of the stride.
+        sizes: sides in pixels, the same on every map, in place of the scales; empty
+            for the scales.
+        on_padding: whether the cells of the canvas padding belong to the picture too.
 
     Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017 (feature pyramids),
-        section 4.1, for several maps.
+        section 4.1, for several maps; torchvision AnchorGenerator for sizes and
+        anchors on the padding.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class AnchorGrid(keras.layers.Layer):
         style: str = "caffe",
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
         scales: Sequence[float] = (8.0, 16.0, 32.0),
+        sizes: Sequence[float] = (),
+        on_padding: bool = False,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
@@ -43,11 +49,12 @@ class AnchorGrid(keras.layers.Layer):
             )
         self.strides, self.style = tuple(strides), style
         self.ratios, self.scales = tuple(ratios), tuple(scales)
+        self.sizes, self.on_padding = tuple(sizes), on_padding
 
     @property
     def num_anchors(self) -> int:
         """A, the anchors per cell."""
-        return len(self.ratios) * len(self.scales)
+        return len(self.ratios) * len(self.sizes or self.scales)
 
     def call(self, features, image_sizes, canvas_size) -> Anchors:
         """Returns the anchors of the maps and which of them belong to each picture.
@@ -71,12 +78,13 @@ class AnchorGrid(keras.layers.Layer):
         return Anchors(tf.concat(boxes, 0), tf.concat(valid, 1), sizes)
 
     def _of_level(self, stride, map_size, image_sizes, canvas_size):
-        base = BASE_ANCHORS[self.style](stride, self.ratios, self.scales)
+        scales = [size / stride for size in self.sizes] or self.scales
+        base = BASE_ANCHORS[self.style](stride, self.ratios, scales)
         height, width = tf.unstack(map_size)
         step = canvas_size // map_size if self.style == "torchvision" else stride
         boxes = shift_over_grid(base, height, width, step)
         valid = cells_of_picture(image_sizes, height, width, stride, self.num_anchors)
-        return boxes, valid
+        return boxes, valid | self.on_padding
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -85,4 +93,6 @@ class AnchorGrid(keras.layers.Layer):
             "style": self.style,
             "ratios": self.ratios,
             "scales": self.scales,
+            "sizes": self.sizes,
+            "on_padding": self.on_padding,
         }

@@ -3,7 +3,11 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.layers.normalization import normalization_layer
 from tf_frcnn.ops.sampling import random_keys
+
+# Of the normalisations, torchvision's.
+_EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -55,6 +59,90 @@ class FullyConnectedHead(keras.layers.Layer):
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {"units": self.units, "dropout": self.dropout}
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class ConvolutionalHead(keras.layers.Layer):
+    """Normalised 3x3 convolutions, then one fully connected layer, all with ReLU.
+
+    Args:
+        units: of the fully connected layer.
+        num_convs: convolutions.
+        channels: of each convolution.
+        normalization: of `normalization_layer`, "frozen_batch" or "group". torchvision
+            trains its batch normalisations; here they are fixed.
+
+    Source: Li et al. 2021 (Benchmarking detection transfer learning), section 3.1;
+        torchvision:models/detection/faster_rcnn.py, `FastRCNNConvFCHead`.
+    """
+
+    def __init__(
+        self,
+        units: int = 1024,
+        *,
+        num_convs: int = 4,
+        channels: int = 256,
+        normalization: str = "frozen_batch",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units, self.num_convs, self.channels = units, num_convs, channels
+        self.normalization = normalization
+        names = [f"head_conv{number}" for number in range(1, num_convs + 1)]
+        self.convs = [self._convolution(name) for name in names]
+        self.norms = [
+            normalization_layer(
+                normalization,
+                channels,
+                name=name,
+                epsilon=_EPSILON,
+                dtype=self.dtype_policy,
+            )
+            for name in names
+        ]
+        self.fc6 = keras.layers.Dense(
+            units, "relu", name="fc6", dtype=self.dtype_policy
+        )
+
+    def build(self, pooled_shape):
+        """Creates the weights for pooled RoIs of shape [B, R, S, S, C]."""
+        _, _, height, width, channels = pooled_shape
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            conv.build((None, height, width, channels))
+            channels = self.channels
+            norm.build((None, height, width, channels))
+        self.fc6.build((None, None, height * width * channels))
+
+    def call(self, pooled, seed=None, training=None):
+        """Computes float [B, R, units] from float [B, R, S, S, C].
+
+        `seed` and `training` are taken as by every head; nothing here is random.
+        """
+        num_rois = pooled.shape[1] or tf.shape(pooled)[1]
+        features = tf.reshape(pooled, [-1, *pooled.shape[2:]])
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            features = tf.nn.relu(norm(conv(features)))
+        return self.fc6(tf.reshape(features, [-1, num_rois, self.fc6.kernel.shape[0]]))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "units": self.units,
+            "num_convs": self.num_convs,
+            "channels": self.channels,
+            "normalization": self.normalization,
+        }
+
+    def _convolution(self, name):
+        return keras.layers.Conv2D(
+            self.channels,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv",
+            dtype=self.dtype_policy,
+        )
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")

@@ -8,6 +8,8 @@ from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
 from tf_frcnn.structures import Detections, Proposals
 
+CLIPS = ("all_sides", "own_side", "none")
+
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class DetectionLayer(keras.layers.Layer):
@@ -16,13 +18,16 @@ class DetectionLayer(keras.layers.Layer):
     Args:
         score_threshold: a detection scores above it.
         nms_iou: overlap above which the lower score of a class goes.
-        max_per_image: D.
+        max_per_image: D, of all classes together.
         delta_stds: factors of (dy, dx, dh, dw).
         max_log_scale: of `decode_boxes`.
         min_size: shortest height and width of a detection in pixels.
+        clip: "all_sides" ends boxes at the picture's border, "own_side" each corner
+            only at its own, see `clip_to_image`; "none" lets them leave it.
         plus_one: coding, clipping and suppression count inclusive pixels.
 
-    Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py.
+    Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
+        faster-rcnn-pytorch (bubbliiiing):utils/utils_bbox.py.
     """
 
     def __init__(
@@ -34,14 +39,17 @@ class DetectionLayer(keras.layers.Layer):
         delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
         max_log_scale: float | None = None,
         min_size: float = 0.0,
+        clip: str = "all_sides",
         plus_one: bool = False,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
+        if clip not in CLIPS:
+            raise ValueError(f"DetectionLayer: clip = {clip!r} must be one of {CLIPS}.")
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
         self.max_per_image = max_per_image
         self.delta_stds, self.max_log_scale = tuple(delta_stds), max_log_scale
-        self.min_size, self.plus_one = min_size, plus_one
+        self.min_size, self.clip, self.plus_one = min_size, clip, plus_one
 
     def call(self, proposals: Proposals, logits, deltas, image_sizes):
         """Makes detections.
@@ -71,7 +79,7 @@ class DetectionLayer(keras.layers.Layer):
             boxes,
             scores,
             by_class(valid),
-            max_outputs=self.max_per_image,
+            max_outputs=min(self.max_per_image, num_proposals),
             iou_threshold=self.nms_iou,
             plus_one=self.plus_one,
         )
@@ -80,7 +88,7 @@ class DetectionLayer(keras.layers.Layer):
         return self._best_of_all_classes(boxes, scores, num_classes)
 
     def _decode(self, proposal_boxes, deltas, image_sizes, num_classes):
-        """Returns float32 [B, P, K, 4], clipped boxes of each class."""
+        """Returns float32 [B, P, K, 4], the boxes of each class."""
         if deltas.shape[2] > 1:
             deltas = deltas[:, :, 1:]
         boxes = decode_boxes(
@@ -92,16 +100,26 @@ class DetectionLayer(keras.layers.Layer):
         )
         num_proposals, num_sets = boxes.shape[1], boxes.shape[2]
         boxes = tf.reshape(boxes, [-1, num_proposals * num_sets, 4])
-        boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
+        if self.clip != "none":
+            boxes = clip_to_image(
+                boxes,
+                image_sizes,
+                plus_one=self.plus_one,
+                own_side=self.clip == "own_side",
+            )
         boxes = tf.reshape(boxes, [-1, num_proposals, num_sets, 4])
         return tf.repeat(boxes, num_classes // num_sets, axis=2)
 
     def _best_of_all_classes(self, boxes, scores, num_classes):
-        """Merges [B * K, D] rows of single classes into `Detections`."""
-        per_class = self.max_per_image
-        scores = tf.reshape(scores, [-1, num_classes * per_class])
-        boxes = tf.reshape(boxes, [-1, num_classes * per_class, 4])
-        scores, index = tf.math.top_k(scores, per_class)
+        """Merges [B * K, n] rows of single classes into `Detections`."""
+        per_class = scores.shape[1]
+        num_rows = num_classes * per_class
+        missing = max(self.max_per_image - num_rows, 0)
+        scores = tf.reshape(scores, [-1, num_rows])
+        scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-1.0)
+        boxes = tf.reshape(boxes, [-1, num_rows, 4])
+        boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
+        scores, index = tf.math.top_k(scores, self.max_per_image)
         valid = scores >= 0.0
         boxes = tf.gather(boxes, index, batch_dims=1)
         return Detections(
@@ -120,5 +138,6 @@ class DetectionLayer(keras.layers.Layer):
             "delta_stds": self.delta_stds,
             "max_log_scale": self.max_log_scale,
             "min_size": self.min_size,
+            "clip": self.clip,
             "plus_one": self.plus_one,
         }

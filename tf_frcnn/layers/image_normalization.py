@@ -1,12 +1,37 @@
 """Turns RGB pictures of 0..255 into what a trunk was trained on."""
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
-_CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
-_TORCH_MEANS = (0.485, 0.456, 0.406)
-_TORCH_STDS = (0.229, 0.224, 0.225)
-_MODES = ("caffe", "torch", "unit", "raw")
+
+class _Mode(NamedTuple):
+    """Pixels become (pixels - means) / divisors, channel by channel.
+
+    Attributes:
+        is_bgr: whether the channels are reversed first.
+        means: of the channels as they then are, 0..255.
+        divisors: of the channels.
+    """
+
+    is_bgr: bool = False
+    means: tuple[float, ...] = (0.0, 0.0, 0.0)
+    divisors: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+
+_MODES = {
+    "caffe": _Mode(True, (103.939, 116.779, 123.68)),
+    "chainer": _Mode(True, (122.7717, 115.9465, 102.9801)),
+    "fast_rcnn": _Mode(True, (102.9801, 115.9465, 122.7717)),
+    "raw": _Mode(),
+    "scaled": _Mode(divisors=(255.0, 255.0, 255.0)),
+    "torch": _Mode(
+        means=(255 * 0.485, 255 * 0.456, 255 * 0.406),
+        divisors=(255 * 0.229, 255 * 0.224, 255 * 0.225),
+    ),
+    "unit": _Mode(means=(127.5, 127.5, 127.5), divisors=(127.5, 127.5, 127.5)),
+}
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -15,10 +40,18 @@ class ImageNormalization(keras.layers.Layer):
 
     Args:
         mode: "caffe" gives BGR minus the ImageNet means, the input of the VGG16 and
-            ResNet weights of the caffe line and of `keras.applications`; "torch" gives
-            RGB of 0..1 minus the ImageNet means, divided by the deviations, the input
-            of torchvision's weights; "unit" gives RGB scaled to -1..1; "raw" keeps
-            RGB of 0..255, for a trunk that normalises by itself.
+            ResNet weights of the caffe line and of `keras.applications`; "fast_rcnn"
+            BGR minus the means that the detectors of the caffe line subtract;
+            "chainer" the same in the order of RGB, as simple-faster-rcnn-pytorch
+            has them; "torch" RGB of 0..1 minus the ImageNet means, divided by the
+            deviations, the input of torchvision's weights; "scaled" RGB of 0..1;
+            "unit" RGB of -1..1; "raw" keeps RGB of 0..255, for a trunk that
+            normalises by itself.
+
+    Source: py-faster-rcnn:lib/fast_rcnn/config.py (PIXEL_MEANS) for "fast_rcnn";
+        simple-faster-rcnn-pytorch:data/dataset.py for "chainer", whose means are
+        those of RGB while the picture is BGR already; faster-rcnn-pytorch
+        (bubbliiiing):utils/utils.py for "scaled".
     """
 
     def __init__(self, mode: str = "caffe", **kwargs):
@@ -44,17 +77,11 @@ class ImageNormalization(keras.layers.Layer):
         columns = tf.cast(tf.range(tf.shape(images)[2]), tf.float32)
         columns = columns < image_sizes[:, 1:]
         inside = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
-        return tf.where(inside[..., tf.newaxis], self._normalised(images), 0.0)
+        is_bgr, means, divisors = _MODES[self.mode]
+        images = images[..., ::-1] if is_bgr else images
+        normalised = (images - tf.constant(means)) / tf.constant(divisors)
+        return tf.where(inside[..., tf.newaxis], normalised, 0.0)
 
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {"mode": self.mode}
-
-    def _normalised(self, images):
-        if self.mode == "caffe":
-            return images[..., ::-1] - tf.constant(_CAFFE_MEANS_BGR)
-        if self.mode == "torch":
-            return (images / 255.0 - tf.constant(_TORCH_MEANS)) / _TORCH_STDS
-        if self.mode == "unit":
-            return images / 127.5 - 1.0
-        return images

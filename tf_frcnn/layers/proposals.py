@@ -26,13 +26,15 @@ class ProposalLayer(keras.layers.Layer):
         min_size: smallest height and width in pixels of the file, multiplied by the
             picture's scale; 0 keeps all.
         min_score: lowest score of a proposal.
+        cut_first: the first count is taken before small boxes are dropped, so that
+            fewer may enter the suppression.
         max_log_scale: of `decode_boxes`.
         plus_one: coding and clipping count inclusive pixels.
         nms_plus_one: suppression does; None means as `plus_one`.
 
     Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
         proposal_layer.py and proposal_top_layer.py; min_size: simple-faster-rcnn-
-        pytorch; per_level: torchvision RegionProposalNetwork.
+        pytorch; per_level, cut_first: torchvision RegionProposalNetwork.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ProposalLayer(keras.layers.Layer):
         per_level: bool = False,
         min_size: float = 0.0,
         min_score: float = 0.0,
+        cut_first: bool = False,
         max_log_scale: float | None = None,
         plus_one: bool = False,
         nms_plus_one: bool | None = None,
@@ -54,7 +57,7 @@ class ProposalLayer(keras.layers.Layer):
         self.train_counts, self.test_counts = tuple(train_counts), tuple(test_counts)
         self.nms_iou, self.test_nms, self.per_level = nms_iou, test_nms, per_level
         self.min_size, self.min_score = min_size, min_score
-        self.max_log_scale = max_log_scale
+        self.cut_first, self.max_log_scale = cut_first, max_log_scale
         self.plus_one, self.nms_plus_one = plus_one, nms_plus_one
 
     def call(
@@ -73,19 +76,24 @@ class ProposalLayer(keras.layers.Layer):
             `Proposals`; P is the count after suppression.
         """
         num_before, num_after = self.train_counts if training else self.test_counts
-        candidates = self._candidates(rpn, anchors, image_sizes, scales)
-        groups = [candidates]
+        candidates = self._candidates(rpn, anchors, image_sizes)
+        if not self.cut_first:
+            candidates = self._without_small(candidates, scales)
+        groups, ranks = [candidates], [_ranks(rpn)]
         if self.per_level:
             columns = [tf.split(v, anchors.level_sizes, axis=1) for v in candidates]
             groups = [Proposals(*level) for level in zip(*columns, strict=True)]
-        groups = [_best(group, num_before) for group in groups]
+            ranks = tf.split(*ranks, anchors.level_sizes, axis=1)
+        groups = [_best(*own, num_before) for own in zip(groups, ranks, strict=True)]
+        if self.cut_first:
+            groups = [self._without_small(group, scales) for group in groups]
         if training or self.test_nms:
             groups = [self._without_overlaps(group, num_after) for group in groups]
         columns = zip(*groups, strict=True)
-        best = _best(Proposals(*(tf.concat(c, axis=1) for c in columns)), num_after)
-        return _padded(best, num_after)
+        kept = Proposals(*(tf.concat(column, axis=1) for column in columns))
+        return _padded(_best(kept, kept.scores, num_after), num_after)
 
-    def _candidates(self, rpn, anchors, image_sizes, scales):
+    def _candidates(self, rpn, anchors, image_sizes):
         """Returns every anchor's box as `Proposals`, in the order of the anchors."""
         rpn = tf.nest.map_structure(tf.stop_gradient, rpn)
         boxes = decode_boxes(
@@ -95,13 +103,16 @@ class ProposalLayer(keras.layers.Layer):
             max_log_scale=self.max_log_scale,
         )
         boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
-        smallest = self.min_size * scales[:, tf.newaxis]
-        heights, widths = box_sides(boxes, plus_one=self.plus_one)
-        valid = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
-        valid &= rpn.scores >= self.min_score
+        valid = anchors.valid & (rpn.scores >= self.min_score)
         levels = [tf.fill([size], n) for n, size in enumerate(anchors.level_sizes)]
         levels = tf.broadcast_to(tf.concat(levels, 0), tf.shape(rpn.scores))
-        return Proposals(boxes, rpn.scores, anchors.valid & valid, levels)
+        return Proposals(boxes, rpn.scores, valid, levels)
+
+    def _without_small(self, group, scales):
+        smallest = self.min_size * scales[:, tf.newaxis]
+        heights, widths = box_sides(group.boxes, plus_one=self.plus_one)
+        large = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
+        return group._replace(valid=group.valid & large)
 
     def _without_overlaps(self, group, count):
         index, kept = non_max_suppression(
@@ -125,6 +136,7 @@ class ProposalLayer(keras.layers.Layer):
             "per_level": self.per_level,
             "min_size": self.min_size,
             "min_score": self.min_score,
+            "cut_first": self.cut_first,
             "max_log_scale": self.max_log_scale,
             "plus_one": self.plus_one,
             "nms_plus_one": self.nms_plus_one,
@@ -138,12 +150,22 @@ def _rows(proposals, index):
     )
 
 
-def _best(proposals, count):
+def _ranks(rpn):
+    """Returns float32 [B, N], by which the best anchors are chosen.
+
+    In the sigmoid form these are logits, as in torchvision: many probabilities near 1
+    are equal in float32.
+    """
+    has_one_logit = rpn.logits.shape[-1] == 1
+    return tf.stop_gradient(rpn.logits[..., 0] if has_one_logit else rpn.scores)
+
+
+def _best(proposals, ranks, count):
     """Returns the `count` best rows (None: all), best first, invalid ones last."""
-    scores = tf.where(proposals.valid, proposals.scores, -1.0)
-    num_rows = tf.shape(scores)[1]
+    ranks = tf.where(proposals.valid, ranks, ranks.dtype.min)
+    num_rows = tf.shape(ranks)[1]
     count = num_rows if count is None else tf.minimum(count, num_rows)
-    return _rows(proposals, tf.math.top_k(scores, count).indices)
+    return _rows(proposals, tf.math.top_k(ranks, count).indices)
 
 
 def _padded(proposals, count):

@@ -51,7 +51,11 @@ def pairwise_iou(
 
 
 def clip_to_image(
-    boxes: tf.Tensor, image_sizes: tf.Tensor, *, plus_one: bool = False
+    boxes: tf.Tensor,
+    image_sizes: tf.Tensor,
+    *,
+    plus_one: bool = False,
+    own_side: bool = False,
 ) -> tf.Tensor:
     """Moves corners that lie outside the picture onto its border.
 
@@ -60,15 +64,21 @@ def clip_to_image(
         image_sizes: float32 [B, 2], (height, width) of the picture in pixels,
             without the canvas padding around it.
         plus_one: the border is the last pixel, height - 1 and width - 1.
+        own_side: minimal corners are moved only off the border at 0, maximal ones
+            only off the other.
 
     Returns:
-        float32 [B, N, 4]. A box wholly outside collapses to zero width or height.
+        float32 [B, N, 4]. A box wholly outside collapses to zero width or height; with
+        `own_side` its corners swap.
 
     Source: Ren et al. 2015, section 3.3; with `plus_one`
-        tf-faster-rcnn:lib/model/bbox_transform.py.
+        tf-faster-rcnn:lib/model/bbox_transform.py; with `own_side` its test.py.
     """
     limits = tf.tile(image_sizes, [1, 2])[:, tf.newaxis] - (1.0 if plus_one else 0.0)
-    return tf.clip_by_value(boxes, 0.0, limits)
+    if not own_side:
+        return tf.clip_by_value(boxes, 0.0, limits)
+    low = tf.maximum(boxes[..., :2], 0.0)
+    return tf.concat([low, tf.minimum(boxes[..., 2:], limits[..., 2:])], axis=-1)
 
 
 def inside_image(

@@ -1,0 +1,183 @@
+"""What torchvision's Faster R-CNNs compute, for comparison with their conversions.
+
+Runs in any Python with torch and torchvision, which need not be the one that has
+TensorFlow:
+
+    python torchvision_reference.py FOLDER
+
+FOLDER holds pictures.npz: RGB pictures, uint8 [h, w, 3], under the names of pictures,
+and for the training step `boxes` float32 [n, 4] (x1, y1, x2, y2) and `labels` int64 [n]
+of the first one. Written beside it, for each detector: NAME.pth, its state dict with
+seeded random weights and batch-norm statistics; NAME.npz, what it makes of each
+picture, under PICTURE/STAGE; and training.npz, one training step.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection._utils import overwrite_eps
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+SMALL = {"min_size": 224, "max_size": 373}
+MEDIUM = {"min_size": 416, "max_size": 693}
+UNTRAINED = {"weights": None, "weights_backbone": None}
+# Standard deviations that the outputs are brought to: many detections, spread scores.
+SPREADS = {
+    "rpn.head.cls_logits": 2.0,
+    "rpn.head.bbox_pred": 0.3,
+    "roi_heads.box_predictor.cls_score": 1.8,
+    "roi_heads.box_predictor.bbox_pred": 0.7,
+}
+# Parameters whose gradients are kept. Further down the trunk rounding alone, by which
+# some of very many units cross the kink of ReLU, makes two per cent.
+LEARNED = (
+    "backbone.body.layer4.2.conv3.weight",
+    "backbone.fpn.inner_blocks.0.0.weight",
+    "backbone.fpn.layer_blocks.3.0.weight",
+    "rpn.head.conv.0.0.weight",
+    "rpn.head.bbox_pred.weight",
+    "roi_heads.box_head.fc6.weight",
+    "roi_heads.box_predictor.cls_score.weight",
+    "roi_heads.box_predictor.bbox_pred.weight",
+)
+
+
+def frozen_resnet(num_classes, **settings):
+    """Builds `fasterrcnn_resnet50_fpn` as its published weights are run."""
+    backbone = resnet_fpn_backbone(
+        backbone_name="resnet50", weights=None, trainable_layers=5
+    )
+    model = detection.FasterRCNN(backbone, num_classes, **settings)
+    overwrite_eps(model, 0.0)
+    return model
+
+
+DETECTORS = {
+    "fasterrcnn_resnet50_fpn": lambda: detection.fasterrcnn_resnet50_fpn(
+        num_classes=91, **UNTRAINED, **SMALL
+    ),
+    "fasterrcnn_resnet50_fpn_coco_v1": lambda: frozen_resnet(4, **SMALL),
+    "fasterrcnn_resnet50_fpn_v2": lambda: detection.fasterrcnn_resnet50_fpn_v2(
+        num_classes=11, **UNTRAINED, **SMALL
+    ),
+    "fasterrcnn_mobilenet_v3_large_fpn": lambda: (
+        detection.fasterrcnn_mobilenet_v3_large_fpn(
+            num_classes=11, **UNTRAINED, **MEDIUM
+        )
+    ),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": lambda: (
+        detection.fasterrcnn_mobilenet_v3_large_320_fpn(num_classes=11, **UNTRAINED)
+    ),
+}
+
+
+def tensor_of(picture):
+    return torch.from_numpy(picture).permute(2, 0, 1) / 255.0
+
+
+def randomise(model, picture):
+    """Gives every normalisation random statistics near those of the picture."""
+
+    def set_statistics(norm, inputs):
+        values = inputs[0].transpose(0, 1).flatten(1)
+        mean, var = values.mean(1), values.var(1, unbiased=False)
+        noise = torch.rand(4, len(mean))
+        norm.running_mean.copy_(mean + (noise[0] - 0.5) * var.sqrt())
+        norm.running_var.copy_(var * (0.5 + noise[1]) + 1e-4)
+        norm.weight.data.copy_(0.5 + noise[2])
+        norm.bias.data.copy_(noise[3] - 0.5)
+
+    def set_spread(layer, inputs):
+        spread = (
+            nn.functional.linear if layer.weight.dim() == 2 else layer._conv_forward
+        )
+        values = spread(inputs[0], layer.weight, None)
+        layer.weight.data *= SPREADS[names[layer]] / values.std()
+        layer.bias.data.normal_(0, 0.3)
+        hooks.pop(layer).remove()
+
+    names = {module: name for name, module in model.named_modules()}
+    hooks = {}
+    for module, name in names.items():
+        if isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)):
+            hooks[module] = module.register_forward_pre_hook(set_statistics)
+        elif name in SPREADS:
+            hooks[module] = module.register_forward_pre_hook(set_spread)
+    with torch.no_grad():
+        model([tensor_of(picture)])
+    for hook in hooks.values():
+        hook.remove()
+
+
+def stages(model, picture):
+    """Yields what a detector makes of a picture, stage by stage."""
+    image = tensor_of(picture)
+    with torch.no_grad():
+        images, _ = model.transform([image])
+        features = model.backbone(images.tensors)
+        scores, deltas = model.rpn.head(list(features.values()))
+        proposals, _ = model.rpn(images, features)
+        heads = model.roi_heads
+        pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
+        hidden = heads.box_head(pooled)
+        logits, box_deltas = heads.box_predictor(hidden)
+        found = model([image])[0]
+    yield "image", images.tensors
+    yield "image_size", torch.tensor(images.image_sizes[0])
+    for level, maps in enumerate(zip(features.values(), scores, deltas, strict=True)):
+        for name, values in zip(("features", "scores", "deltas"), maps, strict=True):
+            yield f"{name}{level}", values
+    yield "proposals", proposals[0]
+    yield "pooled", pooled
+    yield "hidden", hidden
+    yield "logits", logits
+    yield "box_deltas", box_deltas
+    for name, values in found.items():
+        yield name, values
+
+
+def training_step(model, picture, boxes, labels):
+    """Returns the losses and some gradients, all candidates sampled."""
+    rpn, heads = model.rpn, model.roi_heads
+    rpn.fg_bg_sampler.batch_size_per_image = 2**20
+    heads.fg_bg_sampler.batch_size_per_image = 2**12
+    for counts in (rpn._pre_nms_top_n, rpn._post_nms_top_n):
+        counts["training"] = 300
+    model.train()
+    targets = [{"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}]
+    losses = model([tensor_of(picture)], targets)
+    sum(losses.values()).backward()
+    gradients = dict(model.named_parameters())
+    return {
+        **{name: float(loss) for name, loss in losses.items()},
+        **{name: gradients[name].grad.numpy() for name in LEARNED},
+    }
+
+
+def main(folder):
+    stored = dict(np.load(folder / "pictures.npz"))
+    boxes, labels = stored.pop("boxes"), stored.pop("labels")
+    for seed, (name, build) in enumerate(DETECTORS.items()):
+        torch.manual_seed(seed)
+        model = build().eval()
+        randomise(model, next(iter(stored.values())))
+        torch.save(model.state_dict(), folder / f"{name}.pth")
+        results = {
+            f"{picture}/{stage}": values.numpy()
+            for picture, pixels in stored.items()
+            for stage, values in stages(model, pixels)
+        }
+        np.savez(folder / f"{name}.npz", **results)
+        if name == "fasterrcnn_resnet50_fpn_coco_v1":
+            picture = next(iter(stored.values()))
+            step = training_step(model, picture, boxes, labels)
+            np.savez(folder / "training.npz", **step)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
