@@ -173,6 +173,8 @@ def test_onesided_clips_differ_only_for_boxes_wholly_outside(golden, in_mode):
     # Along such an axis the reference's corners swap and ours meet on the border.
     assert np.all((onesided[:, :2] > onesided[:, 2:])[outside])
     np.testing.assert_array_equal(clipped[:, :2][outside], clipped[:, 2:][outside])
+    own = in_mode(clip_to_image)(boxes[np.newaxis], sizes, plus_one=True, own_side=True)
+    np.testing.assert_allclose(own[0], onesided, rtol=1e-6, atol=2e-4)
 
 
 @pytest.mark.parametrize("plus_one", [False, True])

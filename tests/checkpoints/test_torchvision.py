@@ -1,0 +1,245 @@
+"""torchvision's detectors, run by torchvision itself, against their conversions."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn import checkpoints
+from tf_frcnn.build import build_evaluation_batches, build_model
+from tf_frcnn.checkpoints import torchvision
+from tf_frcnn.checkpoints.name_map import named_variables
+from tf_frcnn.config import dump_config, load_config
+from tf_frcnn.data.images import read_images
+from tf_frcnn.inference import detect, detections_of_image
+from tf_frcnn.structures import Proposals
+from tf_frcnn.visualize import write_png
+
+SCRIPT = Path(__file__).parents[1] / "reference" / "torchvision_reference.py"
+SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
+BOXES = np.float32([[20, 30, 120, 200], [150, 40, 280, 180], [60, 100, 100, 140]])
+LABELS = np.int64([1, 2, 3])
+NUMBERS = tuple(str(n) for n in range(1, 11))
+SMALL = ("data.short_side=224", "data.long_side=373")
+MEDIUM = ("data.short_side=416", "data.long_side=693")
+# Detector -> its class list, the variant given, and the size of its pictures.
+DETECTORS = {
+    "fasterrcnn_resnet50_fpn": (None, None, SMALL),
+    "fasterrcnn_resnet50_fpn_coco_v1": (NUMBERS[:3], "as named", SMALL),
+    "fasterrcnn_resnet50_fpn_v2": (NUMBERS[:10], None, SMALL),
+    "fasterrcnn_mobilenet_v3_large_fpn": (NUMBERS[:10], None, MEDIUM),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (NUMBERS[:10], None, ()),
+}
+YX = [1, 0, 3, 2]
+
+
+def interpreter():
+    """Returns a Python that has torchvision, or None."""
+    names = (os.environ.get("TF_FRCNN_TORCHVISION_PYTHON"), "/usr/bin/python3")
+    for name in filter(None, names):
+        if (
+            shutil.which(name)
+            and not subprocess.run(
+                [name, "-c", "import torchvision"], capture_output=True, check=False
+            ).returncode
+        ):
+            return name
+    return None
+
+
+def draw(rng, height, width):
+    """Returns blocks of three sizes in random colours, uint8 [h, w, 3]."""
+    picture = 0
+    for side, share in ((4, 0.2), (16, 0.3), (64, 0.5)):
+        colours = rng.uniform(0, share, [height // side + 1, width // side + 1, 3])
+        picture += np.kron(colours, np.ones([side, side, 1]))[:height, :width]
+    return (255 * picture).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Returns a folder with the pictures and all that torchvision makes of them."""
+    pytest.importorskip("torch", reason="files of PyTorch need PyTorch")
+    python = interpreter()
+    if python is None:
+        pytest.skip(
+            "no Python with torchvision: install Debian's python3-torchvision, or name "
+            "one in TF_FRCNN_TORCHVISION_PYTHON"
+        )
+    folder, rng = tmp_path_factory.mktemp("torchvision"), np.random.default_rng(0)
+    pictures = {name: draw(rng, *size) for name, size in SIZES.items()}
+    np.savez(folder / "pictures.npz", **pictures, boxes=BOXES, labels=LABELS)
+    for name, picture in pictures.items():
+        write_png(folder / f"{name}.png", picture)
+    subprocess.run([python, SCRIPT, folder], check=True)
+    return folder
+
+
+class Converted:
+    """A conversion beside what torchvision computes with the same weights."""
+
+    def __init__(self, name, folder):
+        class_names, variant, size = DETECTORS[name]
+        loaded = checkpoints.load(
+            "torchvision", folder / f"{name}.pth", class_names, variant=variant and name
+        )
+        # The same run at the size of the reference's pictures.
+        file = folder / f"{name}.yaml"
+        file.write_text(dump_config(loaded.config))
+        self.config = load_config(file, size)
+        self.model, self.report = loaded.model, loaded.report
+        self.examples = read_images([folder / f"{n}.png" for n in SIZES], ["any"])
+        self.batches = {
+            Path(b["image_ids"].numpy()[0].decode()).stem: b
+            for b in build_evaluation_batches(self.config, self.examples)
+            .unbatch()
+            .batch(1)
+        }
+        self.reference = np.load(folder / f"{name}.npz")
+
+    def expected(self, picture, stage):
+        return self.reference[f"{picture}/{stage}"]
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def converted(request, folder):
+    return Converted(request.param, folder)
+
+
+@pytest.fixture(params=SIZES)
+def picture(request):
+    return request.param
+
+
+def assert_close(actual, expected, tolerance=1e-3):
+    """Asserts equality relative to the largest value."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def share_matched(boxes, scores, other_boxes, other_scores, *, pixels=0.1):
+    """Returns how many rows have a partner of their own, of the longer list."""
+    free = np.ones(len(other_boxes), bool)
+    for box, score in zip(boxes, scores, strict=True):
+        fits = np.abs(other_boxes - box).max(axis=1, initial=0) <= pixels
+        fits &= free & (np.abs(other_scores - score) <= 1e-3)
+        if fits.any():
+            free[np.argmax(fits)] = False
+    return np.sum(~free) / max(len(boxes), len(other_boxes))
+
+
+def test_all_weights_are_loaded(converted):
+    report = converted.report
+    assert set(report.loaded) == set(named_variables(converted.model))
+    assert not (report.missing or report.unexpected or report.random)
+    assert all(name.endswith("num_batches_tracked") for name in report.ignored)
+
+
+def test_pictures_reach_the_network_alike(converted, picture):
+    batch = converted.batches[picture]
+    images = converted.model.normalization(batch["images"], batch["image_sizes"])
+    expected = converted.expected(picture, "image").transpose(0, 2, 3, 1)
+    assert_close(images, expected, 1e-4)
+    np.testing.assert_array_equal(
+        batch["image_sizes"][0], converted.expected(picture, "image_size")
+    )
+
+
+def test_features_and_rpn_outputs(converted, picture):
+    state = converted.model.first_stage(converted.batches[picture])
+    for level, (features, maps) in enumerate(
+        zip(state.features, state.maps, strict=True)
+    ):
+        for name, values in (("features", features), ("scores", maps.scores)):
+            expected = converted.expected(picture, f"{name}{level}")
+            assert_close(values, expected.transpose(0, 2, 3, 1))
+        expected = converted.expected(picture, f"deltas{level}").transpose(0, 2, 3, 1)
+        by_anchor = expected.reshape(*expected.shape[:3], -1, 4)[..., YX]
+        assert_close(maps.deltas, by_anchor.reshape(expected.shape))
+
+
+def test_proposals(converted, picture):
+    model, batch = converted.model, converted.batches[picture]
+    proposals = model.propose(model.first_stage(batch), batch)
+    boxes = proposals.boxes[0].numpy()[proposals.valid[0].numpy()]
+    expected = converted.expected(picture, "proposals")[:, YX]
+    scores, others = np.zeros(len(boxes)), np.zeros(len(expected))
+    assert share_matched(boxes, scores, expected, others) >= 0.99
+
+
+def test_box_head_on_the_same_proposals(converted, picture):
+    model, batch = converted.model, converted.batches[picture]
+    boxes = tf.constant(converted.expected(picture, "proposals")[np.newaxis, :, YX])
+    everywhere = tf.ones(boxes.shape[:2])
+    rois = Proposals(boxes, everywhere, everywhere > 0, tf.zeros(boxes.shape[:2]))
+    logits, deltas = model.second_stage(model.features(batch), rois, batch)
+    assert_close(logits[0], converted.expected(picture, "logits"))
+    expected = converted.expected(picture, "box_deltas")
+    assert_close(deltas[0], expected.reshape(len(expected), -1, 4)[..., YX])
+
+
+def test_detections_of_picture_files(converted):
+    batches = build_evaluation_batches(converted.config, converted.examples)
+    found = detect(converted.model, converted.examples, batches)
+    for row, record in enumerate(converted.examples.records):
+        own, picture = detections_of_image(found, row), Path(record.source).stem
+        boxes, scores, labels = (
+            converted.expected(picture, name) for name in ("boxes", "scores", "labels")
+        )
+        assert len(scores) > 30
+        # A label that differs would be a box far away.
+        own_boxes = np.column_stack([own.boxes, 1000.0 * (own.labels + 1)])
+        others = np.column_stack([boxes[:, YX], 1000.0 * labels])
+        assert share_matched(own_boxes, own.scores, others, scores) >= 0.99
+
+
+def test_a_training_step(folder):
+    name = "fasterrcnn_resnet50_fpn_coco_v1"
+    expected = np.load(folder / "training.npz")
+    converted = Converted(name, folder)
+    file = folder / "training.yaml"
+    file.write_text(dump_config(converted.config))
+    sampling = ("rpn.num_samples=20000", "roi.num_samples=400")
+    counts = ("train_pre_nms", "train_post_nms")
+    config = load_config(
+        file,
+        [
+            *sampling,
+            *("rpn.positive_fraction=1", "roi.foreground_fraction=1"),
+            *(f"proposals.{count}=300" for count in counts),
+            *("backbone.frozen_blocks=0", "train.weight_decay=0"),
+        ],
+    )
+    model = build_model(config, DETECTORS[name][0])
+    for part in ("backbone", "rpn_head", "box_head", "box_predictor"):
+        weights = getattr(converted.model, part).get_weights()
+        getattr(model, part).set_weights(weights)
+    batch = dict(converted.batches["wide"])
+    scales = np.tile(batch["scales"][0], 2)
+    batch["boxes"] = tf.constant(BOXES[np.newaxis, :, YX] * scales)
+    batch["labels"] = tf.constant(LABELS[np.newaxis] - 1, tf.int32)
+    with tf.GradientTape() as tape:
+        losses = model.compute_losses(batch, step=0, training=True)
+    for own, name_there in {
+        "rpn_class_loss": "loss_objectness",
+        "rpn_box_loss": "loss_rpn_box_reg",
+        "roi_class_loss": "loss_classifier",
+        "roi_box_loss": "loss_box_reg",
+    }.items():
+        np.testing.assert_allclose(losses[own], expected[name_there], rtol=1e-3)
+    taken = torchvision._name_map(name)
+    weights = {
+        weight: entry
+        for weight, entry in taken.items()
+        if entry.names[0] in expected
+    }
+    assert len(weights) == 8
+    variables = named_variables(model)
+    gradients = tape.gradient(losses["loss"], [variables[w].value for w in weights])
+    for gradient, entry in zip(gradients, weights.values(), strict=True):
+        assert_close(gradient, entry.change(expected[entry.names[0]]), 1e-2)

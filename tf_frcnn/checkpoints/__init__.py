@@ -1,0 +1,10 @@
+"""Published checkpoints of other programs, loaded with their names and layouts.
+
+Each source is one module: a name map, the layout rules, and the configuration that the
+weights were trained with. A new source is one such module and one line in `SOURCES`.
+"""
+
+from tf_frcnn.checkpoints.conversion import SOURCES, Loaded, convert, load
+from tf_frcnn.checkpoints.files import CheckpointError
+
+__all__ = ["SOURCES", "CheckpointError", "Loaded", "convert", "load"]

@@ -1,0 +1,90 @@
+"""faster-rcnn-pytorch (bubbliiiing): VGG16 and ResNet-50 on VOC.
+
+Its ratios act as width / height, so ours are the inverse ones. Its thresholds are those
+of `frcnn.py`, which detects in pictures.
+"""
+
+from tf_frcnn.checkpoints.chainer_line import (
+    MAX_PER_IMAGE,
+    RESNET_FIRST,
+    VGG16_FIRST,
+    num_classes_of,
+    rpn_and_predictor,
+    vgg16_and_head,
+)
+from tf_frcnn.checkpoints.class_lists import VOC
+from tf_frcnn.checkpoints.files import Checkpoint
+from tf_frcnn.checkpoints.layouts import deltas_from_xywh
+from tf_frcnn.checkpoints.name_map import NameMap
+from tf_frcnn.checkpoints.source import Description, Source
+from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS, resnet_stage, resnet_stem
+
+_SETTINGS = {
+    "data": {"resize": "bicubic", "long_side": None, "pad_to": 1, "batch_size": 2},
+    "anchors": {"style": "corner", "ratios": [2.0, 1.0, 0.5]},
+    "rpn": {"allowed_border": None},
+    "proposals": {"train_post_nms": 600, "test_pre_nms": 3000, "min_size": 16},
+    "detections": {
+        "score_threshold": 0.5,
+        "clip": "none",
+        "max_per_image": MAX_PER_IMAGE,
+    },
+    "loss": {"rpn_sigma": 1.0, "rpn_divisor": "objects", "roi_divisor": "objects"},
+    "train": {
+        "epochs": 100,
+        "optimizer": "adam",
+        "learning_rate": 0.0001,
+        "decay_epochs": [70, 90],
+        "weight_decay": 0.0,
+        "validation_every": 5,
+    },
+    "evaluation": {"metric": "area"},
+}
+_ROI = {
+    "foreground_fraction": 0.5,
+    "pooling": "pool",
+    "cell_size": "canvas",
+    "dropout": 0.0,
+}
+_VGG16 = {"backbone": {"name": "vgg16_floor"}, "roi": _ROI | {"pooled_size": 7}}
+_RESNET50 = {
+    "backbone": {"name": "resnet50_c4_bubbliiiing"},
+    "roi": _ROI | {"pooled_size": 14},
+}
+
+
+def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
+    is_resnet = RESNET_FIRST in checkpoint.arrays
+    first = RESNET_FIRST if is_resnet else VGG16_FIRST
+    num_classes = num_classes_of(checkpoint, first)
+    of_trunk = _RESNET50 if is_resnet else _VGG16
+    backbone = {"weights": "random", "image_mode": "scaled", "frozen_blocks": 0}
+    settings = _SETTINGS | of_trunk
+    settings["backbone"] = backbone | of_trunk["backbone"]
+    trunk_and_head = _resnet50() if is_resnet else vgg16_and_head(2)
+    return Description(
+        settings=settings,
+        num_classes=num_classes,
+        class_names=VOC if num_classes == len(VOC) else None,
+        name_map=trunk_and_head | rpn_and_predictor(change=deltas_from_xywh),
+        ignored=r"num_batches_tracked$",
+        notes=(
+            "Detections score above 0.5 at an IoU of 0.3, as where this program "
+            "detects; for its mAP set detections.score_threshold to 0.02 and "
+            "detections.nms_iou to 0.5.",
+        ),
+    )
+
+
+def _resnet50() -> NameMap:
+    """Maps conv1 to conv4, which are modules of a sequence, and conv5 in the head."""
+    entries = resnet_stem("backbone", "extractor.0", "extractor.1")
+    for number, units in enumerate(RESNET_UNITS[50], start=2):
+        is_tail = number == 5
+        part = "box_head" if is_tail else "backbone"
+        name = "head.classifier.0" if is_tail else f"extractor.{number + 2}"
+        entries |= resnet_stage(part, number, name, units)
+    return entries
+
+
+SOURCE = Source(_describe)

@@ -1,0 +1,162 @@
+"""Published checkpoints as detectors, in memory or as run folders."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from tf_frcnn.build import build_model
+from tf_frcnn.checkpoints import (
+    bubbliiiing,
+    imagenet,
+    simple_faster_rcnn,
+    tf_faster_rcnn,
+    torchvision,
+)
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, read_checkpoint
+from tf_frcnn.checkpoints.name_map import LoadReport, apply_map
+from tf_frcnn.checkpoints.source import Description, Source
+from tf_frcnn.config import Config, make_config
+from tf_frcnn.data import make_shapes
+from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.inference import BEST_WEIGHTS, write_settings
+from tf_frcnn.training import NUM_SAMPLES, check_run_folder, write_samples
+
+SOURCES = {
+    **imagenet.SOURCES,
+    "bubbliiiing": bubbliiiing.SOURCE,
+    "simple-faster-rcnn-pytorch": simple_faster_rcnn.SOURCE,
+    "tf-faster-rcnn": tf_faster_rcnn.SOURCE,
+    "torchvision": torchvision.SOURCE,
+}
+REPORT_FILE = "conversion.json"
+_CLASS_DEPENDENT = "box_predictor/"
+
+
+class Loaded(NamedTuple):
+    """A detector with published weights.
+
+    Attributes:
+        model: the detector.
+        config: its configuration, with the preprocessing it was trained with.
+        report: what became of every weight.
+        notes: what the user should know of what was assumed.
+    """
+
+    model: FasterRCNN
+    config: Config
+    report: LoadReport
+    notes: tuple[str, ...]
+
+
+def load(
+    source: str,
+    path: str | Path,
+    class_names: Sequence[str] | None = None,
+    *,
+    variant: str | None = None,
+    strict: bool = True,
+) -> Loaded:
+    """Loads a published checkpoint.
+
+    Args:
+        source: one of `SOURCES`.
+        path: of the file.
+        class_names: the K classes. Known lists (VOC, COCO) need none; another list
+            than the known one gives the predictor new, random weights. For a file
+            whose K classes are not known they are its names, or, if there are not K
+            of them, give new weights likewise.
+        variant: one of the source's, where the file does not tell.
+        strict: whether an incomplete load is an error.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file is not of this source, or incomplete, or damaged.
+        ValueError: the source or the variant is unknown.
+        ImportError: PyTorch or safetensors is needed and not installed.
+    """
+    chosen = _source(source, variant)
+    checkpoint = read_checkpoint(path)
+    description = chosen.describe(checkpoint, variant)
+    names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
+    config = make_config(description.settings, source)
+    model = build_model(config, names)
+    name_map, random, ignored = description[3], description.random, description.ignored
+    notes = description.notes
+    if not keeps_predictor:
+        own = {w for w in name_map if w.startswith(_CLASS_DEPENDENT)}
+        dropped = {name for weight in own for name in name_map[weight].names}
+        checkpoint = checkpoint._replace(
+            arrays={n: a for n, a in checkpoint.arrays.items() if n not in dropped}
+        )
+        random = f"{random}|{_CLASS_DEPENDENT}"
+        notes += (
+            f"The {len(names)} classes are not those of the file: the weights that "
+            "depend on them are new and random. Train before you predict.",
+        )
+    report = apply_map(
+        model, checkpoint, name_map, ignored=ignored, random=random, strict=strict
+    )
+    return Loaded(model, config, report, notes)
+
+
+def convert(
+    source: str,
+    path: str | Path,
+    directory: str | Path,
+    class_names: Sequence[str] | None = None,
+    *,
+    variant: str | None = None,
+    strict: bool = True,
+) -> Loaded:
+    """Makes a run folder of a published checkpoint, as if it had been trained here.
+
+    The folder gets config.yaml, classes.txt, weights/, samples/ (drawn pictures on
+    which an export is tried) and conversion.json (the report). Arguments, result and
+    errors are those of `load`, and:
+
+    Raises:
+        FileExistsError: the folder holds a run.
+    """
+    directory = Path(directory)
+    check_run_folder(directory, resume=False)
+    loaded = load(source, path, class_names, variant=variant, strict=strict)
+    (directory / BEST_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
+    loaded.model.save_weights(directory / BEST_WEIGHTS)
+    write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
+    origin = {"source": source, "file": Path(path).name, "variant": variant}
+    report = origin | {"notes": loaded.notes} | asdict(loaded.report)
+    (directory / REPORT_FILE).write_text(json.dumps(report, indent=1))
+    # Last: with them the folder is a run.
+    write_settings(directory, loaded.config, loaded.model.class_names)
+    return loaded
+
+
+def _source(name: str, variant: str | None) -> Source:
+    if name not in SOURCES:
+        raise ValueError(f"source = {name!r} must be one of {', '.join(SOURCES)}.")
+    source = SOURCES[name]
+    if variant is not None and variant not in source.variants:
+        there_are = ", ".join(source.variants) or "none"
+        raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
+    return source
+
+
+def _choose_classes(
+    checkpoint: Checkpoint, description: Description, class_names
+) -> tuple[tuple[str, ...], bool]:
+    """Returns the class list, and whether the predictor of the file is for it."""
+    known, count = description.class_names, description.num_classes
+    if class_names is None:
+        if known is None:
+            what = "knows no objects" if count is None else f"has {count} classes"
+            raise CheckpointError(
+                f"{checkpoint.path}: the file {what}, whose names it does not hold; "
+                "give a file with one name per line by --classes."
+            )
+        return known, True
+    names = tuple(class_names)
+    if count is None:
+        return names, True
+    return names, names == known if known else len(names) == count

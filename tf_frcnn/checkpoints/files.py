@@ -1,0 +1,214 @@
+"""Files of weights, whatever program wrote them, as arrays by name."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.backbones.pretrained import read_weights_file
+
+_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
+_TF_SUFFIXES = (".index", ".meta")
+_KERAS_SUFFIXES = (".h5", ".hdf5")
+# What wraps the weights in the files of training programs.
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
+_PARALLEL = "module."
+_NAMES_IN_MESSAGES = 8
+
+
+class CheckpointError(ValueError):
+    """A file of weights cannot be read, or is not what it was said to be."""
+
+
+class Checkpoint(NamedTuple):
+    """The contents of a file of weights.
+
+    Attributes:
+        path: of the file.
+        arrays: name -> array, numbers of half precision as float32.
+        settings: what else the file holds, where its weights are wrapped.
+        sha256: of the file's bytes in hexadecimal; empty for TensorFlow's, which are
+            several files.
+    """
+
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+    settings: Mapping[str, Any] = {}
+    sha256: str = ""
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint of PyTorch, safetensors, Keras or TensorFlow.
+
+    Args:
+        path: a file .pth, .pt, .bin or .pkl of PyTorch, a file .safetensors, a file .h5
+            or .hdf5 of Keras, the name of a TensorFlow checkpoint with or without its
+            ending, or the folder of one. Arrays of Keras are named "layer/position".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, wants to run code, or holds no weights, or
+            a weight is not finite.
+        ImportError: the package that reads such files is not installed.
+    """
+    path = Path(path)
+    readers = dict.fromkeys(_TORCH_SUFFIXES, _read_torch)
+    readers |= dict.fromkeys(_KERAS_SUFFIXES, _read_keras)
+    readers[".safetensors"] = _read_safetensors
+    if read := readers.get(path.suffix):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file.")
+        arrays, settings = read(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        arrays, settings, digest = _read_tensorflow(path), {}, ""
+    if not arrays:
+        raise CheckpointError(f"{path}: the file holds no weights.")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CheckpointError(
+                f"{path}: {name} has values that are not finite; the file is damaged, "
+                "or its training diverged."
+            )
+    return Checkpoint(path, arrays, settings, digest)
+
+
+def listed(names) -> str:
+    """Joins names for a message, of many only the first."""
+    names = list(names)
+    shown = ", ".join(names[:_NAMES_IN_MESSAGES])
+    more = len(names) - _NAMES_IN_MESSAGES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _read_torch(path):
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: reading a file of PyTorch needs PyTorch; install it by "
+            'pip install "tf-frcnn[torch]".'
+        ) from error
+    try:
+        with torch.serialization.safe_globals(_numpy_number()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: the file wants to run code, or is damaged; only tensors are "
+            f"read ({_first_line(error)})."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable file of PyTorch ({_first_line(error)})."
+        ) from error
+    weights, settings = _unwrapped(content, torch.is_tensor)
+    if weights is None:
+        raise CheckpointError(
+            f"{path}: no state dict was found, neither as the whole file nor under "
+            f"{listed(_WRAPPERS)}."
+        )
+    if all(name.startswith(_PARALLEL) for name in weights):
+        weights = {n.removeprefix(_PARALLEL): value for n, value in weights.items()}
+    return {name: _array_of(value) for name, value in weights.items()}, settings
+
+
+def _numpy_number():
+    """Returns what NumPy's float64 is made of, which runs no code.
+
+    Trainers write a mean average precision of this type beside the weights.
+    """
+    make, (dtype, _) = np.float64().__reduce__()
+    names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
+    return [np.dtype, type(dtype), *((make, name) for name in names)]
+
+
+def _unwrapped(content, is_tensor):
+    """Returns the state dict within what a file holds, and what is beside it."""
+    if not isinstance(content, Mapping):
+        return None, {}
+    if content and all(is_tensor(value) for value in content.values()):
+        return content, {}
+    for name in _WRAPPERS:
+        if isinstance(content.get(name), Mapping):
+            weights, _ = _unwrapped(content[name], is_tensor)
+            if weights:
+                return weights, {k: v for k, v in content.items() if k != name}
+    return None, {}
+
+
+def _array_of(tensor):
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _read_safetensors(path):
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: reading it needs safetensors; install it by "
+            'pip install "tf-frcnn[safetensors]".'
+        ) from error
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({_first_line(error)}); weights "
+            "must be float32 or float16."
+        ) from error
+    return {name: _as_float32(array) for name, array in arrays.items()}, {}
+
+
+def _read_keras(path):
+    try:
+        layers = read_weights_file(path)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: not a readable HDF5 file with weights of Keras."
+        ) from error
+    arrays = {
+        f"{layer}/{position}": _as_float32(array)
+        for layer, own in layers.items()
+        for position, array in enumerate(own)
+    }
+    return arrays, {}
+
+
+def _read_tensorflow(path):
+    if path.is_dir():
+        newest = tf.train.latest_checkpoint(str(path))
+        if newest is None:
+            raise FileNotFoundError(
+                f"{path}: the folder holds no file `checkpoint` of TensorFlow; give "
+                "the checkpoint itself."
+            )
+        path = Path(newest)
+    prefix = str(path.with_suffix("") if path.suffix in _TF_SUFFIXES else path)
+    prefix = prefix.partition(".data-")[0]
+    if not (Path(prefix).is_file() or Path(f"{prefix}.index").is_file()):
+        raise FileNotFoundError(
+            f"{path}: no such file, nor {prefix}.index of a TensorFlow checkpoint."
+        )
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        names = reader.get_variable_to_shape_map()
+        return {name: _as_float32(reader.get_tensor(name)) for name in sorted(names)}
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint of TensorFlow ({_first_line(error)})."
+        ) from error
+
+
+def _as_float32(array):
+    array = np.asarray(array)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _first_line(error):
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,159 @@
+"""From the names of a published program to the weights of a detector."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import keras
+import numpy as np
+
+from tf_frcnn.backbones.pretrained import weighted_layers
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, listed
+from tf_frcnn.faster_rcnn import FasterRCNN
+
+NameMap = dict[str, "Taken"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Where a weight comes from.
+
+    Attributes:
+        names: of the checkpoint's arrays.
+        change: makes the weight of these arrays.
+    """
+
+    names: tuple[str, ...]
+    change: Callable[..., np.ndarray] = np.asarray
+
+
+@dataclass
+class LoadReport:
+    """What became of every weight. A weight is named "part/layer/variable".
+
+    Attributes:
+        loaded: weight -> the name it had in the file.
+        reshaped: weight -> its two shapes, where the layout was changed.
+        random: weights that keep their random values, as intended.
+        missing: weights the file lacks.
+        unexpected: names of the file that the detector has no place for.
+        ignored: names of the file that are no part of a detector, such as those of an
+            optimizer.
+    """
+
+    loaded: dict[str, str] = field(default_factory=dict)
+    reshaped: dict[str, str] = field(default_factory=dict)
+    random: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Returns the counts, and the names of all that is not simply loaded."""
+        lines = [f"Weights: {len(self.loaded)} loaded, {len(self.reshaped)} of them "]
+        lines[0] += "in another layout."
+        for what, names in asdict(self).items():
+            if what not in ("loaded", "reshaped") and names:
+                lines.append(f"  {what}: {len(names)} ({listed(names)})")
+        return "\n".join(lines)
+
+
+def named_variables(model: FasterRCNN) -> dict[str, keras.Variable]:
+    """Returns every weight of a detector under "part/layer/variable"."""
+    rpn, predictor = model.rpn_head, model.box_predictor
+    regressor = [predictor.deltas] if predictor.regresses else []
+    layers = {
+        "backbone": weighted_layers([model.backbone]),
+        "rpn_head": [*rpn.convs, rpn.scores, rpn.deltas],
+        "box_head": weighted_layers([model.box_head]),
+        "box_predictor": [predictor.logits, *regressor],
+    }
+    return {
+        f"{part}/{layer.name}/{variable.name}": variable
+        for part, own in layers.items()
+        for layer in own
+        for variable in layer.weights
+    }
+
+
+def apply_map(
+    model: FasterRCNN,
+    checkpoint: Checkpoint,
+    name_map: Mapping[str, Taken],
+    *,
+    ignored: str,
+    random: str,
+    strict: bool = True,
+) -> LoadReport:
+    """Sets the weights of a detector from a checkpoint.
+
+    Nothing is set unless every shape fits and, if `strict`, the load is complete.
+
+    Args:
+        model: the detector.
+        checkpoint: the file's contents.
+        name_map: weight -> where it comes from.
+        ignored: regular expression of names of the file that are no part of a detector.
+        random: regular expression of weights that the file need not have.
+        strict: whether missing and unexpected weights are errors.
+
+    Raises:
+        CheckpointError: the file is incomplete, or an array has another shape.
+    """
+    report, arrays = LoadReport(), checkpoint.arrays
+    variables, values = named_variables(model), {}
+    for weight, variable in variables.items():
+        taken = name_map.get(weight)
+        if taken is None or not all(name in arrays for name in taken.names):
+            may_stay = re.match(random, weight) is not None
+            (report.random if may_stay else report.missing).append(weight)
+            continue
+        sources = [arrays[name] for name in taken.names]
+        values[weight] = _changed(checkpoint, weight, taken, sources, variable)
+        report.loaded[weight] = " and ".join(taken.names)
+        if sources[0].shape != tuple(variable.shape):
+            shapes = f"{list(sources[0].shape)} -> {list(variable.shape)}"
+            report.reshaped[weight] = shapes
+    used = {name for weight in values for name in name_map[weight].names}
+    for name in sorted(set(arrays) - used):
+        is_ignored = re.search(ignored, name) is not None
+        (report.ignored if is_ignored else report.unexpected).append(name)
+    if strict:
+        _require_complete(checkpoint, report, len(variables), name_map)
+    for weight, value in values.items():
+        variables[weight].assign(value)
+    return report
+
+
+def _changed(checkpoint, weight, taken, sources, variable):
+    """Returns the value of one weight, or says that its source does not fit."""
+    shape = tuple(variable.shape)
+    try:
+        value = taken.change(*sources)
+        fits = value.shape == shape
+    except (ValueError, IndexError):
+        fits = False
+    if not fits:
+        raise CheckpointError(
+            f"{checkpoint.path}: {taken.names[0]} has the shape "
+            f"{list(sources[0].shape)}, which does not give {weight} of the shape "
+            f"{list(shape)}."
+        )
+    return value
+
+
+def _require_complete(checkpoint, report, num_weights, name_map):
+    if report.missing:
+        lacking = [
+            " and ".join(name_map[weight].names) if weight in name_map else weight
+            for weight in report.missing
+        ]
+        raise CheckpointError(
+            f"{checkpoint.path} lacks {len(lacking)} of {num_weights} weights: "
+            f"{listed(lacking)}."
+        )
+    if report.unexpected:
+        raise CheckpointError(
+            f"{checkpoint.path} holds {len(report.unexpected)} weights that the "
+            f"detector has no place for: {listed(report.unexpected)}."
+        )

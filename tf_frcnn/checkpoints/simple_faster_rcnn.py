@@ -1,0 +1,59 @@
+"""simple-faster-rcnn-pytorch (chenyuntc): VGG16 on VOC.
+
+Its trainer writes the weights with its settings beside them, among which
+`caffe_pretrain` tells how pictures are normalised. The weights that were converted from
+ChainerCV's come alone, and are of the caffe kind.
+"""
+
+from tf_frcnn.checkpoints.chainer_line import (
+    MAX_PER_IMAGE,
+    VGG16_FIRST,
+    num_classes_of,
+    rpn_and_predictor,
+    vgg16_and_head,
+)
+from tf_frcnn.checkpoints.class_lists import VOC
+from tf_frcnn.checkpoints.files import Checkpoint
+from tf_frcnn.checkpoints.source import Description, Source, undecided
+
+_CAFFE, _TORCHVISION = "caffe", "torchvision"
+_IMAGE_MODES = {_CAFFE: "chainer", _TORCHVISION: "torch"}
+# Of the classifier, with the modules that drop out counted.
+_FC7_BEHIND_DROPOUT = "head.classifier.3.weight"
+_SETTINGS = {
+    "data": {"resize": "chainer", "pad_to": 1},
+    "anchors": {"style": "centred"},
+    "proposals": {"min_size": 16},
+    "detections": {"max_per_image": MAX_PER_IMAGE},
+    "train": {"epochs": 14, "decay_epochs": [10], "double_bias_rate": True},
+    "evaluation": {"plus_one": True},
+}
+
+
+def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
+    num_classes = num_classes_of(checkpoint, VGG16_FIRST)
+    image_mode = _IMAGE_MODES[variant or _variant(checkpoint)]
+    drops = _FC7_BEHIND_DROPOUT in checkpoint.arrays
+    backbone = {"name": "vgg16_floor", "weights": "random", "image_mode": image_mode}
+    roi = {"pooling": "pool", "dropout": 0.5 if drops else 0.0}
+    return Description(
+        settings=_SETTINGS | {"backbone": backbone, "roi": roi},
+        num_classes=num_classes,
+        class_names=VOC if num_classes == len(VOC) else None,
+        name_map=vgg16_and_head(3 if drops else 2) | rpn_and_predictor(),
+        notes=(
+            "Detections score above 0.05, as where this program evaluates; where it "
+            "draws, above 0.7: set detections.score_threshold.",
+        ),
+    )
+
+
+def _variant(checkpoint):
+    config = checkpoint.settings.get("config")
+    if not isinstance(config, dict) or "caffe_pretrain" not in config:
+        what = "how its pictures are normalised"
+        raise undecided(checkpoint, what, _IMAGE_MODES)
+    return _CAFFE if config["caffe_pretrain"] else _TORCHVISION
+
+
+SOURCE = Source(_describe, tuple(_IMAGE_MODES))

@@ -1,0 +1,61 @@
+"""What a module of this package says of a source of published weights."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
+from tf_frcnn.checkpoints.name_map import NameMap
+
+_NEVER = r"(?!)"
+
+
+class Description(NamedTuple):
+    """The detector that a checkpoint holds.
+
+    Attributes:
+        settings: of its configuration, section -> setting -> value.
+        num_classes: K, without background; None where the file knows no objects.
+        class_names: of the K classes, where the published file is known.
+        name_map: weight -> where it comes from.
+        ignored: regular expression of names of the file that are no part of a detector.
+        random: regular expression of weights that the file need not have.
+        notes: what the user should know of what was assumed.
+    """
+
+    settings: dict[str, dict[str, Any]]
+    num_classes: int | None
+    class_names: tuple[str, ...] | None
+    name_map: NameMap
+    ignored: str = _NEVER
+    random: str = _NEVER
+    notes: tuple[str, ...] = ()
+
+
+class Source(NamedTuple):
+    """A program whose checkpoints can be loaded.
+
+    Attributes:
+        describe: takes a checkpoint and a variant or None, returns its `Description`;
+            raises a `CheckpointError` where the file is not of this program.
+        variants: names of what a file of this program may be without telling.
+    """
+
+    describe: Callable[[Checkpoint, str | None], Description]
+    variants: tuple[str, ...] = ()
+
+
+def not_of_this_source(checkpoint: Checkpoint, wanted: str) -> CheckpointError:
+    """Returns the error for a file that lacks what its program always writes."""
+    names = ", ".join(sorted(checkpoint.arrays)[:3])
+    return CheckpointError(
+        f"{checkpoint.path}: not a checkpoint of this source, which has {wanted}; the "
+        f"file begins with {names}. Is it of another source?"
+    )
+
+
+def undecided(checkpoint: Checkpoint, what: str, variants) -> CheckpointError:
+    """Returns the error for a file that does not tell which variant it is."""
+    return CheckpointError(
+        f"{checkpoint.path}: the file does not tell {what}; give --variant "
+        f"{' or '.join(variants)}."
+    )

@@ -1,0 +1,157 @@
+"""tf-faster-rcnn (endernewton): checkpoints of TensorFlow 1.
+
+The files of `output/NET/...`, which the author published for VOC and COCO too. The
+names of older ones, which begin with vgg16_default, are not known here.
+
+Source: tf-faster-rcnn:lib/nets, lib/model/config.py, lib/model/test.py,
+    experiments/cfgs and experiments/scripts.
+"""
+
+from tf_frcnn.checkpoints.class_lists import COCO, VOC
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
+from tf_frcnn.checkpoints.layouts import deltas_from_xywh
+from tf_frcnn.checkpoints.name_map import NameMap
+from tf_frcnn.checkpoints.slim import (
+    slim_layer,
+    slim_mobilenet,
+    slim_resnet,
+    slim_vgg16,
+)
+from tf_frcnn.checkpoints.source import Description, Source, not_of_this_source
+
+# Of the optimizer, its learning rate, and what turned RGB weights into BGR ones.
+IGNORED = r"/Momentum$|^Variable(_\d+)?$|^global_step$|^Fix_"
+_RATIOS = 3
+# By their number, the anchors' scales: on VOC, on COCO, and on COCO at 800 pixels.
+_SCALES = {3: (8, 16, 32), 4: (4, 8, 16, 32), 5: (2, 4, 8, 16, 32)}
+_AT_800_PIXELS = 5
+_CLASS_LISTS = {len(names): names for names in (VOC, COCO)}
+# The settings that all networks share: the recipe of VOC07+12.
+SETTINGS = {
+    "data": {"resize": "caffe", "pad_to": 1, "short_side": 600, "long_side": 1000},
+    "backbone": {"weights": "random", "image_mode": "fast_rcnn", "frozen_blocks": 2},
+    "anchors": {"style": "caffe"},
+    "boxes": {"plus_one": True},
+    "proposals": {
+        "train_pre_nms": None,
+        "test_pre_nms": None,
+        "nms_plus_one": False,
+    },
+    "roi": {
+        "pooling": "crop",
+        "num_samples": 256,
+        "add_ground_truth": False,
+        "fill_with_repeats": True,
+    },
+    "detections": {"score_threshold": 0.0, "clip": "own_side"},
+    "train": {
+        "epochs": 7,
+        "learning_rate": 0.001,
+        "decay_epochs": [4.83],
+        "weight_decay": 0.0001,
+    },
+    "evaluation": {"plus_one": True},
+}
+# By scope, what differs.
+DIFFERENCES = {
+    "vgg_16": {
+        "backbone": {"name": "vgg16"},
+        "train": {"double_bias_rate": True},
+    },
+    **{
+        f"resnet_v1_{depth}": {
+            "backbone": {"name": f"resnet{depth}_c4_slim"},
+            "roi": {"crop_max_pool": False},
+        }
+        for depth in (50, 101, 152)
+    },
+    # Of the five layers that stay fixed the fifth is the first of the third block.
+    "MobilenetV1": {
+        "backbone": {"name": "mobilenet_v1_c4_slim", "frozen_blocks": 3},
+        "train": {"weight_decay": 4e-05},
+    },
+}
+
+
+def merged(*layers: dict) -> dict:
+    """Joins settings, section -> setting -> value, of which the later ones count."""
+    sections = dict.fromkeys(section for layer in layers for section in layer)
+    return {
+        section: {k: v for layer in layers for k, v in layer.get(section, {}).items()}
+        for section in sections
+    }
+
+
+def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
+    scope = _scope(checkpoint)
+    num_scales = _num_scales(checkpoint, scope)
+    num_classes = len(checkpoint.arrays[f"{scope}/cls_score/biases"]) - 1
+    anchors = {"anchors": {"scales": list(_SCALES[num_scales])}}
+    settings = merged(SETTINGS, DIFFERENCES[scope], anchors)
+    if num_scales == _AT_800_PIXELS:
+        settings["data"] |= {"short_side": 800, "long_side": 1333}
+        settings["proposals"]["test_post_nms"] = 1000
+    if scope == "vgg_16":
+        settings["roi"]["head_units"] = len(checkpoint.arrays["vgg_16/fc7/biases"])
+    scales = ", ".join(map(str, _SCALES[num_scales]))
+    return Description(
+        settings=settings,
+        num_classes=num_classes,
+        class_names=_CLASS_LISTS.get(num_classes),
+        name_map=_name_map(scope),
+        ignored=IGNORED,
+        notes=(
+            f"The {num_scales * _RATIOS} anchors of a cell are taken to have the "
+            f"scales {scales}, as in the author's trainings; the file does not tell.",
+        ),
+    )
+
+
+def _scope(checkpoint):
+    """Returns the scope of the network that a file holds."""
+    for scope in DIFFERENCES:
+        outputs = (f"{scope}/cls_score/biases", f"{scope}/rpn_cls_score/biases")
+        if all(name in checkpoint.arrays for name in outputs):
+            return scope
+    scopes = ", ".join(DIFFERENCES)
+    raise not_of_this_source(
+        checkpoint, f"SCOPE/cls_score and SCOPE/rpn_cls_score for a SCOPE of {scopes}"
+    )
+
+
+def _num_scales(checkpoint, scope):
+    num_anchors = len(checkpoint.arrays[f"{scope}/rpn_cls_score/biases"]) // 2
+    counts = {number * _RATIOS: number for number in _SCALES}
+    if num_anchors not in counts:
+        raise CheckpointError(
+            f"{checkpoint.path}: {num_anchors} anchors per cell, of which the file "
+            "does not tell the scales and ratios; known are those of "
+            f"{', '.join(map(str, counts))}."
+        )
+    return counts[num_anchors]
+
+
+def _name_map(scope) -> NameMap:
+    if scope == "vgg_16":
+        network = slim_vgg16(scope)
+        for layer in ("fc6", "fc7"):
+            network |= slim_layer(f"box_head/{layer}", f"{scope}/{layer}")
+    elif scope == "MobilenetV1":
+        network = slim_mobilenet(scope)
+    else:
+        network = slim_resnet(scope, int(scope.rpartition("_")[2]))
+    return (
+        network
+        | slim_layer("rpn_head/conv", f"{scope}/rpn_conv/3x3")
+        | slim_layer("rpn_head/scores", f"{scope}/rpn_cls_score")
+        | slim_layer(
+            "rpn_head/deltas", f"{scope}/rpn_bbox_pred", change=deltas_from_xywh
+        )
+        | slim_layer("box_predictor/logits", f"{scope}/cls_score")
+        | slim_layer(
+            "box_predictor/deltas", f"{scope}/bbox_pred", change=deltas_from_xywh
+        )
+    )
+
+
+SOURCE = Source(_describe)

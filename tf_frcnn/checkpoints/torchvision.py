@@ -1,0 +1,242 @@
+"""torchvision's four Faster R-CNNs: torchvision/models/detection/faster_rcnn.py.
+
+State dicts of any version; before 0.13 two kinds of modules had shorter names. The
+file published for `fasterrcnn_resnet50_fpn`, and whatever was trained from it, has
+batch normalisation with epsilon 0.
+"""
+
+import re
+from dataclasses import replace
+
+from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
+from tf_frcnn.checkpoints.files import Checkpoint
+from tf_frcnn.checkpoints.layouts import (
+    deltas_from_xywh,
+    torch_batch_norm,
+    torch_convolution,
+    torch_dense,
+)
+from tf_frcnn.checkpoints.name_map import NameMap
+from tf_frcnn.checkpoints.source import (
+    Description,
+    Source,
+    not_of_this_source,
+    undecided,
+)
+from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
+from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS, resnet_stage, resnet_stem
+
+RESNET, _RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
+_RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
+_MOBILENET = "fasterrcnn_mobilenet_v3_large_fpn"
+_MOBILENET_320 = "fasterrcnn_mobilenet_v3_large_320_fpn"
+# The first digits of the published files' SHA-256, which their names end in.
+_PUBLISHED = {
+    "258fb6c6": _RESNET_COCO,
+    "dd69338a": _RESNET_V2,
+    "fb6a3cc7": _MOBILENET,
+    "907ea3f9": _MOBILENET_320,
+}
+_SHORTER_NAMES = (
+    (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), ".0"),
+    (re.compile(r"^(rpn\.head\.conv)\.(weight|bias)$"), ".0.0"),
+)
+# The settings that all four share.
+_SETTINGS = {
+    "data": {
+        "resize": "torchvision",
+        "short_side": 800,
+        "long_side": 1333,
+        "pad_to": 32,
+        "batch_size": 2,
+    },
+    "anchors": {"style": "torchvision", "on_padding": True},
+    "boxes": {"max_log_scale": 4.135166556742356},  # log(1000 / 16)
+    "rpn": {"channels": 256, "score_form": "sigmoid", "allowed_border": None},
+    "proposals": {
+        "train_pre_nms": 2000,
+        "train_post_nms": 2000,
+        "test_pre_nms": 1000,
+        "test_post_nms": 1000,
+        "per_level": True,
+        "min_size": 0.001,
+        "cut_first": True,
+    },
+    "roi": {
+        "num_samples": 512,
+        "pooling": "align",
+        "aligned": False,
+        "sampling_ratio": 2,
+        "head_units": 1024,
+        "dropout": 0.0,
+    },
+    "detections": {"nms_iou": 0.5, "min_size": 0.01},
+    "loss": {"roi_sigma": 3.0},
+    "train": {
+        "epochs": 26,
+        "learning_rate": 0.0025,
+        "decay_epochs": [16, 22],
+        "weight_decay": 0.0001,
+    },
+    "evaluation": {"metric": "area"},
+}
+# By variant, what differs.
+_DIFFERENCES = {
+    RESNET: {
+        "backbone": {"name": "resnet50_fpn", "frozen_blocks": 2},
+        "anchors": {"scales": [8]},
+    },
+    _RESNET_V2: {
+        "backbone": {"name": "resnet50_fpn_v2", "frozen_blocks": 2},
+        "anchors": {"scales": [8]},
+        "rpn": {"num_convs": 2},
+        "roi": {"head_convs": 4},
+    },
+    _MOBILENET: {
+        "backbone": {"name": "mobilenet_v3_large_fpn", "frozen_blocks": 3},
+        "anchors": {"sizes": [32, 64, 128, 256, 512]},
+        "proposals": {"min_score": 0.05},
+    },
+}
+_DIFFERENCES[_RESNET_COCO] = _DIFFERENCES[RESNET]
+_DIFFERENCES[_MOBILENET_320] = _DIFFERENCES[_MOBILENET] | {
+    "data": {"short_side": 320, "long_side": 640},
+    "proposals": {"min_score": 0.05, "test_pre_nms": 150, "test_post_nms": 150},
+}
+
+
+def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
+    logits = checkpoint.arrays.get("roi_heads.box_predictor.cls_score.weight")
+    if logits is None:
+        raise not_of_this_source(checkpoint, "roi_heads.box_predictor.cls_score.weight")
+    chosen, notes = _variant(checkpoint, variant)
+    num_classes = len(logits) - 1
+    return Description(
+        settings=settings_of(chosen),
+        num_classes=num_classes,
+        class_names=COCO_BY_ID if num_classes == len(COCO_BY_ID) else None,
+        name_map=_in_this_version(_name_map(chosen), checkpoint.arrays),
+        ignored=r"num_batches_tracked$",
+        notes=notes,
+    )
+
+
+def _variant(checkpoint, given):
+    """Returns which of the detectors a file holds, and what that rests on."""
+    for digits, variant in _PUBLISHED.items():
+        if checkpoint.sha256.startswith(digits):
+            return given or variant, ()
+    if given:
+        return given, ()
+    arrays = checkpoint.arrays
+    if "roi_heads.box_head.0.0.weight" in arrays:
+        return _RESNET_V2, ()
+    if "backbone.body.layer1.0.conv1.weight" in arrays:
+        note = f"epsilon 1e-5; a file trained from COCO weights has 0 ({_RESNET_COCO})"
+        has_frozen_norms = "backbone.body.bn1.num_batches_tracked" not in arrays
+        notes = (f"Taken as {RESNET}, batch norm {note}.",) if has_frozen_norms else ()
+        return RESNET, notes
+    for variant in (_MOBILENET, _MOBILENET_320):
+        if variant in checkpoint.path.name:
+            return variant, ()
+    raise undecided(
+        checkpoint, "the size of its pictures", (_MOBILENET, _MOBILENET_320)
+    )
+
+
+def settings_of(variant: str) -> dict[str, dict]:
+    """Returns the settings of one of the detectors, section -> setting -> value."""
+    sections = _SETTINGS.keys() | _DIFFERENCES[variant].keys()
+    settings = {
+        section: _SETTINGS.get(section, {}) | _DIFFERENCES[variant].get(section, {})
+        for section in sections
+    }
+    settings["backbone"]["weights"] = "random"
+    return settings
+
+
+def _name_map(variant) -> NameMap:
+    if variant in (_MOBILENET, _MOBILENET_320):
+        trunk, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
+    else:
+        epsilon = 0.0 if variant == _RESNET_COCO else 1e-5
+        trunk, first_level, num_levels = _resnet50(epsilon), 2, 4
+    has_norms = variant == _RESNET_V2
+    entries = trunk | _pyramid(first_level, num_levels, has_norms)
+    entries |= torch_convolution("rpn_head/conv", "rpn.head.conv.0.0")
+    if has_norms:
+        entries |= torch_convolution("rpn_head/conv1", "rpn.head.conv.1.0")
+        for n in range(4):
+            weight, name = f"box_head/head_conv{n + 1}", f"roi_heads.box_head.{n}"
+            entries |= _convolution_and_norm(f"{weight}_conv", f"{weight}_bn", name)
+        entries |= torch_dense("box_head/fc6", "roi_heads.box_head.5", pooled=7)
+    else:
+        entries |= torch_dense("box_head/fc6", "roi_heads.box_head.fc6", pooled=7)
+        entries |= torch_dense("box_head/fc7", "roi_heads.box_head.fc7")
+    predictor = "roi_heads.box_predictor"
+    return (
+        entries
+        | torch_convolution("rpn_head/scores", "rpn.head.cls_logits")
+        | torch_convolution(
+            "rpn_head/deltas", "rpn.head.bbox_pred", change=deltas_from_xywh
+        )
+        | torch_dense("box_predictor/logits", f"{predictor}.cls_score")
+        | torch_dense(
+            "box_predictor/deltas", f"{predictor}.bbox_pred", change=deltas_from_xywh
+        )
+    )
+
+
+def _resnet50(epsilon):
+    body, norms = "backbone.body", {"epsilon": epsilon}
+    entries = resnet_stem("backbone", f"{body}.conv1", f"{body}.bn1", **norms)
+    for number, units in enumerate(RESNET_UNITS[50], start=2):
+        name = f"{body}.layer{number - 1}"
+        entries |= resnet_stage("backbone", number, name, units, **norms)
+    return entries
+
+
+def _pyramid(first_level, num_levels, has_norms):
+    entries = {}
+    for n in range(num_levels):
+        for own, module in (("lateral", "inner"), ("output", "layer")):
+            weight = f"backbone/fpn_{own}{first_level + n}"
+            name = f"backbone.fpn.{module}_blocks.{n}"
+            if has_norms:
+                entries |= _convolution_and_norm(weight, f"{weight}_bn", name)
+            else:
+                entries |= torch_convolution(weight, f"{name}.0")
+    return entries
+
+
+def _convolution_and_norm(convolution, norm, name):
+    return torch_convolution(convolution, f"{name}.0", has_bias=False) | (
+        torch_batch_norm(norm, f"{name}.1")
+    )
+
+
+def _in_this_version(name_map, arrays) -> NameMap:
+    """Returns the map with the shorter names of old versions, where the file has them.
+
+    The map has the longer names, in which the place of an activation is counted.
+    """
+
+    def in_file(name):
+        if name in arrays:
+            return name
+        for pattern, place in _SHORTER_NAMES:
+            stem, _, variable = name.rpartition(".")
+            shorter = f"{stem.removesuffix(place)}.{variable}"
+            if stem.endswith(place) and pattern.match(shorter) and shorter in arrays:
+                return shorter
+        return name
+
+    return {
+        weight: replace(taken, names=tuple(map(in_file, taken.names)))
+        for weight, taken in name_map.items()
+    }
+
+
+SOURCE = Source(
+    _describe, (RESNET, _RESNET_COCO, _RESNET_V2, _MOBILENET, _MOBILENET_320)
+)
