@@ -42,7 +42,7 @@ rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
   clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
 proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
   test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
-  per_level: true, min_size: 3.5, min_score: 0.01}
+  per_level: true, min_size: 3.5, min_size_in: network, min_score: 0.01}
 roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
   background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
   fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
@@ -72,7 +72,13 @@ ARRIVED = {
     | {"clobber_positives": True, "allowed_border": 5, "num_samples": 99}
     | {"positive_fraction": 0.44, "best_is_positive": True, "plus_one": True},
     "proposal_layer": {"train_counts": (811, 412), "test_counts": (613, 214)}
-    | {"nms_iou": 0.66, "min_size": 3.5, "plus_one": True, "nms_plus_one": False}
+    | {
+        "nms_iou": 0.66,
+        "min_size": 3.5,
+        "min_size_in": "network",
+        "plus_one": True,
+        "nms_plus_one": False,
+    }
     | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5},
     "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
     | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}

@@ -123,7 +123,9 @@ class ProposalsConfig(Section):
     per_level: bool = setting(False, flag)
     """Whether each level of a pyramid is cut and suppressed of its own."""
     min_size: float = setting(0.0, NOT_NEGATIVE)
-    """Shortest side of a proposal, in pixels of the file."""
+    """Shortest side of a proposal, in pixels ..."""
+    min_size_in: str = setting("file", choice("file", "network"))
+    """... of the file, or of the network's input picture."""
     min_score: float = setting(0.0, BELOW_ONE)
     """Lowest score of a proposal."""
     cut_first: bool = setting(False, flag)

@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from tf_frcnn import checkpoints
 from tf_frcnn.build import build_evaluation_batches, build_model
-from tf_frcnn.checkpoints import torchvision
+from tf_frcnn.checkpoints import CheckpointError, torchvision
+from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
+from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.name_map import named_variables
-from tf_frcnn.config import dump_config, load_config
+from tf_frcnn.config import dump_config, load_config, make_config
 from tf_frcnn.data.images import read_images
 from tf_frcnn.inference import detect, detections_of_image
 from tf_frcnn.structures import Proposals
@@ -234,12 +236,115 @@ def test_a_training_step(folder):
         np.testing.assert_allclose(losses[own], expected[name_there], rtol=1e-3)
     taken = torchvision._name_map(name)
     weights = {
-        weight: entry
-        for weight, entry in taken.items()
-        if entry.names[0] in expected
+        weight: entry for weight, entry in taken.items() if entry.names[0] in expected
     }
     assert len(weights) == 8
     variables = named_variables(model)
     gradients = tape.gradient(losses["loss"], [variables[w].value for w in weights])
     for gradient, entry in zip(gradients, weights.values(), strict=True):
         assert_close(gradient, entry.change(expected[entry.names[0]]), 1e-2)
+
+
+# Without torchvision: what is read off a file's names.
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Returns zeros in the names and shapes of a ResNet-50 detector of 3 classes."""
+    name_map = torchvision._name_map("fasterrcnn_resnet50_fpn")
+    names = {name for entry in name_map.values() for name in entry.names}
+    logits = "roi_heads.box_predictor.cls_score.weight"
+    return {n: np.zeros([4 if n == logits else 1, 1], np.float32) for n in names}
+
+
+def describe(arrays, variant=None, *, file="weights.pth", sha256=""):
+    checkpoint = Checkpoint(Path(file), arrays, sha256=sha256)
+    return torchvision._describe(checkpoint, variant)
+
+
+def gamma_of_first_norm(description):
+    """Returns the scale of the first normalisation where the file has 1 and 1e-5."""
+    entry = description.name_map["backbone/conv1_bn/gamma"]
+    values = [np.float32([1.0]), np.float32([1e-5])]
+    return float(entry.change(*values[: len(entry.names)])[0])
+
+
+def test_shorter_names_of_old_versions(arrays):
+    old = {
+        name.replace("_blocks.0.0.", "_blocks.0.").replace("conv.0.0.", "conv."): array
+        for name, array in arrays.items()
+    }
+    name_map = describe(old).name_map
+    assert {n for entry in name_map.values() for n in entry.names} == set(old)
+    assert name_map["rpn_head/conv/kernel"].names == ("rpn.head.conv.weight",)
+    lateral = name_map["backbone/fpn_lateral2/bias"]
+    assert lateral.names == ("backbone.fpn.inner_blocks.0.bias",)
+
+
+def test_the_published_resnet_has_no_epsilon(arrays):
+    published = describe(arrays, sha256="258fb6c6" + "0" * 56)
+    np.testing.assert_allclose(gamma_of_first_norm(published), 2**0.5, rtol=1e-5)
+    assert published.notes == ()
+    chosen = describe(arrays, "fasterrcnn_resnet50_fpn_coco_v1")
+    np.testing.assert_allclose(gamma_of_first_norm(chosen), 2**0.5, rtol=1e-5)
+
+
+def test_another_resnet_with_frozen_norms_is_noted(arrays):
+    description = describe(arrays)
+    assert gamma_of_first_norm(description) == 1
+    assert "fasterrcnn_resnet50_fpn_coco_v1" in description.notes[0]
+    tracked = {"backbone.body.bn1.num_batches_tracked": np.zeros(1)}
+    assert describe(arrays | tracked).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("variant", "file", "sha256", "short_side"),
+    [
+        (None, "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth", "", 320),
+        (None, "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth", "", 800),
+        (None, "mine.pth", "907ea3f9", 320),
+        (None, "mine.pth", "fb6a3cc7", 800),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", "mine.pth", "", 320),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "mine.pth", "", 800),
+    ],
+)
+def test_the_size_of_a_mobilenet_is_known(arrays, variant, file, sha256, short_side):
+    mobilenet = {n: a for n, a in arrays.items() if "layer1" not in n}
+    description = describe(mobilenet, variant, file=file, sha256=sha256)
+    assert description.settings["data"]["short_side"] == short_side
+    assert description.settings["data"]["resize"] == "torchvision"
+
+
+def test_the_size_of_a_mobilenet_is_asked_for(arrays):
+    mobilenet = {n: a for n, a in arrays.items() if "layer1" not in n}
+    with pytest.raises(CheckpointError, match=r"mine\.pth: .* give --variant"):
+        describe(mobilenet, file="mine.pth")
+
+
+def test_classes_of_91_logits_are_those_of_coco(arrays):
+    assert describe(arrays).class_names is None
+    logits = {"roi_heads.box_predictor.cls_score.weight": np.zeros([91, 1024])}
+    assert describe(arrays | logits).class_names == COCO_BY_ID
+
+
+def test_a_file_of_another_program_is_named():
+    with pytest.raises(
+        CheckpointError, match=r"weights\.pth: not a checkpoint of this"
+    ):
+        describe({"features.0.weight": np.zeros(1)})
+
+
+def test_the_settings_are_those_of_the_recipe():
+    recipe = Path(__file__).parents[2] / "configs" / "torchvision_resnet50_fpn.yaml"
+    own = make_config(torchvision.settings_of("fasterrcnn_resnet50_fpn"), "test")
+    published = load_config(recipe, ["anchors.on_padding=true"])
+    for section in (
+        "anchors",
+        "boxes",
+        "rpn",
+        "proposals",
+        "roi",
+        "detections",
+        "loss",
+    ):
+        assert getattr(own, section) == getattr(published, section)

@@ -118,6 +118,15 @@ def test_the_smallest_side_is_in_pixels_of_the_file():
     assert len(boxes) == 4
 
 
+def test_the_smallest_side_may_be_in_pixels_of_the_network():
+    anchors = [[0, 0, 20, 20], [0, 30, 10, 50], [0, 60, 9, 80], [40, 0, 60, 9]]
+    layer = ProposalLayer(min_size=10, min_size_in="network")
+    boxes, _ = propose(layer, [0.9, 0.8, 0.7, 0.6], anchors, scale=2)
+    np.testing.assert_allclose(boxes, anchors[:2])
+    with pytest.raises(ValueError, match="min_size_in = 'canvas'"):
+        ProposalLayer(min_size_in="canvas")
+
+
 def test_the_smallest_height_and_width_follow_the_scale_of_their_axis():
     anchors = np.float32([[0, 0, 20, 30], [40, 0, 70, 20]])
     proposals = ProposalLayer(min_size=10)(

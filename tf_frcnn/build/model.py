@@ -215,6 +215,7 @@ def _proposal_layer(config: Config) -> layers.ProposalLayer:
         test_nms=proposals.test_nms,
         per_level=proposals.per_level,
         min_size=proposals.min_size,
+        min_size_in=proposals.min_size_in,
         min_score=proposals.min_score,
         cut_first=proposals.cut_first,
         max_log_scale=config.boxes.max_log_scale,

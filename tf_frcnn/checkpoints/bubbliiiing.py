@@ -23,7 +23,12 @@ _SETTINGS = {
     "data": {"resize": "bicubic", "long_side": None, "pad_to": 1, "batch_size": 2},
     "anchors": {"style": "corner", "ratios": [2.0, 1.0, 0.5]},
     "rpn": {"allowed_border": None},
-    "proposals": {"train_post_nms": 600, "test_pre_nms": 3000, "min_size": 16},
+    "proposals": {
+        "train_post_nms": 600,
+        "test_pre_nms": 3000,
+        "min_size": 16,
+        "min_size_in": "network",
+    },
     "detections": {
         "score_threshold": 0.5,
         "clip": "none",

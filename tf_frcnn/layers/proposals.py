@@ -23,8 +23,9 @@ class ProposalLayer(keras.layers.Layer):
         test_nms: whether inference suppresses; without, the best boxes are taken.
         per_level: the first count and the suppression apply to each level of its own;
             the second count to the best of all levels.
-        min_size: smallest height and width in pixels of the file, multiplied by the
-            picture's scale; 0 keeps all.
+        min_size: smallest height and width in pixels; 0 keeps all.
+        min_size_in: of which picture, "file" (multiplied by the picture's scale) or
+            "network".
         min_score: lowest score of a proposal.
         cut_first: the first count is taken before small boxes are dropped, so that
             fewer may enter the suppression.
@@ -34,7 +35,8 @@ class ProposalLayer(keras.layers.Layer):
 
     Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
         proposal_layer.py and proposal_top_layer.py; min_size: simple-faster-rcnn-
-        pytorch; per_level, cut_first: torchvision RegionProposalNetwork.
+        pytorch and, in network pixels, faster-rcnn-pytorch (bubbliiiing):nets/rpn.py;
+        per_level, cut_first: torchvision RegionProposalNetwork.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ProposalLayer(keras.layers.Layer):
         test_nms: bool = True,
         per_level: bool = False,
         min_size: float = 0.0,
+        min_size_in: str = "file",
         min_score: float = 0.0,
         cut_first: bool = False,
         max_log_scale: float | None = None,
@@ -56,7 +59,12 @@ class ProposalLayer(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.train_counts, self.test_counts = tuple(train_counts), tuple(test_counts)
         self.nms_iou, self.test_nms, self.per_level = nms_iou, test_nms, per_level
-        self.min_size, self.min_score = min_size, min_score
+        if min_size_in not in ("file", "network"):
+            raise ValueError(
+                f"ProposalLayer: min_size_in = {min_size_in!r} must be file or network."
+            )
+        self.min_size, self.min_size_in = min_size, min_size_in
+        self.min_score = min_score
         self.cut_first, self.max_log_scale = cut_first, max_log_scale
         self.plus_one, self.nms_plus_one = plus_one, nms_plus_one
 
@@ -109,6 +117,8 @@ class ProposalLayer(keras.layers.Layer):
         return Proposals(boxes, rpn.scores, valid, levels)
 
     def _without_small(self, group, scales):
+        if self.min_size_in == "network":
+            scales = tf.ones_like(scales)
         smallest = self.min_size * scales[:, tf.newaxis]
         heights, widths = box_sides(group.boxes, plus_one=self.plus_one)
         large = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
@@ -135,6 +145,7 @@ class ProposalLayer(keras.layers.Layer):
             "test_nms": self.test_nms,
             "per_level": self.per_level,
             "min_size": self.min_size,
+            "min_size_in": self.min_size_in,
             "min_score": self.min_score,
             "cut_first": self.cut_first,
             "max_log_scale": self.max_log_scale,

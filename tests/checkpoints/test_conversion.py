@@ -1,0 +1,262 @@
+"""The frame of all sources, on a small detector whose names are its own."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_frcnn import checkpoints
+from tf_frcnn.build import build_model
+from tf_frcnn.checkpoints import conversion
+from tf_frcnn.checkpoints.class_lists import COCO, COCO_BY_ID, VOC
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
+from tf_frcnn.checkpoints.name_map import Taken, named_variables
+from tf_frcnn.checkpoints.source import Description, Source
+from tf_frcnn.cli import main
+from tf_frcnn.config import make_config
+from tf_frcnn.data import SHAPE_CLASSES
+from tf_frcnn.inference import load_run
+
+SETTINGS = {
+    "data": {
+        "reader": "shapes",
+        **{f"num_{split}": 2 for split in ("train", "validation", "test")},
+        "short_side": 96,
+        "long_side": 128,
+        "pad_to": 32,
+    },
+    "backbone": {"name": "tiny", "weights": "random", "frozen_blocks": 0},
+    "anchors": {"scales": [2, 3]},
+    "rpn": {"channels": 16},
+    "roi": {"head_units": 16},
+    "proposals": {"test_pre_nms": 100, "test_post_nms": 20},
+    "detections": {"score_threshold": 0.0, "max_per_image": 8},
+    "train": {"keep_images": 1, "epochs": 1},
+}
+
+
+def original(name):
+    """Returns the name that the imagined program gives to a weight."""
+    return name.replace("/", ".")
+
+
+def describe(checkpoint, variant):
+    if "rpn_head.conv.kernel" not in checkpoint.arrays:
+        raise CheckpointError(f"{checkpoint.path}: not of this source.")
+    model = build_model(make_config(SETTINGS, "test"), SHAPE_CLASSES)
+    return Description(
+        settings=SETTINGS,
+        num_classes=checkpoint.arrays["box_predictor.logits.bias"].size - 1,
+        class_names=None if variant == "unknown classes" else SHAPE_CLASSES,
+        name_map={
+            name: Taken((original(name),), lambda array: array.astype(np.float32))
+            for name in named_variables(model)
+        },
+        ignored=r"^optimizer\.",
+        notes=("An assumption.",),
+    )
+
+
+@pytest.fixture(autouse=True)
+def source(monkeypatch):
+    source = Source(describe, ("unknown classes",))
+    monkeypatch.setitem(conversion.SOURCES, "imagined", source)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    model = build_model(make_config(SETTINGS, "test"), SHAPE_CLASSES)
+    rng = np.random.default_rng(3)
+    arrays = {
+        original(name): rng.normal(0, 0.1, variable.shape).astype(np.float32)
+        for name, variable in named_variables(model).items()
+    }
+    return arrays | {"optimizer.step": np.float32([3])}
+
+
+@pytest.fixture
+def file(arrays, monkeypatch, tmp_path):
+    """Returns a function that gives the name of a "file" with arrays, changed."""
+
+    def write(**changes):
+        content = {n: a for n, a in (arrays | changes).items() if a is not None}
+        checkpoint = Checkpoint(tmp_path / "weights.pth", content)
+        monkeypatch.setattr(conversion, "read_checkpoint", lambda path: checkpoint)
+        return checkpoint.path
+
+    return write
+
+
+@pytest.fixture
+def classes_file(tmp_path):
+    def write(*names):
+        path = tmp_path / "names.txt"
+        path.write_text("\n".join([*names, ""]))
+        return path
+
+    return write
+
+
+def load(path, *args, **kwargs):
+    return checkpoints.load("imagined", path, *args, **kwargs)
+
+
+def test_every_weight_is_set_and_reported(file, arrays):
+    loaded = load(file())
+    for name, variable in named_variables(loaded.model).items():
+        np.testing.assert_array_equal(variable, arrays[original(name)])
+        assert loaded.report.loaded[name] == original(name)
+    assert loaded.model.class_names == SHAPE_CLASSES
+    assert loaded.report.ignored == ["optimizer.step"]
+    assert loaded.report.reshaped == {} and loaded.notes == ("An assumption.",)
+
+
+def test_a_missing_weight_is_an_error_that_names_it(file):
+    lacking = {"rpn_head.scores.bias": None}
+    with pytest.raises(CheckpointError, match=r"lacks 1 of \d+ weights: rpn_head\.sco"):
+        load(file(**lacking))
+    loaded = load(file(**lacking), strict=False)
+    assert loaded.report.missing == ["rpn_head/scores/bias"]
+
+
+def test_a_weight_without_a_place_is_an_error_that_names_it(file):
+    more = {"mask_head.kernel": np.zeros(3)}
+    with pytest.raises(CheckpointError, match=r"no place for: mask_head\.kernel"):
+        load(file(**more))
+    assert load(file(**more), strict=False).report.unexpected == ["mask_head.kernel"]
+
+
+def test_another_shape_is_an_error_even_if_not_strict(file):
+    other = {"rpn_head.scores.bias": np.zeros(3, np.float32)}
+    message = r"rpn_head\.scores\.bias has the shape \[3\], which does not give"
+    with pytest.raises(CheckpointError, match=message):
+        load(file(**other), strict=False)
+
+
+def test_other_classes_get_a_new_predictor(file, arrays):
+    loaded = load(file(), ["cell", "dish"])
+    report, predictor = loaded.report, loaded.model.box_predictor
+    assert loaded.model.class_names == ("cell", "dish")
+    assert predictor.logits.kernel.shape == (16, 3)
+    assert sorted(report.random) == [
+        f"box_predictor/{layer}/{variable}"
+        for layer in ("deltas", "logits")
+        for variable in ("bias", "kernel")
+    ]
+    assert not (report.missing or report.unexpected)
+    assert "new and random" in loaded.notes[-1]
+    kernel = loaded.model.rpn_head.convs[0].kernel
+    np.testing.assert_array_equal(kernel, arrays["rpn_head.conv.kernel"])
+
+
+def test_the_same_classes_keep_the_predictor(file):
+    assert load(file(), list(SHAPE_CLASSES)).report.random == []
+
+
+def test_the_same_number_of_other_classes_gets_a_new_predictor(file):
+    assert load(file(), ["a", "b", "c", "d"]).report.random
+
+
+def test_names_for_classes_that_the_file_does_not_name(file):
+    loaded = load(file(), ["a", "b", "c", "d"], variant="unknown classes")
+    assert loaded.report.random == [] and loaded.model.class_names == tuple("abcd")
+    assert load(file(), ["a"], variant="unknown classes").report.random
+    with pytest.raises(CheckpointError, match=r"4 classes, whose names .* --classes"):
+        load(file(), variant="unknown classes")
+
+
+def test_an_unknown_source_or_variant_is_named(file):
+    with pytest.raises(ValueError, match="source = 'torch' must be one of"):
+        checkpoints.load("torch", file())
+    with pytest.raises(ValueError, match="variant = 'x': imagined has unknown classes"):
+        load(file(), variant="x")
+
+
+def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", "imagined", str(file()), "converted"]) == 0
+    printed = capsys.readouterr().out
+    assert "0 of them in another layout" in printed and "Note: An assump" in printed
+    report = json.loads((tmp_path / "converted" / "conversion.json").read_text())
+    assert report["source"] == "imagined" and report["ignored"] == ["optimizer.step"]
+    assert report["file"] == "weights.pth" and len(report["loaded"]) > 20
+
+    samples = str(tmp_path / "converted" / "samples")
+    assert main(["predict", "converted", samples]) == 0
+    assert main(["evaluate", "converted"]) == 0
+    assert main(["export", "converted", "served"]) == 0
+    assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
+    assert main(["train", "--init", "converted"]) == 0
+    printed = capsys.readouterr().out
+    assert "Weights of converted." in printed and "random ones" not in printed
+    assert (tmp_path / "runs" / "converted_tuned" / "metrics_test.json").is_file()
+
+    assert main(["convert", "imagined", str(file()), "converted"]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
+    folder = tmp_path / "converted"
+    checkpoints.convert("imagined", file(), folder, ["cell", "dish"])
+    before = load_run(folder).model
+    arguments = ["train", "--init", str(folder), "--output", str(tmp_path / "tuned")]
+    # So small a rate keeps what it starts from.
+    assert main([*arguments, "--set", "train.learning_rate=1e-12"]) == 0
+    assert "Its 2 classes are not these 4" in capsys.readouterr().out
+    after = load_run(tmp_path / "tuned").model
+    for part in ("backbone", "rpn_head", "box_head"):
+        pairs = zip(
+            getattr(before, part).get_weights(),
+            getattr(after, part).get_weights(),
+            strict=True,
+        )
+        for old, new in pairs:
+            np.testing.assert_allclose(new, old, atol=1e-6)
+
+
+def test_training_from_another_network_is_an_error(file, tmp_path, capsys):
+    folder = tmp_path / "converted"
+    checkpoints.convert("imagined", file(), folder)
+    arguments = ["train", "--init", str(folder), "--output", str(tmp_path / "tuned")]
+    assert main([*arguments, "--set", "rpn.channels=8"]) == 2
+    assert "its rpn_head is another one" in capsys.readouterr().err
+
+
+def test_training_needs_a_configuration_or_a_run(capsys):
+    assert main(["train"]) == 2
+    assert "needs a CONFIG, or a run to start from" in capsys.readouterr().err
+
+
+def test_alternating_training_starts_from_no_run(tmp_path, capsys):
+    alternating = ("train.scheme=alternating", "train.step_epochs=[1,1,1,1]")
+    settings = [word for setting in alternating for word in ("--set", setting)]
+    config = tmp_path / "config.yaml"
+    config.write_text("data: {reader: shapes}")
+    assert main(["train", str(config), "--init", str(tmp_path), *settings]) == 2
+    assert "alternating training starts from a trunk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"), [((), "it names no class"), (("a", "a"), "'a' stands twice")]
+)
+def test_a_bad_class_list_is_named(file, classes_file, tmp_path, capsys, names, fault):
+    listed = str(classes_file(*names))
+    output = str(tmp_path / "converted")
+    assert main(["convert", "imagined", str(file()), output, "--classes", listed]) == 2
+    assert f"names.txt: {fault}" in capsys.readouterr().err
+
+
+def test_class_lists():
+    assert (len(VOC), len(COCO), len(COCO_BY_ID)) == (20, 80, 90)
+    assert sorted(set(COCO_BY_ID) - set(COCO)) == sorted(
+        f"unused {n}" for n in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+    )
+    by_id = {
+        1: "person",
+        17: "cat",
+        18: "dog",
+        44: "bottle",
+        62: "chair",
+        90: "toothbrush",
+    }
+    assert {n: COCO_BY_ID[n - 1] for n in by_id} == by_id
