@@ -2,8 +2,9 @@
 
     python benchmarks/train_step.py configs/bccd_vgg16.yaml --steps 20
 
-The pictures are noise with twenty boxes, as large as the first canvas, so that neither
-data nor weights are needed. Compare times of one machine only.
+The pictures are noise with twenty boxes, as large as the first canvas or, where each
+picture has its own, as that of a square one, so that neither data nor weights are
+needed. Compare times of one machine only.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def main():
     config = load_config(options.config, options.set)
     model = build_model(config, [f"class {k}" for k in range(NUM_CLASSES)])
     compile_model(config, model, steps_per_epoch=options.steps)
-    batch = made_up_batch(config.data.batch_size, build_resizing(config).canvases[0])
+    batch = made_up_batch(config.data.batch_size, canvas_of(build_resizing(config)))
     print(
         f"{options.config}: canvas {tuple(batch['images'].shape)}, "
         f"{model.count_params() / 1e6:.1f} million weights, {platform.processor()} "
@@ -37,6 +38,15 @@ def main():
     )
     report("training step", tf.function(model.train_step), batch, options.steps)
     report("inference", tf.function(model.predict_step), batch, options.steps)
+
+
+def canvas_of(resizing):
+    """Returns the (height, width) of the pictures."""
+    if not isinstance(resizing.canvases, int):
+        return resizing.canvases[0]
+    multiple = resizing.canvases
+    side = -(-resizing.short_sides[0] // multiple) * multiple
+    return side, side
 
 
 def made_up_batch(batch_size, canvas):

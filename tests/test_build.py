@@ -16,7 +16,13 @@ from tf_frcnn.build import (
     split_seed,
 )
 from tf_frcnn.config import Config, ConfigError, load_config
-from tf_frcnn.data import DATASETS, SHAPE_CLASSES, derive_canvases, write_voc
+from tf_frcnn.data import (
+    DATASETS,
+    SHAPE_CLASSES,
+    Resizing,
+    derive_canvases,
+    write_voc,
+)
 from tf_frcnn.faster_rcnn import FastRCNN
 from tf_frcnn.rpn import RegionProposalNetwork
 
@@ -42,7 +48,8 @@ rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
   clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
 proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
   test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
-  per_level: true, min_size: 3.5, min_size_in: network, min_score: 0.01}
+  per_level: true, min_size: 3.5, min_size_in: network, min_score: 0.01,
+  cut_first: true}
 roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
   background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
   fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
@@ -79,7 +86,8 @@ ARRIVED = {
         "plus_one": True,
         "nms_plus_one": False,
     }
-    | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5},
+    | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5}
+    | {"cut_first": True},
     "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
     | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}
     | {"add_ground_truth": False, "fill_with_repeats": True}
@@ -382,15 +390,24 @@ def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
 
 def test_canvases_are_those_of_the_settings_or_derived(config_of):
     derived = derive_canvases(64, 96)
-    assert build_resizing(config_of()) == (64, 96, derived, "bilinear")
+    assert build_resizing(config_of()) == ((64,), 96, derived, "bilinear")
     own = config_of({"data.canvases": [[96, 96], [64, 96]]})
-    assert build_resizing(own) == (64, 96, ((96, 96), (64, 96)), "bilinear")
+    assert build_resizing(own) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
+
+
+def test_training_has_short_sides_of_its_own(config_of):
+    config = config_of({"data.train_short_sides": [48, 80]})
+    several = Resizing((48, 80), 96, derive_canvases([48, 80], 96))
+    assert build_resizing(config, for_training=True) == several
+    assert build_resizing(config) == build_resizing(config_of())
+    one = build_resizing(config_of(), for_training=True)
+    assert one == build_resizing(config_of())
 
 
 def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
     settings = {"data.pad_to": 32, "data.resize": "bicubic", "data.long_side": "null"}
     config = config_of(settings)
-    assert build_resizing(config) == (64, None, 32, "bicubic")
+    assert build_resizing(config) == ((64,), None, 32, "bicubic")
     examples = build_examples(config, "train")
     batches, per_epoch = build_training_batches(config, examples)
     assert per_epoch == 4
@@ -401,7 +418,9 @@ def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config
 
 def test_training_batches_obey_the_settings(config_of, monkeypatch):
     calls = []
-    monkeypatch.setattr(build.data, "training_batches", lambda *a, **k: calls.append(k))
+    monkeypatch.setattr(
+        build.data, "training_batches", lambda *a, **k: calls.append((a, k))
+    )
     settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
     examples = build_examples(config_of(settings), "train")
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
@@ -409,9 +428,10 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         config = config_of(settings | switches)
         _, per_epoch = build_training_batches(config, examples, start_epoch)
         assert per_epoch == 2  # four pictures, three at a time
-    same = {"short_sides": (64,), "long_side": 96, "canvases": ((96, 96),)}
-    same |= {"batch_size": 3, "seed": 5, "proposals": None, "method": "bilinear"}
-    assert calls == [
+    same = {"batch_size": 3, "seed": 5, "proposals": None}
+    resizing = Resizing((64,), 96, ((96, 96),))
+    assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
+    assert [settings for _, settings in calls] == [
         same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
         same | {"flip": False, "drop_difficult": False, "start_epoch": 2},
     ]

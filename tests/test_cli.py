@@ -140,7 +140,8 @@ def test_a_run_can_be_resumed_by_the_command(run_folder, monkeypatch):
     monkeypatch.setattr(workflow, "run_training", lambda *a, **k: calls.append((a, k)))
     assert main(["train", str(QUICKSTART), "--resume", "--set", "seed=3"]) == 0
     config = load_config(QUICKSTART, ["seed=3"])
-    assert calls == [((config, Path("runs/quickstart")), {"resume": True})]
+    settings = {"resume": True, "init": None}
+    assert calls == [((config, Path("runs/quickstart")), settings)]
 
 
 def test_the_effective_configuration_is_a_configuration(capsys, tmp_path):
@@ -234,7 +235,7 @@ def test_where_an_error_was_raised_is_shown_if_asked_for(tmp_path):
         main(["--traceback", "evaluate", str(tmp_path)])
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["make-shapes"]])
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["evaluate"], ["make-shapes"]])
 def test_a_command_that_is_not_understood_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)

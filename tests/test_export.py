@@ -7,13 +7,12 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_frcnn import export
-from tf_frcnn.build import Resizing
-from tf_frcnn.data import evaluation_batches, make_shapes, write_voc
+from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
 from tf_frcnn.export import ExportError, export_model
 from tf_frcnn.inference import detect, detections_of_image
 
-RESIZING = Resizing(96, 160, ((96, 128), (128, 96), (160, 160)))
+RESIZING = Resizing((96,), 160, ((96, 128), (128, 96), (160, 160)))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def reloaded(exported):
 @pytest.fixture(scope="module")
 def expected(model, pictures):
     """The model's own detections of each picture."""
-    batches = evaluation_batches(pictures, batch_size=1, **RESIZING._asdict())
+    batches = evaluation_batches(pictures, RESIZING, batch_size=1)
     found = detect(model, pictures, batches)
     return [detections_of_image(found, row) for row in range(len(pictures.records))]
 
@@ -122,7 +121,7 @@ def test_an_export_resizes_and_pads_as_evaluation_does(
     model, pictures, tmp_path, method
 ):
     long_side = None if method == "bicubic" else 131
-    resizing = Resizing(96, long_side, 32, method)
+    resizing = Resizing((96,), long_side, 32, method)
     path = export_model(model, resizing, tmp_path, pictures)  # raises if they differ
     reloaded = tf.saved_model.load(path)
     # A picture of another shape has a canvas of its own, too.
@@ -184,4 +183,11 @@ def test_a_failed_write_leaves_no_version(model, pictures, monkeypatch, tmp_path
     monkeypatch.setattr(export, "_write", fail)
     with pytest.raises(OSError, match="No space"):
         export_model(model, RESIZING, tmp_path, pictures)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_several_sizes_is_not_exported(model, pictures, tmp_path):
+    several = RESIZING._replace(short_sides=(96, 64))
+    with pytest.raises(ValueError, match=r"short_sides = \(96, 64\).* exactly one"):
+        export_model(model, several, tmp_path / "new", pictures)
     assert list(tmp_path.iterdir()) == []

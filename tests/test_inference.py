@@ -6,7 +6,14 @@ import tensorflow as tf
 
 from tf_frcnn.build import build_model
 from tf_frcnn.config import load_config
-from tf_frcnn.data import ExampleSet, Problems, Record, evaluation_batches, make_shapes
+from tf_frcnn.data import (
+    ExampleSet,
+    Problems,
+    Record,
+    Resizing,
+    evaluation_batches,
+    make_shapes,
+)
 from tf_frcnn.data.transforms import decode_image
 from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc
 from tf_frcnn.inference import (
@@ -19,7 +26,7 @@ from tf_frcnn.inference import (
 )
 
 # Two canvases, so that batches do not keep the order of the records.
-SIZES = {"short_side": 96, "long_side": 128, "canvases": ((96, 128), (128, 96))}
+RESIZING = Resizing((96,), 128, ((96, 128), (128, 96)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +41,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def batches(examples):
-    return evaluation_batches(examples, batch_size=3, **SIZES)
+    return evaluation_batches(examples, RESIZING, batch_size=3)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.build import Resizing
-from tf_frcnn.data import ExampleSet
+from tf_frcnn.data import ExampleSet, Resizing
 from tf_frcnn.data.batching import evaluation_batches
 from tf_frcnn.data.canvases import own_canvases, smallest_canvas
 from tf_frcnn.data.resizing import plan_resize, resize
@@ -46,7 +45,7 @@ def export_model(
 
     Args:
         model: the detector.
-        resizing: how pictures are brought to the network's size.
+        resizing: how pictures are brought to the network's size, with one short side.
         directory: versions are written to directory/1, directory/2, ...
         samples: pictures, stored upright, that the written model is tried on.
 
@@ -55,7 +54,9 @@ def export_model(
 
     Raises:
         ExportError: the reloaded model's detections differ from the model's own.
+        ValueError: the resizing has not exactly one short side.
     """
+    resizing.require_one_short_side()
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".part-") as folder:
@@ -96,7 +97,7 @@ def _write(model, resizing, path):
 
 def _detect(model, resizing, decode, pictures):
     """Detects objects in pictures one by one, each on the canvas it trains on."""
-    short_side, long_side, canvases, method = resizing
+    (short_side,), long_side, canvases, method = resizing
 
     def detect_one(picture):
         image = decode(picture)
@@ -153,7 +154,7 @@ def _named_outputs(found, class_names):
 def _check(model, resizing, path, samples: ExampleSet):
     """Compares the written model with the original, picture by picture."""
     loaded = tf.saved_model.load(path)
-    batches = evaluation_batches(samples, batch_size=1, **resizing._asdict())
+    batches = evaluation_batches(samples, resizing, batch_size=1)
     expected = detect(model, samples, batches)
     for index, image_bytes in samples.stream():
         image = decode_image(image_bytes, tf.constant(1))

@@ -15,7 +15,7 @@ from tf_frcnn.build import (
     is_alternating,
     split_seed,
 )
-from tf_frcnn.checkpoints import convert
+from tf_frcnn.checkpoints import REPORT_FILE, convert
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
@@ -205,6 +205,7 @@ def convert_checkpoint(
     print(loaded.report.summary())
     for note in loaded.notes:
         print(f"Note: {note}")
+    print(f"Report:     {directory / REPORT_FILE}")
     print(f"Run folder: {directory} ({len(loaded.model.class_names)} classes)")
 
 

@@ -176,7 +176,7 @@ def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     assert main(["convert", "imagined", str(file()), "converted"]) == 0
     printed = capsys.readouterr().out
-    assert "0 of them in another layout" in printed and "Note: An assump" in printed
+    assert "(0 reshaped)" in printed and "Note: An assump" in printed
     report = json.loads((tmp_path / "converted" / "conversion.json").read_text())
     assert report["source"] == "imagined" and report["ignored"] == ["optimizer.step"]
     assert report["file"] == "weights.pth" and len(report["loaded"]) > 20

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+
+from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
+from tf_frcnn.data.problems import Problems
+
+# Five lie, two stand.
+PAINTED_SIZES = [(32, 50), (32, 64), (60, 32), (32, 40), (48, 32), (32, 64), (32, 56)]
 
 
 def smooth_picture(height, width, seed=0):
@@ -60,6 +67,32 @@ class VocBuilder:
         self.annotation(stem, *objects, height=height, width=width)
 
 
+def painted(height, width, box, value):
+    """Returns the PNG of a black picture with a grey box."""
+    image = np.zeros([height, width, 3], np.uint8)
+    ymin, xmin, ymax, xmax = box
+    image[ymin:ymax, xmin:xmax] = value
+    return tf.io.encode_png(image).numpy()
+
+
+def painted_set_of(sizes=PAINTED_SIZES):
+    """Returns pictures "image0", "image1" ...; see the fixture."""
+    records, images = [], []
+    for i, (height, width) in enumerate(sizes):
+        boxes = np.array([[4, 2, 20, 12 + i], [0, 0, 8, 8]], np.float32)[: i % 3]
+        box = boxes[0].astype(int) if len(boxes) else (0, 0, 0, 0)
+        images.append(painted(height, width, box, 100 + i))
+        facts = boxes, np.array([i, 1], np.int32)[: i % 3], np.arange(i % 3) == 1
+        records.append(Record(f"image{i}", f"image{i}.png", height, width, 1, *facts))
+    return ExampleSet(
+        "painted",
+        tuple("abcdefg"),
+        tuple(records),
+        Problems(),
+        StoredImages(tf.constant(images), are_paths=False),
+    )
+
+
 @pytest.fixture
 def voc(tmp_path):
     """A `VocBuilder` in an empty folder."""
@@ -88,3 +121,14 @@ def picture_of():
 def file_of():
     """The function `encode`."""
     return encode
+
+
+@pytest.fixture(scope="session")
+def painted_set():
+    """The function that gives a set of pictures of the (height, width) asked for.
+
+    Picture i is "image<i>" and has i % 3 boxes; the first is painted, a second is
+    difficult. The short side of the default ones is the 32 pixels that the network
+    sees in most tests, so that pixels pass unchanged.
+    """
+    return painted_set_of

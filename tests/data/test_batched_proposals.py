@@ -7,6 +7,7 @@ from tf_frcnn.data.batching import evaluation_batches, training_batches
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 from tf_frcnn.data.problems import Problems
 from tf_frcnn.data.proposal_cache import CachedProposals
+from tf_frcnn.data.resizing import Resizing
 
 SIZES = [(32, 50), (64, 100)]
 # Picture 0 has one proposal and a padded row, picture 1 two, of which one is all of it.
@@ -36,11 +37,9 @@ def example_set():
     )
 
 
-def training(**changes):
+def training(*, short_sides=(32,), **changes):
+    resizing = Resizing(short_sides, 128, ((32, 64), (64, 128)))
     settings = {
-        "short_sides": (32,),
-        "long_side": 128,
-        "canvases": [(32, 64), (64, 128)],
         "batch_size": 2,
         "flip": True,
         "drop_difficult": False,
@@ -48,7 +47,7 @@ def training(**changes):
         "proposals": PROPOSALS,
         **changes,
     }
-    return training_batches(example_set(), **settings)
+    return training_batches(example_set(), resizing, **settings)
 
 
 def rows_of(batches):
@@ -78,8 +77,10 @@ def test_proposals_are_resized_and_mirrored_with_their_pictures():
 
 
 def test_evaluation_gives_proposals_unmirrored():
-    settings = {"long_side": 128, "canvases": [(32, 64)], "proposals": PROPOSALS}
-    batches = evaluation_batches(example_set(), short_side=32, batch_size=2, **settings)
+    resizing = Resizing((32,), 128, ((32, 64),))
+    batches = evaluation_batches(
+        example_set(), resizing, batch_size=2, proposals=PROPOSALS
+    )
     (batch,) = batches.as_numpy_iterator()
     np.testing.assert_array_equal(
         batch["proposals"],

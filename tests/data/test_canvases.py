@@ -13,12 +13,17 @@ from tf_frcnn.data.canvases import (
 )
 from tf_frcnn.data.examples import Record
 from tf_frcnn.data.problems import DataError
-from tf_frcnn.data.resizing import plan_resize
+from tf_frcnn.data.resizing import Resizing, plan_resize
 
 
 def record(height, width):
     nothing = np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0], bool)
     return Record("a", "a.png", height, width, 1, *nothing)
+
+
+def sizes_of(records, short_sides, long_side):
+    """Returns the sizes [n, sides, 2] of n records at each short side."""
+    return plan_records(records, Resizing(short_sides, long_side, ())).sizes
 
 
 def test_canvases_are_a_square_four_thirds_and_the_longest_in_both_directions():
@@ -53,13 +58,20 @@ def test_canvases_of_several_sides_are_those_of_each_smallest_first():
 def test_each_picture_has_a_size_for_each_short_side():
     records = [record(300, 400), record(400, 300), record(100, 400)]
     np.testing.assert_array_equal(
-        plan_records(records, [60, 120], 200).sizes,
+        sizes_of(records, (60, 120), 200),
         [
             [[60, 80], [120, 160]],
             [[80, 60], [160, 120]],
             [[50, 200], [50, 200]],  # the long side decides
         ],
     )
+
+
+def test_the_sizes_are_those_of_the_method():
+    # 16.5 columns: a half is rounded to even or upwards.
+    for method, width in (("caffe", 16), ("bilinear", 17)):
+        plan = plan_records([record(32, 33)], Resizing((16,), 64, (), method))
+        np.testing.assert_array_equal(plan.sizes, [[[16, width]]])
 
 
 def test_the_smallest_canvas_that_holds_a_size_is_found(in_mode):
@@ -78,12 +90,12 @@ def test_of_canvases_of_the_same_area_the_first_is_taken(in_mode):
 def test_a_group_is_the_canvas_at_the_largest_short_side():
     records = [record(30, 40), record(40, 30), record(30, 50)]
     canvases = [(30, 40), (30, 50), (40, 30), (60, 80), (60, 100), (80, 60)]
-    for sides in ([30, 60], [60, 30], [60]):
-        sizes = plan_records(records, sides, 100).sizes
+    for sides in ((30, 60), (60, 30), (60,)):
+        sizes = sizes_of(records, sides, 100)
         np.testing.assert_array_equal(
             canvas_groups(records, sizes, canvases), [3, 5, 4]
         )
-    sizes = plan_records(records, [30], 100).sizes
+    sizes = sizes_of(records, (30,), 100)
     np.testing.assert_array_equal(canvas_groups(records, sizes, canvases), [0, 2, 1])
 
 
@@ -119,17 +131,17 @@ def test_own_canvases_are_listed_once_and_given_ones_as_they_are():
 )
 def test_of_own_canvases_each_picture_gets_its_own(sizes, multiple):
     records = [record(*size) for size in sizes]
-    plan = plan_records(records, [100], 160)
-    canvases = listed_canvases(plan.sizes, multiple)
-    groups = canvas_groups(records, plan.sizes, canvases)
-    own = own_canvases(plan.sizes[:, 0], multiple)
+    resized = sizes_of(records, (100,), 160)
+    canvases = listed_canvases(resized, multiple)
+    groups = canvas_groups(records, resized, canvases)
+    own = own_canvases(resized[:, 0], multiple)
     np.testing.assert_array_equal(np.array(canvases)[groups], own)
 
 
 def test_a_picture_too_large_for_every_canvas_is_named():
     records = [record(32, 48), record(32, 50)]
     with pytest.raises(DataError) as error:
-        canvas_groups(records, plan_records(records, [16, 32], 64).sizes, [(32, 48)])
+        canvas_groups(records, sizes_of(records, (16, 32), 64), [(32, 48)])
     assert str(error.value) == (
         "canvases: a.png becomes 32 x 50 pixels (height x width), but none of "
         "((32, 48),) holds it; add a larger canvas or leave the list empty."

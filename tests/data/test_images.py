@@ -4,6 +4,7 @@ import pytest
 from tf_frcnn.data.batching import evaluation_batches
 from tf_frcnn.data.images import find_images, read_images
 from tf_frcnn.data.problems import DataError, Policy
+from tf_frcnn.data.resizing import Resizing
 
 
 @pytest.fixture
@@ -103,12 +104,8 @@ def test_if_no_picture_is_readable_there_is_nothing_to_do(tmp_path, capsys):
 
 def test_pictures_without_annotations_make_evaluation_batches(photos):
     examples = read_images(find_images([photos]))
-    batches = list(
-        evaluation_batches(
-            examples, short_side=60, long_side=120, canvases=[(120, 120)], batch_size=2
-        )
-    )
-    (batch,) = batches
+    resizing = Resizing((60,), 120, ((120, 120),))
+    (batch,) = evaluation_batches(examples, resizing, batch_size=2)
     # 50 x 30 becomes 100 x 60; 40 x 60 becomes 60 x 90.
     np.testing.assert_array_equal(batch["image_sizes"], [[100, 60], [60, 90]])
     np.testing.assert_array_equal(batch["scales"], [[2, 2], [1.5, 1.5]])

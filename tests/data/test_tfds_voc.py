@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from tf_frcnn.data import tfds_voc
 from tf_frcnn.data.batching import training_batches
 from tf_frcnn.data.problems import DataError, Policy
+from tf_frcnn.data.resizing import Resizing
 from tf_frcnn.data.tfds_voc import read_tfds_voc
 from tf_frcnn.data.voc import read_voc
 
@@ -146,18 +147,13 @@ def test_subsets_leave_out_the_other_pictures(prepared):
 
 def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
     examples = read_tfds_voc("07", data_dir=prepared[0])
-    settings = {
-        "short_sides": (32,),
-        "long_side": 64,
-        "canvases": [(64, 64)],
-        "batch_size": 1,
-        "flip": True,
-        "drop_difficult": True,
-        "seed": 3,
-    }
+    resizing = Resizing((32,), 64, ((64, 64),))
+    settings = {"batch_size": 1, "flip": True, "drop_difficult": True, "seed": 3}
 
     def ids(start_epoch, number):
-        batches = training_batches(examples, start_epoch=start_epoch, **settings)
+        batches = training_batches(
+            examples, resizing, start_epoch=start_epoch, **settings
+        )
         taken = batches.take(number).as_numpy_iterator()
         return [
             (batch["image_ids"][0], batch["images"].sum(), batch["labels"].max())

@@ -4,9 +4,10 @@ from PIL import Image
 
 from tf_frcnn.data.batching import evaluation_batches, training_batches
 from tf_frcnn.data.problems import ALLOWED_ACTIONS, DataError, Policy
+from tf_frcnn.data.resizing import Resizing
 from tf_frcnn.data.voc import read_voc
 
-SIZES = {"long_side": 96, "canvases": [(96, 96)], "batch_size": 3}
+RESIZING = Resizing((64,), 96, ((96, 96),))
 
 
 def test_inclusive_pixels_from_1_become_continuous_corners(voc, xml_of):
@@ -164,12 +165,11 @@ def test_batches_of_a_faulty_data_set_are_sound(voc, xml_of, picture_of, file_of
     write_every_fault(voc, xml_of, picture_of, file_of)
     policy = Policy({"unknown_class": "drop"})
     examples = read_voc(voc.root, "train", class_names=["cat"], policy=policy)
-    batches = training_batches(
-        examples, short_sides=(64,), flip=True, drop_difficult=True, seed=0, **SIZES
-    )
+    settings = {"batch_size": 3, "flip": True, "drop_difficult": True, "seed": 0}
+    batches = training_batches(examples, RESIZING, **settings)
     for batch in [
         *batches.take(4),
-        *evaluation_batches(examples, short_side=64, **SIZES),
+        *evaluation_batches(examples, RESIZING, batch_size=3),
     ]:
         boxes, used = batch["boxes"].numpy(), batch["labels"].numpy() >= 0
         limits = np.tile(batch["image_sizes"], 2)[:, np.newaxis]

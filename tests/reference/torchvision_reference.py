@@ -124,8 +124,7 @@ def stages(model, picture):
         proposals, _ = model.rpn(images, features)
         heads = model.roi_heads
         pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
-        hidden = heads.box_head(pooled)
-        logits, box_deltas = heads.box_predictor(hidden)
+        logits, box_deltas = heads.box_predictor(heads.box_head(pooled))
         found = model([image])[0]
     yield "image", images.tensors
     yield "image_size", torch.tensor(images.image_sizes[0])
@@ -133,8 +132,6 @@ def stages(model, picture):
         for name, values in zip(("features", "scores", "deltas"), maps, strict=True):
             yield f"{name}{level}", values
     yield "proposals", proposals[0]
-    yield "pooled", pooled
-    yield "hidden", hidden
     yield "logits", logits
     yield "box_deltas", box_deltas
     for name, values in found.items():

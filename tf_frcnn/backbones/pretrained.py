@@ -82,7 +82,9 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
             file.visititems(visit)
     except OSError as error:
         raise ValueError(
-            f"backbone.weights = {str(path)!r}: not an HDF5 file ({error})."
+            f"backbone.weights = {str(path)!r}: not an HDF5 file ({error}). "
+            "Files of PyTorch and TensorFlow become runs to start from by tf-frcnn "
+            "convert."
         ) from error
     if not found:
         raise ValueError(

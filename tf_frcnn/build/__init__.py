@@ -1,7 +1,6 @@
 """From a configuration to the objects it describes: the only reader of its fields."""
 
 from tf_frcnn.build.data import (
-    Resizing,
     build_evaluation_batches,
     build_examples,
     build_resizing,
@@ -15,7 +14,6 @@ from tf_frcnn.build.steps import STEP_NAMES, build_step_config, is_alternating
 
 __all__ = [
     "STEP_NAMES",
-    "Resizing",
     "RunPlan",
     "build_evaluation_batches",
     "build_examples",

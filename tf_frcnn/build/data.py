@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -14,6 +13,7 @@ from tf_frcnn.data import (
     CachedProposals,
     ExampleSet,
     Policy,
+    Resizing,
     derive_canvases,
     evaluation_batches,
     num_batches,
@@ -23,22 +23,6 @@ from tf_frcnn.data import (
 
 # Seeds far apart, so that no picture is in two splits.
 _SHAPES_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
-
-
-class Resizing(NamedTuple):
-    """How pictures are brought to the network's size.
-
-    Attributes:
-        short_side, long_side: in pixels, see `data.plan_resize`.
-        canvases: (height, width) of each, in pixels; or the multiple to which the
-            sides of each picture's own canvas are rounded up.
-        method: a key of `data.RESIZE_METHODS`.
-    """
-
-    short_side: int
-    long_side: int | None
-    canvases: tuple[tuple[int, int], ...] | int
-    method: str = "bilinear"
 
 
 def build_examples(
@@ -92,18 +76,19 @@ def split_seed(config: Config, split: str) -> int:
     return config.seed + _SHAPES_SEEDS[split]
 
 
-def build_resizing(config: Config) -> Resizing:
-    """Returns how pictures are brought to the network's size."""
-    data = config.data
-    canvases = _canvases(config, (data.short_side,))
-    return Resizing(data.short_side, data.long_side, canvases, data.resize)
+def build_resizing(config: Config, *, for_training: bool = False) -> Resizing:
+    """Returns how pictures are brought to the network's size.
 
-
-def _canvases(
-    config: Config, short_sides: tuple[int, ...]
-) -> tuple[tuple[int, int], ...] | int:
+    Args:
+        config: the configuration.
+        for_training: gives the short sides of training, of which there may be several.
+    """
     data = config.data
-    return data.pad_to or data.canvases or derive_canvases(short_sides, data.long_side)
+    short_sides = data.train_short_sides if for_training else ()
+    short_sides = short_sides or (data.short_side,)
+    canvases = data.pad_to or data.canvases
+    canvases = canvases or derive_canvases(short_sides, data.long_side)
+    return Resizing(short_sides, data.long_side, canvases, data.resize)
 
 
 def build_training_batches(
@@ -111,33 +96,27 @@ def build_training_batches(
 ) -> tuple[tf.data.Dataset, int]:
     """Returns the endless stream of training batches and the batches per epoch."""
     data = config.data
-    short_sides = data.train_short_sides or (data.short_side,)
-    sizes = {
-        "short_sides": short_sides,
-        "long_side": data.long_side,
-        "canvases": _canvases(config, short_sides),
-        "method": data.resize,
-        "batch_size": data.batch_size,
-    }
+    resizing = build_resizing(config, for_training=True)
     batches = training_batches(
         examples,
+        resizing,
+        batch_size=data.batch_size,
         flip=data.flip,
         drop_difficult=not data.train_on_difficult,
         seed=config.seed,
         start_epoch=start_epoch,
         proposals=_stored_proposals(config, examples, for_training=True),
-        **sizes,
     )
-    return batches, num_batches(examples, **sizes)
+    return batches, num_batches(examples, resizing, batch_size=data.batch_size)
 
 
 def build_evaluation_batches(config: Config, examples: ExampleSet) -> tf.data.Dataset:
     """Returns the batches of one pass over the examples."""
     return evaluation_batches(
         examples,
+        build_resizing(config),
         batch_size=config.data.batch_size,
         proposals=_stored_proposals(config, examples, for_training=False),
-        **build_resizing(config)._asdict(),
     )
 
 

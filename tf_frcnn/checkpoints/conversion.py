@@ -15,7 +15,7 @@ from tf_frcnn.checkpoints import (
     torchvision,
 )
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, read_checkpoint
-from tf_frcnn.checkpoints.name_map import LoadReport, apply_map
+from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
 from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
@@ -82,21 +82,21 @@ def load(
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = make_config(description.settings, source)
     model = build_model(config, names)
-    name_map, random, ignored = description[3], description.random, description.ignored
-    notes = description.notes
+    random, notes = description.random, description.notes
     if not keeps_predictor:
-        own = {w for w in name_map if w.startswith(_CLASS_DEPENDENT)}
-        dropped = {name for weight in own for name in name_map[weight].names}
-        checkpoint = checkpoint._replace(
-            arrays={n: a for n, a in checkpoint.arrays.items() if n not in dropped}
-        )
+        checkpoint = _without_predictor(checkpoint, description.name_map)
         random = f"{random}|{_CLASS_DEPENDENT}"
         notes += (
             f"The {len(names)} classes are not those of the file: the weights that "
             "depend on them are new and random. Train before you predict.",
         )
     report = apply_map(
-        model, checkpoint, name_map, ignored=ignored, random=random, strict=strict
+        model,
+        checkpoint,
+        description.name_map,
+        ignored=description.ignored,
+        random=random,
+        strict=strict,
     )
     return Loaded(model, config, report, notes)
 
@@ -120,8 +120,8 @@ def convert(
         FileExistsError: the folder holds a run.
     """
     directory = Path(directory)
-    check_run_folder(directory, resume=False)
     loaded = load(source, path, class_names, variant=variant, strict=strict)
+    check_run_folder(directory, resume=False)
     (directory / BEST_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
     loaded.model.save_weights(directory / BEST_WEIGHTS)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
@@ -141,6 +141,18 @@ def _source(name: str, variant: str | None) -> Source:
         there_are = ", ".join(source.variants) or "none"
         raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
     return source
+
+
+def _without_predictor(checkpoint: Checkpoint, name_map: NameMap) -> Checkpoint:
+    """Returns the checkpoint without the weights that depend on the classes."""
+    dropped = {
+        name
+        for weight, taken in name_map.items()
+        if weight.startswith(_CLASS_DEPENDENT)
+        for name in taken.names
+    }
+    kept = {n: array for n, array in checkpoint.arrays.items() if n not in dropped}
+    return checkpoint._replace(arrays=kept)
 
 
 def _choose_classes(

@@ -17,7 +17,6 @@ _KERAS_SUFFIXES = (".h5", ".hdf5")
 # What wraps the weights in the files of training programs.
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
 _PARALLEL = "module."
-_NAMES_IN_MESSAGES = 8
 
 
 class CheckpointError(ValueError):
@@ -78,12 +77,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(path, arrays, settings, digest)
 
 
-def listed(names) -> str:
+def listed(names, most: int = 8) -> str:
     """Joins names for a message, of many only the first."""
     names = list(names)
-    shown = ", ".join(names[:_NAMES_IN_MESSAGES])
-    more = len(names) - _NAMES_IN_MESSAGES
-    return f"{shown} and {more} more" if more > 0 else shown
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _read_torch(path):

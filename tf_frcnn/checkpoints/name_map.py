@@ -49,12 +49,11 @@ class LoadReport:
     ignored: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """Returns the counts, and the names of all that is not simply loaded."""
-        lines = [f"Weights: {len(self.loaded)} loaded, {len(self.reshaped)} of them "]
-        lines[0] += "in another layout."
+        """Returns the counts, and some names of all that is not simply loaded."""
+        lines = [f"Weights: {len(self.loaded)} loaded ({len(self.reshaped)} reshaped)."]
         for what, names in asdict(self).items():
             if what not in ("loaded", "reshaped") and names:
-                lines.append(f"  {what}: {len(names)} ({listed(names)})")
+                lines.append(f"  {what}: {len(names)} ({listed(names, 4)})")
         return "\n".join(lines)
 
 

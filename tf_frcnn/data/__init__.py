@@ -13,7 +13,13 @@ from tf_frcnn.data.proposal_cache import (
     read_proposals,
     write_proposals,
 )
-from tf_frcnn.data.resizing import RESIZE_METHODS, ResizePlan, plan_resize, resize
+from tf_frcnn.data.resizing import (
+    RESIZE_METHODS,
+    ResizePlan,
+    Resizing,
+    plan_resize,
+    resize,
+)
 from tf_frcnn.data.shapes import SHAPE_CLASSES, make_shapes
 from tf_frcnn.data.tfds_voc import read_tfds_voc
 from tf_frcnn.data.transforms import decode_image, flip
@@ -34,6 +40,7 @@ __all__ = [
     "Problems",
     "Record",
     "ResizePlan",
+    "Resizing",
     "concatenate",
     "decode_image",
     "derive_canvases",

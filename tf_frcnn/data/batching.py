@@ -20,13 +20,10 @@ G is the example set's `max_boxes`. Images of one batch share a canvas, so that 
 less than the batch size where the images of a canvas are used up.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.canvases import (
-    Canvas,
     canvas_groups,
     listed_canvases,
     plan_records,
@@ -35,7 +32,7 @@ from tf_frcnn.data.canvases import (
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.proposal_cache import CachedProposals
 from tf_frcnn.data.record_table import RecordTable, record_table
-from tf_frcnn.data.resizing import ResizePlan, resize
+from tf_frcnn.data.resizing import ResizePlan, Resizing, resize
 from tf_frcnn.data.transforms import decode_image, flip
 
 Batch = dict[str, tf.Tensor]
@@ -43,11 +40,8 @@ Batch = dict[str, tf.Tensor]
 
 def training_batches(
     examples: ExampleSet,
+    resizing: Resizing,
     *,
-    short_sides: Sequence[int],
-    long_side: int | None,
-    canvases: Sequence[Canvas] | int,
-    method: str = "bilinear",
     batch_size: int,
     flip: bool,
     drop_difficult: bool,
@@ -71,11 +65,7 @@ def training_batches(
 
     Args:
         examples: the data set.
-        short_sides: from which each image's is drawn, with equal probabilities.
-        long_side: see `plan_resize`.
-        canvases: (height, width) in pixels, see `derive_canvases`; or a multiple to
-            which the sides of each picture's own canvas are rounded up.
-        method: of resizing, see `RESIZE_METHODS`.
+        resizing: to one of its short sides, drawn with equal probabilities.
         batch_size: images per batch.
         flip: mirrors every image with probability 0.5.
         drop_difficult: leaves out the boxes marked difficult.
@@ -93,8 +83,8 @@ def training_batches(
     """
     table = record_table(
         examples,
-        plan_records(examples.records, short_sides, long_side, method),
-        canvases,
+        plan_records(examples.records, resizing),
+        resizing.canvases,
         drop_difficult=drop_difficult,
         proposals=proposals,
     )
@@ -109,12 +99,12 @@ def training_batches(
             side = tf.random.stateless_uniform(
                 [],
                 [epoch_seed, -1 - position],
-                maxval=len(short_sides),
+                maxval=len(resizing.short_sides),
                 dtype=tf.int64,
                 alg="philox",
             )
             flip_seed = [epoch_seed, 1 + position] if flip else None
-            return _prepare(*item, table, side, method, flip_seed)
+            return _prepare(*item, table, side, resizing.method, flip_seed)
 
         prepared = (
             examples.stream(epoch_seed)
@@ -129,11 +119,8 @@ def training_batches(
 
 def evaluation_batches(
     examples: ExampleSet,
+    resizing: Resizing,
     *,
-    short_side: int,
-    long_side: int | None,
-    canvases: Sequence[Canvas] | int,
-    method: str = "bilinear",
     batch_size: int,
     proposals: CachedProposals | None = None,
 ) -> tf.data.Dataset:
@@ -144,39 +131,28 @@ def evaluation_batches(
 
     Returns:
         A finite dataset of `num_batches` batches.
+
+    Raises:
+        ValueError: the resizing has not exactly one short side.
     """
-    plan = plan_records(examples.records, [short_side], long_side, method)
-    table = record_table(examples, plan, canvases, proposals=proposals)
+    resizing.require_one_short_side()
+    plan = plan_records(examples.records, resizing)
+    table = record_table(examples, plan, resizing.canvases, proposals=proposals)
     prepared = examples.stream().map(
-        lambda index, image: _prepare(index, image, table, 0, method, None),
+        lambda index, image: _prepare(index, image, table, 0, resizing.method, None),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
     batches = _grouped(prepared, table, examples.max_boxes, batch_size)
-    count = num_batches(
-        examples,
-        short_sides=[short_side],
-        long_side=long_side,
-        canvases=canvases,
-        method=method,
-        batch_size=batch_size,
-    )
+    count = num_batches(examples, resizing, batch_size=batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def num_batches(
-    examples: ExampleSet,
-    *,
-    short_sides: Sequence[int],
-    long_side: int | None,
-    canvases: Sequence[Canvas] | int,
-    method: str = "bilinear",
-    batch_size: int,
-) -> int:
+def num_batches(examples: ExampleSet, resizing: Resizing, *, batch_size: int) -> int:
     """Returns the batches of one epoch; arguments as in `training_batches`."""
-    sizes = plan_records(examples.records, short_sides, long_side, method).sizes
-    canvases = listed_canvases(sizes, canvases)
+    sizes = plan_records(examples.records, resizing).sizes
+    canvases = listed_canvases(sizes, resizing.canvases)
     groups = canvas_groups(examples.records, sizes, canvases)
     return int(np.sum(-(-np.bincount(groups) // batch_size)))
 

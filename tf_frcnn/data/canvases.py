@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_frcnn.data.examples import Record
 from tf_frcnn.data.problems import DataError
-from tf_frcnn.data.resizing import ResizePlan, plan_resize
+from tf_frcnn.data.resizing import ResizePlan, Resizing, plan_resize
 
 Canvas = tuple[int, int]
 
@@ -54,19 +54,12 @@ def own_canvases(sizes: tf.Tensor, multiple: int) -> tf.Tensor:
     return -(-sizes // multiple) * multiple
 
 
-def plan_records(
-    records: Sequence[Record],
-    short_sides: Sequence[int],
-    long_side: int | None,
-    method: str = "bilinear",
-) -> ResizePlan:
-    """Returns the plans [n, sides] of n pictures at each short side, as arrays.
-
-    Arguments as for `plan_resize`.
-    """
+def plan_records(records: Sequence[Record], resizing: Resizing) -> ResizePlan:
+    """Returns the plans [n, sides] of n pictures at each short side, as arrays."""
     heights, widths = np.array([(r.height, r.width) for r in records], np.int64).T
     plans = [
-        plan_resize(heights, widths, side, long_side, method) for side in short_sides
+        plan_resize(heights, widths, side, resizing.long_side, resizing.method)
+        for side in resizing.short_sides
     ]
     return ResizePlan(*(np.stack(parts, axis=1) for parts in zip(*plans, strict=True)))
 

@@ -9,6 +9,32 @@ import tensorflow as tf
 _NO_LIMIT = 2**31
 
 
+class Resizing(NamedTuple):
+    """How the pictures of a data set are brought to the network's size.
+
+    Attributes:
+        short_sides: in pixels, see `plan_resize`; of several, training draws one anew
+            for each picture.
+        long_side: in pixels, see `plan_resize`; None for no limit.
+        canvases: (height, width) of each, in pixels, see `derive_canvases`; or the
+            multiple to which the sides of each picture's own canvas are rounded up.
+        method: a key of `RESIZE_METHODS`.
+    """
+
+    short_sides: tuple[int, ...]
+    long_side: int | None
+    canvases: tuple[tuple[int, int], ...] | int
+    method: str = "bilinear"
+
+    def require_one_short_side(self) -> None:
+        """Raises a ValueError where only a draw would give a picture its size."""
+        if len(self.short_sides) != 1:
+            raise ValueError(
+                f"Resizing: short_sides = {self.short_sides}, but evaluation and "
+                "export need exactly one; only training draws from several."
+            )
+
+
 class ResizePlan(NamedTuple):
     """What becomes of pictures.
 
