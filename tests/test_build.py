@@ -422,6 +422,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         build.data, "training_batches", lambda *a, **k: calls.append((a, k))
     )
     settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
+    settings |= {"data.train_short_sides": [48, 80], "data.resize": "caffe"}
     examples = build_examples(config_of(settings), "train")
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
         switches = {"data.flip": flip, "data.train_on_difficult": difficult}
@@ -429,7 +430,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         _, per_epoch = build_training_batches(config, examples, start_epoch)
         assert per_epoch == 2  # four pictures, three at a time
     same = {"batch_size": 3, "seed": 5, "proposals": None}
-    resizing = Resizing((64,), 96, ((96, 96),))
+    resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
     assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
     assert [settings for _, settings in calls] == [
         same | {"flip": True, "drop_difficult": True, "start_epoch": 0},

@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_frcnn.data.batching import evaluation_batches, num_batches
-from tf_frcnn.data.resizing import Resizing
+from tf_frcnn.data.resizing import Resizing, plan_resize, resize
 from tf_frcnn.data.voc import read_voc
 
 RESIZING = Resizing((32,), 64, ((32, 64), (64, 32)))
@@ -87,13 +87,23 @@ def test_with_a_multiple_every_picture_has_a_canvas_of_its_own(painted_set):
 
 def test_a_batch_says_how_large_the_files_are_where_scales_cannot(painted_set):
     # 0.5 * 33 = 16.5 pixels are 16, and 16 / 0.5 = 32.
-    examples = painted_set([(32, 33)])
     resizing = Resizing((16,), 64, 1, "caffe")
-    (batch,) = evaluation_batches(examples, resizing, batch_size=1)
+    (batch,) = evaluation_batches(painted_set([(32, 33)]), resizing, batch_size=1)
     np.testing.assert_array_equal(batch["image_sizes"], [[16, 16]])
     np.testing.assert_array_equal(batch["scales"], [[0.5, 0.5]])
     np.testing.assert_array_equal(batch["file_sizes"], [[32, 33]])
     assert batch["images"].shape == (1, 16, 16, 3)
+
+
+def test_pictures_are_resized_by_the_method(painted_set):
+    examples = painted_set([(32, 33)] * 2).subset([1])
+    resizing = Resizing((16,), 64, 1, "caffe")
+    ((_, data),) = examples.stream()
+    image = tf.io.decode_png(data, channels=3)
+    plan = plan_resize(32, 33, 16, 64, "caffe")
+    expected, _ = resize(image, tf.zeros([0, 4]), plan, "caffe")
+    (batch,) = evaluation_batches(examples, resizing, batch_size=1)
+    np.testing.assert_allclose(batch["images"], expected[tf.newaxis], atol=1e-3)
 
 
 @pytest.mark.parametrize("short_sides", [(32, 64), ()])

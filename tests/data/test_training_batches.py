@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_frcnn.data.batching import num_batches, training_batches
+from tf_frcnn.data.batching import evaluation_batches, num_batches, training_batches
 from tf_frcnn.data.resizing import Resizing
 
 RESIZING = Resizing((32,), 64, ((32, 64), (64, 32)))
@@ -104,9 +104,11 @@ def test_a_set_without_any_object_makes_batches(painted_set):
 
 
 def test_training_resizes_by_the_method_too(painted_set):
-    examples = painted_set([(32, 33)])
+    examples = painted_set([(32, 33)] * 2).subset([1])
     resizing = Resizing((16,), 64, 1, "caffe")
-    batch = next(iter(training(examples, resizing, batch_size=1)))
+    batch = next(iter(training(examples, resizing, flip=False, batch_size=1)))
+    (expected,) = evaluation_batches(examples, resizing, batch_size=1)
+    np.testing.assert_array_equal(batch["images"], expected["images"])
     np.testing.assert_array_equal(batch["image_sizes"], [[16, 16]])
     np.testing.assert_array_equal(batch["file_sizes"], [[32, 33]])
 
