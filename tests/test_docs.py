@@ -1,15 +1,21 @@
 import re
+import shlex
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tf_frcnn import cli
 from tf_frcnn.backbones import BACKBONES
+from tf_frcnn.checkpoints import SOURCES
+from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.config import Config, load_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
+CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()
 SECTIONS = {
     part.name: {setting.name for setting in fields(part.type)}
     for part in fields(Config)
@@ -60,3 +66,55 @@ def test_an_example_configuration_is_one(page, tmp_path):
 def test_the_variants_have_every_configuration_and_every_trunk():
     assert {path.name for path in (ROOT / "configs").iterdir()} <= configs_in(VARIANTS)
     assert BACKBONES.keys() <= set(re.findall(r"`(\w+)`", VARIANTS))
+
+
+def commands_in(text):
+    """Returns the arguments of each command `tf-frcnn` in the examples for a shell."""
+    examples = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
+    lines = examples.replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in commands if words[:1] == ["tf-frcnn"]]
+
+
+def test_the_commands_of_an_example_are_found():
+    text = '```bash\ncd x\ntf-frcnn train a.yaml \\\n  --set "x.y=[1, 2]"  # why\n```'
+    assert commands_in(text) == [["train", "a.yaml", "--set", "x.y=[1, 2]"]]
+
+
+def test_the_commands_of_a_page_have_options_that_exist(page, monkeypatch):
+    run = []
+    for name in ("train", "evaluate", "predict", "export", "convert"):
+        monkeypatch.setattr(cli, f"_{name}", run.append)
+    commands = commands_in(page)
+    for words in commands:
+        cli.main(words)
+    assert len(run) == len(commands)
+
+
+def test_a_page_converts_from_sources_and_variants_that_exist(page):
+    for source, rest in re.findall(r"tf-frcnn convert (\S+)([^`\n]*)", page):
+        given = set(re.findall(r"--variant (\S+)", rest))
+        assert source == "SOURCE" or given <= set(SOURCES[source].variants)
+
+
+def test_the_checkpoints_have_every_source_and_every_variant():
+    named = set(re.findall(r"[\w-]+", CHECKPOINTS))
+    for name, source in SOURCES.items():
+        assert {name, *source.variants} <= named
+
+
+def test_the_files_of_torchvision_are_known_by_their_contents():
+    logits = "roi_heads.box_predictor.cls_score.weight"
+    files = re.findall(r"`(fasterrcnn_(\w+)-(\w+)\.pth)` \|", CHECKPOINTS)
+    assert len(files) == 4
+    for _, model, digits in files:
+        file = Checkpoint(Path("x.pth"), {logits: np.zeros([91, 1])}, sha256=digits)
+        described = SOURCES["torchvision"].describe(file, None)
+        trunk = re.sub("(_320)?_fpn(_v2)?(_coco)?$", r"_fpn\2", model)
+        assert described.settings["backbone"]["name"] == trunk
+
+
+def test_the_links_of_a_page_lead_to_files(request, page):
+    folder = request.node.callspec.params["page"].parent
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page)
+    assert all((folder / link).exists() for link in links)

@@ -1,6 +1,6 @@
 """Detections of whole data sets and files, their evaluation, and trained runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,43 +79,32 @@ def load_weights(model: RegionProposalNetwork, path: Path) -> None:
         ) from error
 
 
-def weights_of_run(
-    directory: str | Path,
-) -> Callable[[RegionProposalNetwork], None]:
-    """Returns what sets a model's weights to those of a run.
+def take_weights(run: Run, model: RegionProposalNetwork) -> None:
+    """Sets a model's weights to those of a run, as far as it has such parts.
 
-    Where the model has other classes, its box predictor keeps its own weights; that is
-    printed. The function raises a ValueError where the networks differ.
+    Where the model has other classes, its box predictor keeps its own weights. What is
+    done is printed.
 
-    Args:
-        directory: the run folder.
+    Raises:
+        ValueError: the networks differ.
     """
-    run = load_run(directory)
-
-    def start(model: RegionProposalNetwork) -> None:
-        same_classes = model.class_names == run.model.class_names
-        parts = set(model.parts_type._fields) & set(run.model.parts_type._fields)
-        if not same_classes:
-            parts -= {"box_predictor"}
-        for name in sorted(parts):
-            target, source = getattr(model, name), getattr(run.model, name)
-            shapes = [
-                [tuple(w.shape) for w in part.weights] for part in (target, source)
-            ]
-            if shapes[0] != shapes[1]:
-                raise ValueError(
-                    f"{directory}: its {name} is another one than the configuration's; "
-                    f"train with {Path(directory) / CONFIG_FILE}."
-                )
-            target.set_weights(source.get_weights())
-        print(f"Weights of {directory}.")
-        if not same_classes:
-            print(
-                f"Its {len(run.model.class_names)} classes are not these "
-                f"{len(model.class_names)}: the box predictor starts from random ones."
+    parts = set(model.parts_type._fields) & set(run.model.parts_type._fields)
+    has_its_classes = model.class_names == run.model.class_names
+    for name in sorted(parts if has_its_classes else parts - {"box_predictor"}):
+        target, source = getattr(model, name), getattr(run.model, name)
+        shapes = [[tuple(w.shape) for w in part.weights] for part in (target, source)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{run.directory}: its {name} is another one than the configuration's; "
+                f"train with {run.directory / CONFIG_FILE}."
             )
-
-    return start
+        target.set_weights(source.get_weights())
+    print(f"Weights of {run.directory}.")
+    if not has_its_classes:
+        print(
+            f"Its {len(run.model.class_names)} classes are not these "
+            f"{len(model.class_names)}: the box predictor starts from random ones."
+        )
 
 
 def ground_truth_of(examples: ExampleSet) -> GroundTruth:

@@ -67,6 +67,7 @@ def train(
     *,
     resume: bool = False,
     start_from: Callable[[RegionProposalNetwork], None] | None = None,
+    class_order: Sequence[str] = (),
 ) -> RegionProposalNetwork:
     """Trains a model and fills a run folder.
 
@@ -80,6 +81,7 @@ def train(
         resume: goes on from the last epoch that the run finished.
         start_from: sets the weights to start from, and which of them stay as they are,
             instead of the configured ones.
+        class_order: that of the model where the data has just these classes.
 
     Returns:
         The model with its last weights.
@@ -93,7 +95,7 @@ def train(
     check_run_folder(directory, resume)
     if resume:
         _report_changes(directory, config)
-    prepared = _prepare(config, directory, resume, start_from)
+    prepared = _prepare(config, directory, resume, start_from, class_order)
     if prepared.start_epoch >= prepared.plan.epochs:
         print(f"The run has done all of its {prepared.plan.epochs} epochs.")
         return prepared.model
@@ -121,8 +123,12 @@ def train(
     return prepared.model
 
 
-def _prepare(config: Config, directory: Path, resume: bool, start_from) -> _Prepared:
+def _prepare(
+    config: Config, directory: Path, resume: bool, start_from, class_order
+) -> _Prepared:
     examples = build_examples(config, "train")
+    if sorted(class_order) == sorted(examples.class_names):
+        examples = build_examples(config, "train", class_order)
     class_names = examples.class_names
     validation = build_examples(config, "validation", class_names)
     _report_data(directory, (examples, validation))

@@ -1,5 +1,6 @@
 """The commands: what they do, in order, and what they print."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from tf_frcnn.inference import (
     ground_truth_of,
     load_run,
     propose,
-    weights_of_run,
+    take_weights,
 )
 from tf_frcnn.pictures import ComparisonPictures, load_pictures
 from tf_frcnn.reports import (
@@ -68,8 +69,8 @@ def run_training(
     if is_alternating(config):
         model = train_alternating(config, directory, resume=resume)
     else:
-        start_from = weights_of_run(init) if init else None
-        model = train(config, directory, resume=resume, start_from=start_from)
+        start = _start_of(init) if init else {}
+        model = train(config, directory, resume=resume, **start)
     # Stored proposals are those of training and validation pictures.
     split = "validation" if isinstance(model, FastRCNN) else "test"
     evaluate_run(directory, split)
@@ -81,6 +82,15 @@ def run_training(
         print(f"Steps:      {directory / STEPS_FOLDER}")
     else:
         print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
+
+
+def _start_of(init: Path) -> dict:
+    """Returns the arguments of `train` that start from a run."""
+    run = load_run(init)
+    return {
+        "start_from": functools.partial(take_weights, run),
+        "class_order": run.model.class_names,
+    }
 
 
 def evaluate_run(

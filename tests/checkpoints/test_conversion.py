@@ -214,6 +214,19 @@ def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
             np.testing.assert_allclose(new, old, atol=1e-6)
 
 
+def test_classes_in_another_order_keep_the_predictor(file, tmp_path, capsys):
+    folder, names = tmp_path / "converted", SHAPE_CLASSES[::-1]
+    checkpoints.convert("imagined", file(), folder, names)
+    arguments = ["train", "--init", str(folder), "--output", str(tmp_path / "tuned")]
+    assert main(["make-shapes", str(tmp_path / "voc"), "--train", "2"]) == 0
+    drawn = f"data.directory={tmp_path / 'voc'}"
+    splits = ("data.train_split=train", "data.test_split=train")
+    settings = ["data.reader=voc", drawn, *splits, "data.validation_split=train"]
+    assert main([*arguments, *(w for s in settings for w in ("--set", s))]) == 0
+    assert "random ones" not in capsys.readouterr().out
+    assert load_run(tmp_path / "tuned").model.class_names == names
+
+
 def test_training_from_another_network_is_an_error(file, tmp_path, capsys):
     folder = tmp_path / "converted"
     checkpoints.convert("imagined", file(), folder)

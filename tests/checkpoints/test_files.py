@@ -30,10 +30,11 @@ def assert_arrays(checkpoint):
         assert checkpoint.arrays[name].dtype == np.float32
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".pkl"])
-def test_a_state_dict(torch, state_dict, tmp_path, suffix):
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".pkl", "", "_0.70"])
+def test_a_state_dict(torch, state_dict, tmp_path, suffix, is_archive):
     path = tmp_path / f"weights{suffix}"
-    torch.save(state_dict, path)
+    torch.save(state_dict, path, _use_new_zipfile_serialization=is_archive)
     checkpoint = read_checkpoint(path)
     assert_arrays(checkpoint)
     assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

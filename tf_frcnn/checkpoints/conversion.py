@@ -20,8 +20,8 @@ from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import BEST_WEIGHTS, write_settings
-from tf_frcnn.training import NUM_SAMPLES, check_run_folder, write_samples
+from tf_frcnn.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
+from tf_frcnn.training import NUM_SAMPLES, write_samples
 
 SOURCES = {
     **imagenet.SOURCES,
@@ -120,8 +120,12 @@ def convert(
         FileExistsError: the folder holds a run.
     """
     directory = Path(directory)
+    if (directory / CONFIG_FILE).exists():
+        raise FileExistsError(
+            f"{directory} holds a run already; choose another folder for the converted "
+            "one."
+        )
     loaded = load(source, path, class_names, variant=variant, strict=strict)
-    check_run_folder(directory, resume=False)
     (directory / BEST_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
     loaded.model.save_weights(directory / BEST_WEIGHTS)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))

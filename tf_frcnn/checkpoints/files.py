@@ -14,6 +14,8 @@ from tf_frcnn.backbones.pretrained import read_weights_file
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
 _TF_SUFFIXES = (".index", ".meta")
 _KERAS_SUFFIXES = (".h5", ".hdf5")
+# Files of PyTorch are ZIP archives, and were pickles.
+_FIRST_BYTES = {b"PK\x03\x04": ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
 # What wraps the weights in the files of training programs.
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
 _PARALLEL = "module."
@@ -44,8 +46,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Reads a checkpoint of PyTorch, safetensors, Keras or TensorFlow.
 
     Args:
-        path: a file .pth, .pt, .bin or .pkl of PyTorch, a file .safetensors, a file .h5
-            or .hdf5 of Keras, the name of a TensorFlow checkpoint with or without its
+        path: a file of PyTorch or Keras (HDF5), whatever its ending, a file
+            .safetensors, the name of a TensorFlow checkpoint with or without its
             ending, or the folder of one. Arrays of Keras are named "layer/position".
 
     Raises:
@@ -55,10 +57,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ImportError: the package that reads such files is not installed.
     """
     path = Path(path)
-    readers = dict.fromkeys(_TORCH_SUFFIXES, _read_torch)
-    readers |= dict.fromkeys(_KERAS_SUFFIXES, _read_keras)
-    readers[".safetensors"] = _read_safetensors
-    if read := readers.get(path.suffix):
+    if read := _reader_of(path):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file.")
         arrays, settings = read(path)
@@ -75,6 +74,24 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
                 "or its training diverged."
             )
     return Checkpoint(path, arrays, settings, digest)
+
+
+def _reader_of(path):
+    """Returns what reads a file by its ending, or else by its first bytes.
+
+    None stands for TensorFlow.
+    """
+    readers = dict.fromkeys(_TORCH_SUFFIXES, _read_torch)
+    readers |= dict.fromkeys(_KERAS_SUFFIXES, _read_keras)
+    readers[".safetensors"] = _read_safetensors
+    if path.suffix in readers or not path.is_file():
+        return readers.get(path.suffix)
+    with path.open("rb") as file:
+        first = file.read(max(map(len, _FIRST_BYTES)))
+    for magic, suffix in _FIRST_BYTES.items():
+        if first.startswith(magic):
+            return readers[suffix]
+    return None
 
 
 def listed(names, most: int = 8) -> str:

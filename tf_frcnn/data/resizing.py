@@ -241,13 +241,43 @@ def _interpolate(image, size, steps, in_picture):
 def _sample_bicubic(image, size, scales):
     """Interpolates by cubes, smoothing where it shrinks, to whole numbers.
 
-    As Pillow it rounds between the columns and the rows, too.
+    Exactly as Pillow: along x, then along y, and between them to whole numbers, too.
     """
-    height = tf.shape(image)[0]
-    for step in (tf.stack([height, size[1]]), size):
-        image = tf.image.resize(image, step, "bicubic", antialias=True)
-        image = tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0)
-    return image
+    image = tf.cast(image, tf.float64)
+    for axis in (1, 0):
+        image = tf.floor(_weigh_by_cubes(image, size[axis], axis) + 0.5)
+        image = tf.clip_by_value(image, 0.0, 255.0)
+    return tf.cast(image, tf.float32)
+
+
+def _weigh_by_cubes(image, new_side, axis):
+    """Returns weighted means along an axis, float64."""
+    side = tf.shape(image)[axis]
+    step = _ratios(side, new_side)
+    unit = tf.maximum(step, 1.0)  # Of the kernel, in pixels; it reaches two.
+    centres = (tf.cast(tf.range(new_side), tf.float64) + 0.5) * step
+    first = tf.cast(tf.floor(centres - 2.0 * unit + 0.5), tf.int32)
+    num_taps = 2 * tf.cast(tf.math.ceil(2.0 * unit), tf.int32) + 1
+    taps = tf.range(num_taps)[:, tf.newaxis] + first
+    weights = _cubic_kernel((tf.cast(taps, tf.float64) + 0.5 - centres) / unit)
+    weights = tf.where((taps >= 0) & (taps < side), weights, 0.0)
+    weights /= tf.reduce_sum(weights, axis=0)
+    weights = tf.round(weights * 2.0**22) / 2.0**22  # Whole numbers there.
+    weights = tf.reshape(weights, [num_taps, -1, 1] if axis else [num_taps, -1, 1, 1])
+    taps = tf.clip_by_value(taps, 0, side - 1)
+    new_shape = tf.tensor_scatter_nd_update(tf.shape(image), [[axis]], [new_side])
+    return tf.foldl(
+        lambda total, tap: total + tf.gather(image, tap[0], axis=axis) * tap[1],
+        (taps, weights),
+        initializer=tf.zeros(new_shape, tf.float64),
+    )
+
+
+def _cubic_kernel(x):
+    x = tf.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1.0
+    far = ((2.5 - 0.5 * x) * x - 4.0) * x + 2.0
+    return tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
 
 
 # "bilinear" is nobody's own: what most programs do, without their rounding errors.
