@@ -23,7 +23,9 @@ class DetectionLayer(keras.layers.Layer):
         max_log_scale: of `decode_boxes`.
         min_size: shortest height and width of a detection in pixels.
         clip: "all_sides" ends boxes at the picture's border, "own_side" each corner
-            only at its own, see `clip_to_image`; "none" lets them leave it.
+            only at its own, see `clip_to_image`; "none" lets them leave it. A box that
+            "own_side" turns inside out, being outside, is dropped; the original
+            keeps it.
         plus_one: coding, clipping and suppression count inclusive pixels.
 
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
