@@ -56,8 +56,8 @@ roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
   aligned: true, sampling_ratio: 3, cell_size: canvas, level_rule: anchor,
   class_agnostic: true,
   delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
-detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42, min_size: 1.25,
-  clip: own_side}
+detections: {score_threshold: 0.11, nms_iou: 0.39, class_agnostic_nms: true,
+  max_per_image: 42, min_size: 1.25, clip: own_side}
 loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: objects,
   rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
@@ -99,6 +99,7 @@ ARRIVED = {
     "box_predictor": {"num_classes": 3, "class_agnostic": True, "regresses": True},
     "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
     | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True}
+    | {"class_agnostic_nms": True}
     | {"max_log_scale": 1.5, "min_size": 1.25, "clip": "own_side"},
     "normalization": {"mode": "scaled"},
 }

@@ -214,6 +214,8 @@ class DetectionsConfig(Section):
     """Boxes must score more than this."""
     nms_iou: float = setting(0.3, SHARE)
     """Above this IoU the worse of two boxes of a class is suppressed."""
+    class_agnostic_nms: bool = setting(False, flag)
+    """Whether boxes of different classes suppress each other, too."""
     min_size: float = setting(0.0, NOT_NEGATIVE)
     """Shortest side of a detection, in pixels of the file."""
     clip: str = setting("all_sides", choice("all_sides", "own_side", "none"))

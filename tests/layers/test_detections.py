@@ -51,6 +51,16 @@ def test_detections_of_all_classes_come_by_falling_score():
     np.testing.assert_allclose(boxes, np.float32(BOXES)[[0, 1, 2, 2]], atol=1e-4)
 
 
+def test_boxes_of_all_classes_may_suppress_each_other():
+    probabilities = [[0.1, 0.6, 0.3], [0.4, 0.1, 0.5], [0.5, 0.2, 0.3]]
+    layer = DetectionLayer(class_agnostic_nms=True)
+    boxes, scores, labels = detect(layer, BOXES, probabilities)
+    # One is left of each place, and it keeps its class.
+    np.testing.assert_allclose(scores, [0.6, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(labels, [0, 1])
+    np.testing.assert_allclose(boxes, np.float32(BOXES)[[0, 2]], atol=1e-4)
+
+
 def test_a_detection_scores_above_the_threshold_and_not_at_it():
     # Two logits that are equal: both probabilities are exactly 0.5.
     probabilities = [[1, 1], [0, 1]]

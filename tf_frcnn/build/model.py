@@ -175,6 +175,7 @@ def _parts(config: Config, num_classes: int) -> Parts:
         detection_layer=layers.DetectionLayer(
             score_threshold=config.detections.score_threshold,
             nms_iou=config.detections.nms_iou,
+            class_agnostic_nms=config.detections.class_agnostic_nms,
             max_per_image=config.detections.max_per_image,
             delta_stds=config.roi.delta_stds,
             max_log_scale=config.boxes.max_log_scale,

@@ -13,11 +13,12 @@ CLIPS = ("all_sides", "own_side", "none")
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class DetectionLayer(keras.layers.Layer):
-    """Decodes per class, clips, suppresses per class, keeps the best of all classes.
+    """Decodes per class, clips, suppresses, keeps the best of all classes.
 
     Args:
         score_threshold: a detection scores above it.
         nms_iou: overlap above which the lower score of a class goes.
+        class_agnostic_nms: a box of one class suppresses those of others, too.
         max_per_image: D, of all classes together.
         delta_stds: factors of (dy, dx, dh, dw).
         max_log_scale: of `decode_boxes`.
@@ -37,6 +38,7 @@ class DetectionLayer(keras.layers.Layer):
         *,
         score_threshold: float = 0.05,
         nms_iou: float = 0.3,
+        class_agnostic_nms: bool = False,
         max_per_image: int = 100,
         delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
         max_log_scale: float | None = None,
@@ -49,6 +51,7 @@ class DetectionLayer(keras.layers.Layer):
         if clip not in CLIPS:
             raise ValueError(f"DetectionLayer: clip = {clip!r} must be one of {CLIPS}.")
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
+        self.class_agnostic_nms = class_agnostic_nms
         self.max_per_image = max_per_image
         self.delta_stds, self.max_log_scale = tuple(delta_stds), max_log_scale
         self.min_size, self.clip, self.plus_one = min_size, clip, plus_one
@@ -72,22 +75,27 @@ class DetectionLayer(keras.layers.Layer):
         heights, widths = box_sides(boxes, plus_one=self.plus_one)
         valid &= (heights >= self.min_size) & (widths >= self.min_size)
 
-        def by_class(values, *tail):
-            values = tf.experimental.numpy.moveaxis(values, 2, 1)
-            return tf.reshape(values, [-1, num_proposals, *tail])
+        num_groups = 1 if self.class_agnostic_nms else num_classes
+        group_size = num_proposals * num_classes // num_groups
 
-        boxes, scores = by_class(boxes, 4), by_class(scores)
+        def grouped(values, *tail):
+            values = tf.experimental.numpy.moveaxis(values, 2, 1)
+            return tf.reshape(values, [-1, group_size, *tail])
+
+        labels = tf.zeros_like(scores, tf.int32) + tf.range(num_classes)
+        boxes, scores, labels = grouped(boxes, 4), grouped(scores), grouped(labels)
         index, kept = non_max_suppression(
             boxes,
             scores,
-            by_class(valid),
-            max_outputs=min(self.max_per_image, num_proposals),
+            grouped(valid),
+            max_outputs=min(self.max_per_image, group_size),
             iou_threshold=self.nms_iou,
             plus_one=self.plus_one,
         )
         boxes = tf.gather(boxes, index, batch_dims=1)
         scores = tf.where(kept, tf.gather(scores, index, batch_dims=1), -1.0)
-        return self._best_of_all_classes(boxes, scores, num_classes)
+        labels = tf.gather(labels, index, batch_dims=1)
+        return self._best_of_all_groups(boxes, scores, labels, num_groups)
 
     def _decode(self, proposal_boxes, deltas, image_sizes, num_classes):
         """Returns float32 [B, P, K, 4], the boxes of each class."""
@@ -112,22 +120,22 @@ class DetectionLayer(keras.layers.Layer):
         boxes = tf.reshape(boxes, [-1, num_proposals, num_sets, 4])
         return tf.repeat(boxes, num_classes // num_sets, axis=2)
 
-    def _best_of_all_classes(self, boxes, scores, num_classes):
-        """Merges [B * K, n] rows of single classes into `Detections`."""
-        per_class = scores.shape[1]
-        num_rows = num_classes * per_class
+    def _best_of_all_groups(self, boxes, scores, labels, num_groups):
+        """Merges [B * groups, n] rows that were suppressed apart into `Detections`."""
+        num_rows = num_groups * scores.shape[1]
         missing = max(self.max_per_image - num_rows, 0)
         scores = tf.reshape(scores, [-1, num_rows])
         scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-1.0)
         boxes = tf.reshape(boxes, [-1, num_rows, 4])
         boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
+        labels = tf.pad(tf.reshape(labels, [-1, num_rows]), [[0, 0], [0, missing]])
         scores, index = tf.math.top_k(scores, self.max_per_image)
         valid = scores >= 0.0
         boxes = tf.gather(boxes, index, batch_dims=1)
         return Detections(
             boxes=tf.where(valid[..., tf.newaxis], boxes, 0.0),
             scores=tf.where(valid, scores, 0.0),
-            labels=tf.where(valid, index // per_class, -1),
+            labels=tf.where(valid, tf.gather(labels, index, batch_dims=1), -1),
             valid=valid,
         )
 
@@ -136,6 +144,7 @@ class DetectionLayer(keras.layers.Layer):
         return super().get_config() | {
             "score_threshold": self.score_threshold,
             "nms_iou": self.nms_iou,
+            "class_agnostic_nms": self.class_agnostic_nms,
             "max_per_image": self.max_per_image,
             "delta_stds": self.delta_stds,
             "max_log_scale": self.max_log_scale,
