@@ -122,17 +122,56 @@ def test_predictions_are_those_of_the_saved_model(run_folder, tmp_path):
     expected = reloaded.serving_default(tf.constant([sample.read_bytes()]))
     count = int(expected["num_detections"][0])
     assert count == len(entry["detections"]) > 0
+    sides = np.tile([entry["height"], entry["width"]], 2)
+    boxes = expected["detection_boxes"][0] * sides
     for row, own in enumerate(entry["detections"]):
         box = [own[side] for side in ("ymin", "xmin", "ymax", "xmax")]
-        np.testing.assert_allclose(box, expected["detection_boxes"][0, row], atol=0.1)
+        np.testing.assert_allclose(box, boxes[row], atol=0.1)
         name = expected["detection_class_names"][0, row].numpy().decode()
         assert own["class"] == name and name in SHAPE_CLASSES
 
 
 def test_an_export_goes_where_it_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(workflow, "export_run", lambda run, target: target / run.name)
+    calls = []
+
+    def export_run(run, target, **settings):
+        calls.append(settings)
+        return target / run.name
+
+    monkeypatch.setattr(workflow, "export_run", export_run)
     assert main(["export", "runs/mine", "models/new"]) == 0
     assert capsys.readouterr().out == "SavedModel: models/new/mine\n"
+    options = ["--version", "7", "--score-threshold", "0.25", "--max-detections", "9"]
+    options += ["--class-agnostic-nms", "--max-megapixels", "12.5"]
+    assert main(["export", "runs/mine", "models/new", *options]) == 0
+    overrides = ["score_threshold=0.25", "max_per_image=9", "class_agnostic_nms=true"]
+    overrides = [f"detections.{setting}" for setting in overrides]
+    assert calls == [
+        {"overrides": [], "version": None, "max_megapixels": 50.0},
+        {"overrides": overrides, "version": 7, "max_megapixels": 12.5},
+    ]
+
+
+def test_an_export_says_what_it_is_and_never_overwrites(run_folder, capsys, tmp_path):
+    arguments = ["export", str(run_folder), str(tmp_path), "--version", "4"]
+    settings = ["--score-threshold", "0.002", "--max-detections", "3"]
+    assert main([*arguments, *settings, "--class-agnostic-nms"]) == 0
+    info = json.loads((tmp_path / "4" / "model_info.json").read_text())
+    assert info["classes"] == list(SHAPE_CLASSES) and info["max_megapixels"] == 50
+    assert info["config"]["data"]["num_train"] == 8
+    detections = info["config"]["detections"]
+    assert detections["score_threshold"] == 0.002 and detections["max_per_image"] == 3
+    assert detections["class_agnostic_nms"] is True
+    metrics = json.loads((run_folder / "metrics_test.json").read_text())
+    assert info["metrics_test"] == metrics and "mAP" in metrics["voc"]
+    reloaded = tf.saved_model.load(tmp_path / "4")
+    output = reloaded.image_tensor(tf.zeros([2, 50, 60, 3], tf.uint8))
+    assert output["detection_boxes"].shape == (2, 3, 4)
+    assert failure_of(capsys, *arguments) == (
+        f"{tmp_path / '4'} exists, and a version is never overwritten; the next free "
+        "one is 5."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["4"]
 
 
 def test_a_run_can_be_resumed_by_the_command(run_folder, monkeypatch):

@@ -255,13 +255,18 @@ def test_an_export_is_tried_on_the_samples_of_the_run(
     sample.write_bytes((photos / "small.png").read_bytes())
     calls = []
 
-    def export_model(model, resizing, target, samples):
-        calls.append((model.class_names, resizing.canvases, samples.records[0].source))
+    def export_model(model, resizing, target, samples, *, info, version):
+        source = samples.records[0].source
+        calls.append((model.class_names, resizing.canvases, source, version))
+        assert model.detection_layer.max_per_image == 5
+        assert info["config"]["detections"]["max_per_image"] == 5
         return target / "1"
 
     monkeypatch.setattr(workflow, "export_model", export_model)
-    assert export_run(run_folder, tmp_path) == tmp_path / "1"
-    assert calls == [(SHAPE_CLASSES, ((128, 128),), str(sample))]
+    overrides = ["detections.max_per_image=5"]
+    exported = export_run(run_folder, tmp_path, overrides=overrides, version=3)
+    assert exported == tmp_path / "1"
+    assert calls == [(SHAPE_CLASSES, ((128, 128),), str(sample), 3)]
 
 
 @pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])

@@ -68,7 +68,28 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a SavedModel and check it")
     _add_run(export)
-    export.add_argument("directory", type=Path)
+    export.add_argument(
+        "directory", type=Path, metavar="DIR", help="versions lie in DIR/1, DIR/2, ..."
+    )
+    export.add_argument("--version", type=int, metavar="N", help="(the next one)")
+    export.add_argument(
+        "--score-threshold", type=float, metavar="X", help="(that of the run)"
+    )
+    export.add_argument(
+        "--max-detections", type=int, metavar="N", help="per picture (that of the run)"
+    )
+    export.add_argument(
+        "--class-agnostic-nms",
+        action="store_true",
+        help="boxes of different classes suppress each other, too",
+    )
+    export.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=50.0,
+        metavar="X",
+        help="larger encoded pictures are refused (50)",
+    )
     export.set_defaults(run=_export)
 
     _add_convert(commands)
@@ -179,7 +200,19 @@ def _predict(options) -> None:
 def _export(options) -> None:
     from tf_frcnn.workflow import export_run
 
-    print(f"SavedModel: {export_run(options.run_folder, options.directory)}")
+    settings = {
+        "score_threshold": options.score_threshold,
+        "max_per_image": options.max_detections,
+        "class_agnostic_nms": "true" if options.class_agnostic_nms else None,
+    }
+    version = export_run(
+        options.run_folder,
+        options.directory,
+        overrides=[f"detections.{n}={v}" for n, v in settings.items() if v is not None],
+        version=options.version,
+        max_megapixels=options.max_megapixels,
+    )
+    print(f"SavedModel: {version}")
 
 
 def _convert(options) -> None:

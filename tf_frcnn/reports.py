@@ -1,10 +1,14 @@
 """What an evaluation measures, as a tree of numbers and as tables."""
 
+import json
+
 import numpy as np
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from tf_frcnn.build import build_plan
+from tf_frcnn.config import dump_config
 from tf_frcnn.evaluation import (
     DetectedBoxes,
     GroundTruth,
@@ -17,6 +21,18 @@ from tf_frcnn.inference import Run
 
 # Wide enough for the tables also where the output is a file.
 _CONSOLE = Console(width=100)
+
+
+def run_info(run: Run) -> dict:
+    """Returns what a run was made of: its configuration and, if measured, test metrics.
+
+    All values are such that JSON has them.
+    """
+    info = {"config": yaml.safe_load(dump_config(run.config))}
+    metrics = run.directory / "metrics_test.json"
+    if metrics.is_file():
+        info["metrics_test"] = json.loads(metrics.read_text())
+    return info
 
 
 def detection_metrics(

@@ -36,6 +36,7 @@ from tf_frcnn.reports import (
     detection_metrics,
     print_metrics,
     recall_metrics,
+    run_info,
     without_nan,
 )
 from tf_frcnn.training import SAMPLES_FOLDER, train
@@ -178,17 +179,26 @@ def predict_files(
     print(f"Boxes in pixels of the files: {output / 'detections.json'}")
 
 
-def export_run(directory: Path, target: Path) -> Path:
+def export_run(
+    directory: Path, target: Path, *, overrides: Sequence[str] = (), **settings
+) -> Path:
     """Exports a run as a SavedModel, checked on the run's sample pictures.
+
+    Args:
+        directory: the run folder.
+        target: folder of the versions.
+        overrides: settings that replace those of the run.
+        **settings: `version` and `max_megapixels` of `export_model`.
 
     Returns:
         The folder of the version that was written.
     """
-    run = _load_detector(directory)
+    run = _load_detector(directory, overrides)
     samples = read_images(
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
-    return export_model(run.model, build_resizing(run.config), target, samples)
+    resizing, info = build_resizing(run.config), run_info(run)
+    return export_model(run.model, resizing, target, samples, info=info, **settings)
 
 
 def convert_checkpoint(
@@ -245,9 +255,9 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
         print(f"{directory}: {split}, {count} pictures.")
 
 
-def _load_detector(directory: Path) -> Run:
+def _load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
     """Loads a run whose model detects objects in pictures alone."""
-    run = load_run(directory)
+    run = load_run(directory, overrides)
     if type(run.model) is not FasterRCNN:
         raise ValueError(
             f"{directory}: a {type(run.model).__name__} does not detect objects in "

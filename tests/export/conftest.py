@@ -1,0 +1,70 @@
+"""Fixtures of the tests of exported models."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
+from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.export import export_model
+from tf_frcnn.inference import detect, detections_of_image
+
+
+@pytest.fixture(scope="session")
+def resizing():
+    return Resizing((96,), 160, ((96, 128), (128, 96), (160, 160)))
+
+
+@pytest.fixture(scope="session")
+def model(tiny_detector):
+    """A detector whose box head is no longer symmetric in its two classes."""
+    model = tiny_detector(score_threshold=0.3)
+    logits = model.box_predictor.logits
+    logits.set_weights([10 * logits.kernel.numpy(), np.array([0, 0.5, 0.2])])
+    return model
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Two lying pictures and an upright one as files: PNG, JPEG and a turned JPEG."""
+    folder = tmp_path_factory.mktemp("pictures")
+    write_voc(make_shapes(12, seed=4), folder, "all")
+    images = [Image.open(path) for path in find_images([folder / "JPEGImages"])]
+    lying = next(image for image in images if image.width > image.height)
+    upright = next(image for image in images if image.width < image.height)
+    lying.save(folder / "lying.png")
+    upright.save(folder / "upright.jpg", quality=90)
+    exif = Image.Exif()
+    exif[274] = 6
+    upright.save(folder / "turned.jpg", quality=90, exif=exif)
+    names = ("lying.png", "upright.jpg", "turned.jpg")
+    return read_images([folder / name for name in names])
+
+
+@pytest.fixture(scope="session")
+def files(pictures):
+    """The pictures' bytes."""
+    return [data for _, data in pictures.stream().as_numpy_iterator()]
+
+
+@pytest.fixture(scope="session")
+def exported(model, resizing, pictures, tmp_path_factory):
+    """The folder of the first version; pictures may have 0.5 megapixels."""
+    directory = tmp_path_factory.mktemp("exports") / "new" / "shapes"
+    return export_model(
+        model, resizing, directory, pictures, max_megapixels=0.5, info={"made": "here"}
+    )
+
+
+@pytest.fixture(scope="session")
+def signatures(exported):
+    return tf.saved_model.load(exported).signatures
+
+
+@pytest.fixture(scope="session")
+def expected(model, resizing, pictures):
+    """The model's own detections of each picture."""
+    batches = evaluation_batches(pictures, resizing, batch_size=1)
+    found = detect(model, pictures, batches)
+    return [detections_of_image(found, row) for row in range(len(pictures.records))]

@@ -1,0 +1,208 @@
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_frcnn.data.transforms import decode_image
+from tf_frcnn.export.picture_bytes import read_picture
+
+RNG = np.random.default_rng(0)
+IMAGE = Image.fromarray(RNG.integers(0, 256, [30, 44, 3], np.uint8))
+
+
+@pytest.fixture(scope="module")
+def read():
+    """Reads a picture of at most 10000 pixels in a graph."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def read(data):
+        return read_picture(data, tf.constant("picture 3"), 10_000)
+
+    return lambda data: read(tf.constant(data)).numpy()
+
+
+def encode(image, kind, **settings):
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+def png_of(width, height):
+    """Returns a PNG of three parts that claims any size and holds one row."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(10))),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def jpeg_of(width, height):
+    data = bytearray(encode(IMAGE, "JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def gif_of(width, height):
+    data = bytearray(encode(IMAGE, "GIF"))
+    at = data.index(b"," + bytes(4))
+    for start in (6, at + 5):  # The screen's and the frame's.
+        data[start : start + 4] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def bmp_of(width, height):
+    data = bytearray(encode(IMAGE, "BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+def refusal_of(read, data):
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        read(data)
+    assert error.value.error_code == 3
+    return error.value.message.split("assertion failed: [")[1].split("]\n")[0]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "1"])
+def test_pictures_are_decoded_as_in_training(read, kind, mode):
+    try:
+        data = encode(IMAGE.convert(mode), kind)
+    except (OSError, ValueError):
+        pytest.skip(f"There is no {kind} of this mode.")
+    if kind == "BMP" and mode in ("L", "P", "1"):
+        assert "BMP with a palette" in refusal_of(read, data)
+        return
+    expected = decode_image(tf.constant(data), tf.constant(1))
+    np.testing.assert_array_equal(read(data), expected)
+
+
+def test_of_an_animation_the_first_frame_is_taken(read):
+    others = [IMAGE.rotate(90), IMAGE.rotate(180)]
+    data = encode(
+        IMAGE, "GIF", save_all=True, append_images=others, comment=b"hi" * 200
+    )
+    expected = decode_image(tf.constant(data), tf.constant(1))
+    np.testing.assert_array_equal(read(data), expected)
+
+
+def test_a_long_animation_takes_no_more_memory_than_its_first_frame(read):
+    frame = Image.new("L", (100, 100))
+    frames = [Image.new("L", (100, 100), shade) for shade in range(1, 40)]
+    data = encode(frame, "GIF", save_all=True, append_images=frames)
+    head, tail = data[: len(data) // 2], data[len(data) // 2 :]
+    # Behind the first frame nothing is read, not even what is broken.
+    assert read(head + b"broken" + tail).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_pictures_are_turned_upright(read, turn):
+    exif = Image.Exif()
+    exif[274] = turn
+    data = encode(IMAGE, "PNG", exif=exif)
+    expected = decode_image(tf.constant(data), tf.constant(turn))
+    np.testing.assert_array_equal(read(data), expected)
+
+
+def test_rows_of_a_bmp_may_go_from_top_to_bottom(read):
+    data = bmp_of(44, -30)
+    np.testing.assert_array_equal(read(data), np.array(IMAGE)[::-1])
+
+
+@pytest.mark.parametrize("make", [png_of, jpeg_of, gif_of, bmp_of])
+@pytest.mark.parametrize(
+    ("width", "height"), [(101, 100), (1, 10_001), (20_000, 20_000), (65_000, 65_000)]
+)
+def test_large_claims_are_refused_at_once(read, make, width, height):
+    data = make(width, height)
+    start = time.perf_counter()
+    assert refusal_of(read, data) == (
+        f"picture 3: its header claims {height} x {width} pixels (height x width), "
+        "more than the 0.01 megapixels allowed"
+    )
+    assert time.perf_counter() - start < 1.0
+
+
+def test_sides_whose_product_has_no_number_are_refused(read):
+    claim = refusal_of(read, png_of(2**32 - 1, 2**32 - 1))
+    assert "its header claims 2147483648 x 2147483648 pixels" in claim
+
+
+def test_a_frame_larger_than_its_screen_is_refused(read):
+    data = bytearray(encode(IMAGE, "GIF"))
+    at = data.index(b"," + bytes(4) + struct.pack("<HH", 44, 30))
+    data[at + 5 : at + 9] = struct.pack("<HH", 60_000, 50_000)
+    assert "claims 50000 x 60000 pixels" in refusal_of(read, bytes(data))
+
+
+def test_the_limit_itself_is_allowed(read):
+    assert read(encode(Image.new("RGB", (100, 100)), "PNG")).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"hello", "it is no JPEG, PNG, BMP or GIF"),
+        (b"\xff", "it is no JPEG, PNG, BMP or GIF"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "it is no JPEG, PNG, BMP or GIF"),
+        (b"BM", "it cannot be decoded: it is damaged"),
+        (b"\xff\xd8\xff", "it cannot be decoded: it is damaged"),
+        (b"GIF89a", "it cannot be decoded: it is damaged"),
+        (b"\x89PNG\r\n\x1a\n", "it cannot be decoded: it is damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_the_reason(read, data, reason):
+    assert refusal_of(read, data).startswith(f"picture 3: {reason}")
+
+
+def malformed():
+    """Yields 200 broken files: cut, shuffled, empty, text, or of huge claims."""
+    files = [encode(IMAGE, kind) for kind in ("PNG", "JPEG", "BMP", "GIF")]
+    for data in files:
+        # A GIF without its last bytes has its whole frame.
+        for share in RNG.uniform(0, 0.9, 30):
+            yield data[: int(share * len(data))]
+        for seed in range(8):
+            yield bytes(RNG.permutation(np.frombuffer(data, np.uint8)))
+            yield data[:seed]
+    yield from (b"hello" * count for count in range(4))
+    for make in (png_of, jpeg_of, gif_of, bmp_of):
+        yield from (make(60_000 - i, 60_000) for i in range(3))
+
+
+def test_200_malformed_files_are_refused_and_the_next_is_read(read):
+    broken = [*malformed()]
+    assert len(broken) == 200
+    good = encode(IMAGE, "PNG")
+    for data in broken:
+        assert refusal_of(read, data).startswith("picture 3: it")
+        np.testing.assert_array_equal(read(good), IMAGE)
+
+
+def test_flipped_bits_are_refused_or_read_and_never_fatal(read):
+    good = encode(IMAGE, "PNG")
+    for kind in ("PNG", "JPEG", "BMP", "GIF"):
+        data = np.frombuffer(encode(IMAGE, kind), np.uint8)
+        for _ in range(50):
+            flipped = data.copy()
+            flipped[RNG.integers(len(data), size=3)] ^= np.uint8(1 << RNG.integers(8))
+            try:
+                assert read(flipped.tobytes()).size <= 30_000
+            except tf.errors.InvalidArgumentError as error:
+                assert "picture 3: it" in error.message
+    np.testing.assert_array_equal(read(good), IMAGE)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.export.verification import ExportError, _compare
+
+OWN = DetectedBoxes(
+    image_index=np.array([0]),
+    boxes=np.float32([[1, 2, 30, 40]]),
+    scores=np.float32([0.9]),
+    labels=np.array([1]),
+)
+
+
+def output(**changed):
+    return {
+        "num_detections": np.float32(1),
+        "detection_boxes": np.float32([[1, 2, 30, 40], [0, 0, 0, 0]]),
+        "detection_scores": np.float32([0.9, 0]),
+        "detection_classes": np.float32([2, 0]),
+        "detection_class_names": np.array([b"tall", b""], object),
+    } | changed
+
+
+def test_small_errors_are_allowed():
+    near = OWN.boxes[[0, 0]] + np.float32(0.49)
+    scores = np.float32([0.9009, 0])
+    changed = output(detection_boxes=near, detection_scores=scores)
+    _compare(OWN, changed, ("wide", "tall"), "x")
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"num_detections": np.float32(2)}, "x: 2 detections instead of 1"),
+        ({"detection_boxes": OWN.boxes[[0, 0]] + 0.51}, "x: boxes differ by 0.51"),
+        ({"detection_boxes": OWN.boxes[[0, 0]] * np.nan}, "x: boxes differ by nan"),
+        ({"detection_scores": np.float32([0.9011, 0])}, "scores by 0.0011"),
+        ({"detection_classes": np.float32([1, 0])}, "x: the classes are"),
+        ({"detection_class_names": np.array([b"wide", b""])}, r"\['wide'\] instead"),
+    ],
+)
+def test_an_output_that_differs_is_an_error(changed, what):
+    with pytest.raises(ExportError, match=what):
+        _compare(OWN, output(**changed), ("wide", "tall"), "x")

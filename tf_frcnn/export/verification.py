@@ -1,0 +1,80 @@
+"""The comparison of a written model with the original."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data import ExampleSet, Resizing
+from tf_frcnn.data.batching import evaluation_batches
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.export.sample_requests import SampleRequest
+from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.inference import detect, detections_of_image
+
+# How far the reloaded model's detections may be from the model's own: pixels of the
+# file, and scores.
+MAX_BOX_ERROR, MAX_SCORE_ERROR = 0.5, 1e-3
+
+
+class ExportError(RuntimeError):
+    """The exported model does not give the detections of the original."""
+
+
+def verify(
+    path: Path,
+    model: FasterRCNN,
+    resizing: Resizing,
+    samples: ExampleSet,
+    requests: Sequence[SampleRequest],
+) -> None:
+    """Reloads a written model and sends it each request.
+
+    Args:
+        path: of the SavedModel.
+        model: the original.
+        resizing: of the pictures.
+        samples: pictures.
+        requests: made of them.
+
+    Raises:
+        ExportError: a signature gives other detections than the original.
+    """
+    signatures = tf.saved_model.load(path).signatures
+    batches = evaluation_batches(samples, resizing, batch_size=1)
+    expected = detect(model, samples, batches)
+    for row, inputs in requests:
+        record, own = samples.records[row], detections_of_image(expected, row)
+        for name, arrays in inputs.items():
+            tensors = {key: tf.constant(array) for key, array in arrays.items()}
+            output = {k: v.numpy()[0] for k, v in signatures[name](**tensors).items()}
+            sides = np.tile([record.height, record.width], 2)
+            output["detection_boxes"] = output["detection_boxes"] * sides
+            _compare(own, output, model.class_names, f"{name} of {record.source}")
+
+
+def _compare(own: DetectedBoxes, output, class_names, what: str):
+    count = int(output["num_detections"])
+    if count != len(own.scores):
+        raise ExportError(
+            f"{what}: {count} detections instead of {len(own.scores)}; the export was "
+            "discarded."
+        )
+    boxes, scores = output["detection_boxes"], output["detection_scores"]
+    box_error = np.abs(boxes[:count] - own.boxes).max(initial=0.0)
+    score_error = np.abs(scores[:count] - own.scores).max(initial=0.0)
+    if not (box_error <= MAX_BOX_ERROR and score_error <= MAX_SCORE_ERROR):
+        raise ExportError(
+            f"{what}: boxes differ by {box_error:.3g} pixels (allowed "
+            f"{MAX_BOX_ERROR}) and scores by {score_error:.3g} (allowed "
+            f"{MAX_SCORE_ERROR}); the export was discarded."
+        )
+    names = [name.decode() for name in output["detection_class_names"][:count]]
+    expected = [class_names[label] for label in own.labels]
+    ids = output["detection_classes"][:count]
+    if names != expected or not np.array_equal(ids, own.labels + 1):
+        raise ExportError(
+            f"{what}: the classes are {names} instead of {expected}; the export was "
+            "discarded."
+        )
