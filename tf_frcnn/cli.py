@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         options.run(options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         if options.traceback:
             raise
         print(f"tf-frcnn: {_file_of(options, error)}{error}", file=sys.stderr)
@@ -170,13 +170,14 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 def _train(options) -> None:
     from tf_frcnn.config import load_config
+    from tf_frcnn.inference import run_config
     from tf_frcnn.workflow import run_training
 
     if not (options.config or options.init):
         raise ValueError("train needs a CONFIG, or a run to start from by --init.")
     file, output = options.config, options.output
     if file is None:
-        file = options.init / "config.yaml"
+        file = options.config = run_config(options.init)
         output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
     config = load_config(file, options.set)
     output = output or _default_output(file)

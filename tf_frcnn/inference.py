@@ -35,7 +35,8 @@ class Run(NamedTuple):
 def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
     """Writes the effective configuration and the class list into a run folder."""
     (directory / CONFIG_FILE).write_text(dump_config(config))
-    (directory / CLASSES_FILE).write_text("".join(f"{n}\n" for n in class_names))
+    names = "".join(f"{name}\n" for name in class_names)
+    (directory / CLASSES_FILE).write_text(names, encoding="utf-8")
 
 
 def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
@@ -49,14 +50,8 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
         FileNotFoundError: the folder lacks a file that every run has.
     """
     directory = Path(directory)
-    for name in (CONFIG_FILE, CLASSES_FILE):
-        if not (directory / name).is_file():
-            raise FileNotFoundError(
-                f"{directory} is no run folder: it has no {name}. Give the folder that "
-                "tf-frcnn train printed."
-            )
-    config = load_config(directory / CONFIG_FILE, overrides)
-    model = build_model(config, (directory / CLASSES_FILE).read_text().splitlines())
+    config = load_config(run_config(directory), overrides)
+    model = build_model(config, run_classes(directory))
     weights = [directory / BEST_WEIGHTS, directory / LAST_WEIGHTS]
     found = [path for path in weights if path.is_file()]
     if not found:
@@ -66,6 +61,26 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
         )
     load_weights(model, found[0])
     return Run(directory, config, model)
+
+
+def run_config(directory: Path) -> Path:
+    """Returns the configuration file of a run folder.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+    """
+    for name in (CONFIG_FILE, CLASSES_FILE):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory} is no run folder: it has no {name}. Give the folder that "
+                "tf-frcnn train or convert printed."
+            )
+    return directory / CONFIG_FILE
+
+
+def run_classes(directory: Path) -> tuple[str, ...]:
+    """Returns the class names of a run folder."""
+    return tuple((directory / CLASSES_FILE).read_text(encoding="utf-8").splitlines())
 
 
 def load_weights(model: RegionProposalNetwork, path: Path) -> None:

@@ -33,8 +33,11 @@ from tf_frcnn.detector import NON_FINITE_LOSS
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.faster_rcnn import FasterRCNN
 from tf_frcnn.inference import (
+    BEST_WEIGHTS,
+    CLASSES_FILE,
     CONFIG_FILE,
     LAST_WEIGHTS,
+    run_classes,
     write_settings,
 )
 from tf_frcnn.pictures import ComparisonPictures, load_pictures
@@ -127,6 +130,8 @@ def _prepare(
     config: Config, directory: Path, resume: bool, start_from, class_order
 ) -> _Prepared:
     examples = build_examples(config, "train")
+    if resume and (directory / CLASSES_FILE).is_file():
+        class_order = _own_classes(directory, examples)
     if sorted(class_order) == sorted(examples.class_names):
         examples = build_examples(config, "train", class_order)
     class_names = examples.class_names
@@ -158,6 +163,18 @@ def _prepare(
         steps_per_epoch=steps_per_epoch,
         start_epoch=start_epoch,
     )
+
+
+def _own_classes(directory: Path, examples: ExampleSet) -> tuple[str, ...]:
+    """Returns the classes of a run that goes on, in the order of its labels."""
+    names = run_classes(directory)
+    if sorted(names) != sorted(examples.class_names):
+        raise ValueError(
+            f"{directory / CLASSES_FILE}: the run has the classes {', '.join(names)}, "
+            f"but {examples.name} has {', '.join(examples.class_names)}; it "
+            "can only go on with the same."
+        )
+    return names
 
 
 def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
@@ -213,6 +230,12 @@ def check_run_folder(directory: Path, resume: bool) -> None:
             f"{directory} has no {CONFIG_FILE}: there is nothing to resume. Train "
             "without --resume."
         )
+    if resume and (directory / BEST_WEIGHTS).is_file():
+        if not (directory / LAST_WEIGHTS).is_file():
+            raise FileNotFoundError(
+                f"{directory} was converted and not trained: there is nothing to "
+                f"resume. Start from it by --init {directory}."
+            )
     if not resume and (directory / CONFIG_FILE).is_file():
         raise FileExistsError(
             f"{directory} holds a run already. Go on with it by --resume, or choose "

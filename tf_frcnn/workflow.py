@@ -16,7 +16,7 @@ from tf_frcnn.build import (
     is_alternating,
     split_seed,
 )
-from tf_frcnn.checkpoints import REPORT_FILE, convert
+from tf_frcnn.checkpoints import REPORT_FILE, check_classes, convert
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
@@ -231,13 +231,11 @@ def convert_checkpoint(
 
 def _read_class_names(path: Path) -> tuple[str, ...]:
     """Reads one name per line; empty lines are skipped."""
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    names = [name for name in names if name]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or not names:
-        fault = f"{repeated[0]!r} stands twice" if repeated else "it names no class"
-        raise ValueError(f"{path}: {fault}; give one class name per line.")
-    return tuple(names)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: it is not UTF-8 text.") from error
+    return check_classes([line.strip() for line in lines if line.strip()], str(path))
 
 
 def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:

@@ -144,6 +144,8 @@ def test_other_classes_get_a_new_predictor(file, arrays):
         for variable in ("bias", "kernel")
     ]
     assert not (report.missing or report.unexpected)
+    replaced = [name for name in arrays if name.startswith("box_predictor.")]
+    assert report.ignored == ["optimizer.step", *sorted(replaced)]
     assert "new and random" in loaded.notes[-1]
     kernel = loaded.model.rpn_head.convs[0].kernel
     np.testing.assert_array_equal(kernel, arrays["rpn_head.conv.kernel"])
@@ -225,6 +227,9 @@ def test_classes_in_another_order_keep_the_predictor(file, tmp_path, capsys):
     assert main([*arguments, *(w for s in settings for w in ("--set", s))]) == 0
     assert "random ones" not in capsys.readouterr().out
     assert load_run(tmp_path / "tuned").model.class_names == names
+    longer = [*arguments, *(w for s in settings for w in ("--set", s))]
+    assert main([*longer, "--resume", "--set", "train.epochs=2"]) == 0
+    assert load_run(tmp_path / "tuned").model.class_names == names
 
 
 def test_training_from_another_network_is_an_error(file, tmp_path, capsys):
@@ -250,13 +255,60 @@ def test_alternating_training_starts_from_no_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("names", "fault"), [((), "it names no class"), (("a", "a"), "'a' stands twice")]
+    ("names", "fault"),
+    [
+        ((), "must be a list of names"),
+        (("a", "a"), "has 'a' twice"),
+        (("__background__", "a"), "is no class: leave it out"),
+    ],
 )
 def test_a_bad_class_list_is_named(file, classes_file, tmp_path, capsys, names, fault):
     listed = str(classes_file(*names))
     output = str(tmp_path / "converted")
     assert main(["convert", "imagined", str(file()), output, "--classes", listed]) == 2
-    assert f"names.txt: {fault}" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "names.txt: " in error and fault in error
+    assert not (tmp_path / "converted").exists()
+
+
+def test_a_class_list_of_another_encoding_is_named(file, tmp_path, capsys):
+    listed, output = tmp_path / "names.txt", tmp_path / "converted"
+    arguments = ["convert", "imagined", str(file()), str(output), "--classes"]
+    listed.write_bytes("Möwe\n".encode("latin-1"))
+    assert main([*arguments, str(listed)]) == 2
+    assert "names.txt: it is not UTF-8 text" in capsys.readouterr().err
+    listed.write_text("gull\n", encoding="utf-8-sig")
+    assert main([*arguments, str(listed)]) == 0
+    assert (output / "classes.txt").read_text() == "gull\n"
+
+
+def test_an_output_that_is_a_file_is_named(file, tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(FileExistsError, match="taken is a file"):
+        checkpoints.convert("imagined", file(), tmp_path / "taken")
+
+
+def test_a_converted_run_cannot_be_resumed(file, tmp_path, capsys):
+    folder = tmp_path / "converted"
+    checkpoints.convert("imagined", file(), folder)
+    arguments = ["train", str(folder / "config.yaml"), "--output", str(folder)]
+    assert main([*arguments, "--resume"]) == 2
+    assert "was converted and not trained" in capsys.readouterr().err
+
+
+def test_a_missing_run_to_start_from_is_named(tmp_path, capsys):
+    assert main(["train", "--init", str(tmp_path / "nothing")]) == 2
+    assert "nothing is no run folder" in capsys.readouterr().err
+
+
+def test_a_package_that_lacks_is_one_line(file, tmp_path, monkeypatch, capsys):
+    def lacks(path):
+        raise ImportError("needs PyTorch")
+
+    path = str(file())
+    monkeypatch.setattr(conversion, "read_checkpoint", lacks)
+    assert main(["convert", "imagined", path, str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == "tf-frcnn: needs PyTorch\n"
 
 
 def test_class_lists():

@@ -292,6 +292,11 @@ def test_the_published_resnet_has_no_epsilon(arrays):
     np.testing.assert_allclose(gamma_of_first_norm(chosen), 2**0.5, rtol=1e-5)
 
 
+def test_a_variant_that_the_published_file_is_not(arrays):
+    with pytest.raises(CheckpointError, match="leave out --variant"):
+        describe(arrays, "fasterrcnn_resnet50_fpn", sha256="258fb6c6")
+
+
 def test_another_resnet_with_frozen_norms_is_noted(arrays):
     description = describe(arrays)
     assert gamma_of_first_norm(description) == 1

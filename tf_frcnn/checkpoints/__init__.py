@@ -4,7 +4,22 @@ Each source is one module: a name map, the layout rules, and the configuration t
 weights were trained with. A new source is one such module and one line in `SOURCES`.
 """
 
-from tf_frcnn.checkpoints.conversion import REPORT_FILE, SOURCES, Loaded, convert, load
+from tf_frcnn.checkpoints.conversion import (
+    REPORT_FILE,
+    SOURCES,
+    Loaded,
+    check_classes,
+    convert,
+    load,
+)
 from tf_frcnn.checkpoints.files import CheckpointError
 
-__all__ = ["REPORT_FILE", "SOURCES", "CheckpointError", "Loaded", "convert", "load"]
+__all__ = [
+    "REPORT_FILE",
+    "SOURCES",
+    "CheckpointError",
+    "Loaded",
+    "check_classes",
+    "convert",
+    "load",
+]

@@ -76,7 +76,7 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
         notes=(
             "Detections score above 0.5 at an IoU of 0.3, as where this program "
             "detects; for its mAP set detections.score_threshold to 0.02 and "
-            "detections.nms_iou to 0.5.",
+            "detections.nms_iou to 0.5 in config.yaml.",
         ),
     )
 

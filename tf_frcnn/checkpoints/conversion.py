@@ -42,12 +42,14 @@ class Loaded(NamedTuple):
         config: its configuration, with the preprocessing it was trained with.
         report: what became of every weight.
         notes: what the user should know of what was assumed.
+        sha256: of the file, see `files.Checkpoint`.
     """
 
     model: FasterRCNN
     config: Config
     report: LoadReport
     notes: tuple[str, ...]
+    sha256: str
 
 
 def load(
@@ -82,9 +84,9 @@ def load(
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = make_config(description.settings, source)
     model = build_model(config, names)
-    random, notes = description.random, description.notes
+    random, notes, replaced = description.random, description.notes, ()
     if not keeps_predictor:
-        checkpoint = _without_predictor(checkpoint, description.name_map)
+        checkpoint, replaced = _without_predictor(checkpoint, description.name_map)
         random = f"{random}|{_CLASS_DEPENDENT}"
         notes += (
             f"The {len(names)} classes are not those of the file: the weights that "
@@ -98,7 +100,8 @@ def load(
         random=random,
         strict=strict,
     )
-    return Loaded(model, config, report, notes)
+    report.ignored.extend(replaced)
+    return Loaded(model, config, report, notes, checkpoint.sha256)
 
 
 def convert(
@@ -120,6 +123,8 @@ def convert(
         FileExistsError: the folder holds a run.
     """
     directory = Path(directory)
+    if directory.is_file():
+        raise FileExistsError(f"{directory} is a file; OUTPUT is to be a folder.")
     if (directory / CONFIG_FILE).exists():
         raise FileExistsError(
             f"{directory} holds a run already; choose another folder for the converted "
@@ -129,7 +134,12 @@ def convert(
     (directory / BEST_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
     loaded.model.save_weights(directory / BEST_WEIGHTS)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
-    origin = {"source": source, "file": Path(path).name, "variant": variant}
+    origin = {
+        "source": source,
+        "file": Path(path).name,
+        "sha256": loaded.sha256,
+        "variant": variant,
+    }
     report = origin | {"notes": loaded.notes} | asdict(loaded.report)
     (directory / REPORT_FILE).write_text(json.dumps(report, indent=1))
     # Last: with them the folder is a run.
@@ -147,8 +157,35 @@ def _source(name: str, variant: str | None) -> Source:
     return source
 
 
-def _without_predictor(checkpoint: Checkpoint, name_map: NameMap) -> Checkpoint:
-    """Returns the checkpoint without the weights that depend on the classes."""
+def check_classes(
+    class_names: Sequence[str], origin: str = "class_names"
+) -> tuple[str, ...]:
+    """Returns a class list that names each class once, and no background.
+
+    Args:
+        class_names: the list.
+        origin: what messages call it.
+
+    Raises:
+        ValueError: the list is empty, a mere text, or names a class twice.
+    """
+    names = tuple(class_names)
+    repeated = [name for name in names if names.count(name) > 1]
+    background = [name for name in names if name.strip("_").lower() == "background"]
+    if repeated or background or not names or isinstance(class_names, str):
+        fault = "must be a list of names"
+        if repeated:
+            fault = f"has {repeated[0]!r} twice"
+        elif background:
+            fault = f"has {background[0]!r}, which is no class: leave it out"
+        raise ValueError(f"{origin}: {list(names)[:5]} {fault}.")
+    return names
+
+
+def _without_predictor(
+    checkpoint: Checkpoint, name_map: NameMap
+) -> tuple[Checkpoint, list[str]]:
+    """Returns the checkpoint without what depends on the classes, and its names."""
     dropped = {
         name
         for weight, taken in name_map.items()
@@ -156,7 +193,7 @@ def _without_predictor(checkpoint: Checkpoint, name_map: NameMap) -> Checkpoint:
         for name in taken.names
     }
     kept = {n: array for n, array in checkpoint.arrays.items() if n not in dropped}
-    return checkpoint._replace(arrays=kept)
+    return checkpoint._replace(arrays=kept), sorted(dropped & set(checkpoint.arrays))
 
 
 def _choose_classes(
@@ -172,7 +209,7 @@ def _choose_classes(
                 "give a file with one name per line by --classes."
             )
         return known, True
-    names = tuple(class_names)
+    names = check_classes(class_names)
     if count is None:
         return names, True
     return names, names == known if known else len(names) == count

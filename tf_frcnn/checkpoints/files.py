@@ -114,8 +114,7 @@ def _read_torch(path):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: the file wants to run code, or is damaged; only tensors are "
-            f"read ({_first_line(error)})."
+            f"{path}: the file wants to run code, or is damaged; only tensors are read."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(
@@ -146,7 +145,9 @@ def _unwrapped(content, is_tensor):
     """Returns the state dict within what a file holds, and what is beside it."""
     if not isinstance(content, Mapping):
         return None, {}
-    if content and all(is_tensor(value) for value in content.values()):
+    if content and all(
+        isinstance(name, str) and is_tensor(value) for name, value in content.items()
+    ):
         return content, {}
     for name in _WRAPPERS:
         if isinstance(content.get(name), Mapping):
@@ -216,7 +217,8 @@ def _read_tensorflow(path):
         return {name: _as_float32(reader.get_tensor(name)) for name in sorted(names)}
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: not a readable checkpoint of TensorFlow ({_first_line(error)})."
+            f"{path}: not a readable checkpoint of TensorFlow, nor a file of PyTorch, "
+            f"Keras or safetensors ({_first_line(error)})."
         ) from error
 
 

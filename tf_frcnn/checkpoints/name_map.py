@@ -33,7 +33,7 @@ class LoadReport:
 
     Attributes:
         loaded: weight -> the name it had in the file.
-        reshaped: weight -> its two shapes, where the layout was changed.
+        reshaped: weight -> its two shapes, where they differ.
         random: weights that keep their random values, as intended.
         missing: weights the file lacks.
         unexpected: names of the file that the detector has no place for.

@@ -14,7 +14,12 @@ from tf_frcnn.checkpoints.chainer_line import (
 )
 from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint
-from tf_frcnn.checkpoints.source import Description, Source, undecided
+from tf_frcnn.checkpoints.source import (
+    Description,
+    Source,
+    require_agreement,
+    undecided,
+)
 
 _CAFFE, _TORCHVISION = "caffe", "torchvision"
 _IMAGE_MODES = {_CAFFE: "chainer", _TORCHVISION: "torch"}
@@ -32,7 +37,7 @@ _SETTINGS = {
 
 def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     num_classes = num_classes_of(checkpoint, VGG16_FIRST)
-    image_mode = _IMAGE_MODES[variant or _variant(checkpoint)]
+    image_mode = _IMAGE_MODES[_variant(checkpoint, variant)]
     drops = _FC7_BEHIND_DROPOUT in checkpoint.arrays
     backbone = {"name": "vgg16_floor", "weights": "random", "image_mode": image_mode}
     roi = {"pooling": "pool", "dropout": 0.5 if drops else 0.0}
@@ -43,17 +48,21 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
         name_map=vgg16_and_head(3 if drops else 2) | rpn_and_predictor(),
         notes=(
             "Detections score above 0.05, as where this program evaluates; where it "
-            "draws, above 0.7: set detections.score_threshold.",
+            "draws, above 0.7: set detections.score_threshold in config.yaml.",
         ),
     )
 
 
-def _variant(checkpoint):
+def _variant(checkpoint, given):
     config = checkpoint.settings.get("config")
     if not isinstance(config, dict) or "caffe_pretrain" not in config:
-        what = "how its pictures are normalised"
-        raise undecided(checkpoint, what, _IMAGE_MODES)
-    return _CAFFE if config["caffe_pretrain"] else _TORCHVISION
+        if given is None:
+            what = "how its pictures are normalised"
+            raise undecided(checkpoint, what, _IMAGE_MODES)
+        return given
+    told = _CAFFE if config["caffe_pretrain"] else _TORCHVISION
+    require_agreement(checkpoint, given, told)
+    return told
 
 
 SOURCE = Source(_describe, tuple(_IMAGE_MODES))

@@ -53,6 +53,14 @@ def not_of_this_source(checkpoint: Checkpoint, wanted: str) -> CheckpointError:
     )
 
 
+def require_agreement(checkpoint: Checkpoint, given: str | None, told: str) -> None:
+    """Raises a CheckpointError where the file tells another variant than the user."""
+    if given not in (None, told):
+        raise CheckpointError(
+            f"{checkpoint.path}: the file is {told}, not {given}; leave out --variant."
+        )
+
+
 def undecided(checkpoint: Checkpoint, what: str, variants) -> CheckpointError:
     """Returns the error for a file that does not tell which variant it is."""
     return CheckpointError(

@@ -21,6 +21,7 @@ from tf_frcnn.checkpoints.source import (
     Description,
     Source,
     not_of_this_source,
+    require_agreement,
     undecided,
 )
 from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
@@ -125,7 +126,8 @@ def _variant(checkpoint, given):
     """Returns which of the detectors a file holds, and what that rests on."""
     for digits, variant in _PUBLISHED.items():
         if checkpoint.sha256.startswith(digits):
-            return given or variant, ()
+            require_agreement(checkpoint, given, variant)
+            return variant, ()
     if given:
         return given, ()
     arrays = checkpoint.arrays
@@ -138,7 +140,7 @@ def _variant(checkpoint, given):
         return RESNET, notes
     for variant in (_MOBILENET, _MOBILENET_320):
         if variant in checkpoint.path.name:
-            return variant, ()
+            return variant, (f"Taken as {variant}, by the name of the file.",)
     raise undecided(
         checkpoint, "the size of its pictures", (_MOBILENET, _MOBILENET_320)
     )
