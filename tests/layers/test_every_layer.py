@@ -147,6 +147,7 @@ EXAMPLES = {
             max_log_scale=0.3,
             min_size=2.0,
             clip="own_side",
+            class_agnostic_nms=True,
             delta_stds=(0.2, 0.3, 0.4, 0.5),
             plus_one=True,
         ),
