@@ -168,6 +168,12 @@ def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
     assert expected.items() <= head.get_config().items()
 
 
+def test_convolutions_before_a_tail_are_an_error(config_of):
+    tail = {"backbone.name": "mobilenet_v1_025_c4", "roi.head_convs": 3}
+    with pytest.raises(ConfigError, match=r"roi\.head_convs = 3 means nothing with"):
+        build_model(config_of(tail), ("a",))
+
+
 def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
     model, optimizer = unusual_model, unusual_model.optimizer
     assert (model.seed, model.plus_one, model.weight_decay) == (7, True, 0.003)

@@ -189,7 +189,7 @@ class RoIConfig(Section):
     head_convs: int = setting(0, COUNT_OR_ZERO)
     """3x3 convolutions of 256 channels before a single such layer; 0: two layers."""
     dropout: float = setting(0.5, BELOW_ONE)
-    """Share of the units that is dropped in training."""
+    """Share of the units that is dropped in training, where there are two layers."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""

@@ -14,7 +14,7 @@ from tf_frcnn.backbones.convolution import Style, convolve
 from tf_frcnn.backbones.feature_pyramid import feature_pyramid
 from tf_frcnn.backbones.imagenet import imagenet_application
 
-_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class Variant(NamedTuple):
@@ -184,7 +184,7 @@ def _stage(features, number, num_layers, variant, normalization, trainable):
     """Applies conv{number}, one of conv2 to conv5."""
     inner = 64 * 2 ** (number - 2)
     stage = Stage(
-        _UNITS[num_layers][number - 2],
+        UNITS[num_layers][number - 2],
         inner,
         4 * inner,
         variant.stage_strides[number - 2],

@@ -172,17 +172,7 @@ def _parts(config: Config, num_classes: int) -> Parts:
             class_agnostic=config.roi.class_agnostic,
             regresses=config.roi.regress_boxes,
         ),
-        detection_layer=layers.DetectionLayer(
-            score_threshold=config.detections.score_threshold,
-            nms_iou=config.detections.nms_iou,
-            class_agnostic_nms=config.detections.class_agnostic_nms,
-            max_per_image=config.detections.max_per_image,
-            delta_stds=config.roi.delta_stds,
-            max_log_scale=config.boxes.max_log_scale,
-            min_size=config.detections.min_size,
-            clip=config.detections.clip,
-            plus_one=config.boxes.plus_one,
-        ),
+        detection_layer=_detection_layer(config),
     )
 
 
@@ -254,9 +244,14 @@ def _roi_pooling(config: Config, backbone: Backbone) -> layers.RoIPooling:
 
 
 def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
-    if backbone.build_tail is not None:
-        return layers.TailHead(backbone.build_tail(config.backbone.normalization))
     roi = config.roi
+    if backbone.build_tail is not None:
+        if roi.head_convs:
+            raise ConfigError(
+                f"roi.head_convs = {roi.head_convs} means nothing with backbone.name = "
+                f"{config.backbone.name!r}, whose own tail is the head; leave it out."
+            )
+        return layers.TailHead(backbone.build_tail(config.backbone.normalization))
     if roi.head_convs:
         return layers.ConvolutionalHead(
             roi.head_units,
@@ -264,3 +259,18 @@ def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
             normalization=config.backbone.normalization,
         )
     return layers.FullyConnectedHead(roi.head_units, dropout=roi.dropout)
+
+
+def _detection_layer(config: Config) -> layers.DetectionLayer:
+    detections = config.detections
+    return layers.DetectionLayer(
+        score_threshold=detections.score_threshold,
+        nms_iou=detections.nms_iou,
+        class_agnostic_nms=detections.class_agnostic_nms,
+        max_per_image=detections.max_per_image,
+        delta_stds=config.roi.delta_stds,
+        max_log_scale=config.boxes.max_log_scale,
+        min_size=detections.min_size,
+        clip=detections.clip,
+        plus_one=config.boxes.plus_one,
+    )

@@ -4,6 +4,7 @@ Its ratios act as width / height, so ours are the inverse ones. Its thresholds a
 of `frcnn.py`, which detects in pictures.
 """
 
+from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
 from tf_frcnn.checkpoints.chainer_line import (
     MAX_PER_IMAGE,
     RESNET_FIRST,
@@ -16,11 +17,12 @@ from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.layouts import deltas_from_xywh
 from tf_frcnn.checkpoints.name_map import NameMap
-from tf_frcnn.checkpoints.source import Description, Source
-from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS, resnet_stage, resnet_stem
+from tf_frcnn.checkpoints.source import Description, Source, merged
+from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 
 _SETTINGS = {
     "data": {"resize": "bicubic", "long_side": None, "pad_to": 1, "batch_size": 2},
+    "backbone": {"weights": "random", "image_mode": "scaled", "frozen_blocks": 0},
     "anchors": {"style": "corner", "ratios": [2.0, 1.0, 0.5]},
     "rpn": {"allowed_border": None},
     "proposals": {
@@ -28,6 +30,12 @@ _SETTINGS = {
         "test_pre_nms": 3000,
         "min_size": 16,
         "min_size_in": "network",
+    },
+    "roi": {
+        "foreground_fraction": 0.5,
+        "pooling": "pool",
+        "cell_size": "canvas",
+        "dropout": 0.0,
     },
     "detections": {
         "score_threshold": 0.5,
@@ -45,16 +53,10 @@ _SETTINGS = {
     },
     "evaluation": {"metric": "area"},
 }
-_ROI = {
-    "foreground_fraction": 0.5,
-    "pooling": "pool",
-    "cell_size": "canvas",
-    "dropout": 0.0,
-}
-_VGG16 = {"backbone": {"name": "vgg16_floor"}, "roi": _ROI | {"pooled_size": 7}}
+_VGG16 = {"backbone": {"name": "vgg16_floor"}, "roi": {"pooled_size": 7}}
 _RESNET50 = {
     "backbone": {"name": "resnet50_c4_bubbliiiing"},
-    "roi": _ROI | {"pooled_size": 14},
+    "roi": {"pooled_size": 14},
 }
 
 
@@ -62,13 +64,9 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     is_resnet = RESNET_FIRST in checkpoint.arrays
     first = RESNET_FIRST if is_resnet else VGG16_FIRST
     num_classes = num_classes_of(checkpoint, first)
-    of_trunk = _RESNET50 if is_resnet else _VGG16
-    backbone = {"weights": "random", "image_mode": "scaled", "frozen_blocks": 0}
-    settings = _SETTINGS | of_trunk
-    settings["backbone"] = backbone | of_trunk["backbone"]
     trunk_and_head = _resnet50() if is_resnet else vgg16_and_head(2)
     return Description(
-        settings=settings,
+        settings=merged(_SETTINGS, _RESNET50 if is_resnet else _VGG16),
         num_classes=num_classes,
         class_names=VOC if num_classes == len(VOC) else None,
         name_map=trunk_and_head | rpn_and_predictor(change=deltas_from_xywh),

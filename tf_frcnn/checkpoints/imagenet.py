@@ -6,13 +6,19 @@ are the recipe of a system that starts from such a file.
 
 from dataclasses import replace
 
-from tf_frcnn.checkpoints import tf_faster_rcnn, torchvision
+from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
+from tf_frcnn.checkpoints import simple_faster_rcnn, tf_faster_rcnn, torchvision
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.layouts import torch_dense
 from tf_frcnn.checkpoints.name_map import NameMap, Taken
 from tf_frcnn.checkpoints.slim import slim_layer, slim_resnet, slim_vgg16
-from tf_frcnn.checkpoints.source import Description, Source, not_of_this_source
-from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS, resnet_stage, resnet_stem
+from tf_frcnn.checkpoints.source import (
+    Description,
+    Source,
+    merged,
+    not_of_this_source,
+)
+from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 from tf_frcnn.checkpoints.torch_vgg16 import vgg16_trunk
 
 _RANDOM = r"rpn_head/|box_predictor/"
@@ -23,16 +29,6 @@ _SLIM_IGNORED = (
     r"|/(RMSProp(_1)?|ExponentialMovingAverage)$"
 )
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-# simple-faster-rcnn-pytorch, whose VGG16 is torchvision's.
-_CHAINER_LINE = {
-    "data": {"resize": "chainer"},
-    "backbone": {"name": "vgg16_floor", "weights": "random"},
-    "anchors": {"style": "centred"},
-    "proposals": {"min_size": 16},
-    "roi": {"pooling": "pool", "dropout": 0.0},
-    "train": {"epochs": 14, "decay_epochs": [10], "double_bias_rate": True},
-    "evaluation": {"plus_one": True},
-}
 # py-faster-rcnn's joint training, whose VGG16 is caffe's.
 _CAFFE_LINE = {
     "data": {"resize": "caffe", "batch_size": 2},
@@ -55,7 +51,7 @@ _NOTES = (
 
 def _describe_torchvision(checkpoint: Checkpoint, variant: str | None) -> Description:
     if "features.0.weight" in checkpoint.arrays:
-        return _torch_vgg16(checkpoint, _CHAINER_LINE)
+        return _torch_vgg16(checkpoint, simple_faster_rcnn.RECIPE)
     depth = _torch_resnet_depth(checkpoint)
     settings = torchvision.settings_of(torchvision.RESNET)
     settings["backbone"] |= {"name": f"resnet{depth}_fpn"}
@@ -208,9 +204,7 @@ def _keras_resnet_depth(checkpoint):
 
 
 def _of_tf_faster_rcnn(differences, **backbone):
-    settings = tf_faster_rcnn.merged(
-        tf_faster_rcnn.SETTINGS, differences, {"backbone": backbone}
-    )
+    settings = merged(tf_faster_rcnn.SETTINGS, differences, {"backbone": backbone})
     del settings["data"]["pad_to"]
     return settings
 
@@ -219,7 +213,7 @@ def _with_head(settings, biases):
     """Returns settings with as many units as fc7 has biases, where there is one."""
     if biases is None:
         return settings
-    return tf_faster_rcnn.merged(settings, {"roi": {"head_units": len(biases)}})
+    return merged(settings, {"roi": {"head_units": len(biases)}})
 
 
 def _description(settings, name_map, ignored, random) -> Description:

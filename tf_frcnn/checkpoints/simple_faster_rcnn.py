@@ -17,6 +17,7 @@ from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
+    merged,
     require_agreement,
     undecided,
 )
@@ -25,24 +26,30 @@ _CAFFE, _TORCHVISION = "caffe", "torchvision"
 _IMAGE_MODES = {_CAFFE: "chainer", _TORCHVISION: "torch"}
 # Of the classifier, with the modules that drop out counted.
 _FC7_BEHIND_DROPOUT = "head.classifier.3.weight"
-_SETTINGS = {
-    "data": {"resize": "chainer", "pad_to": 1},
+# Its recipe, which torchvision's VGG16 is trained by as well.
+RECIPE = {
+    "data": {"resize": "chainer"},
+    "backbone": {"name": "vgg16_floor", "weights": "random"},
     "anchors": {"style": "centred"},
     "proposals": {"min_size": 16},
-    "detections": {"max_per_image": MAX_PER_IMAGE},
+    "roi": {"pooling": "pool", "dropout": 0.0},
     "train": {"epochs": 14, "decay_epochs": [10], "double_bias_rate": True},
     "evaluation": {"plus_one": True},
 }
+# As the program itself runs: pictures without padding, all detections.
+_ALONE = {"data": {"pad_to": 1}, "detections": {"max_per_image": MAX_PER_IMAGE}}
 
 
 def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     num_classes = num_classes_of(checkpoint, VGG16_FIRST)
     image_mode = _IMAGE_MODES[_variant(checkpoint, variant)]
     drops = _FC7_BEHIND_DROPOUT in checkpoint.arrays
-    backbone = {"name": "vgg16_floor", "weights": "random", "image_mode": image_mode}
-    roi = {"pooling": "pool", "dropout": 0.5 if drops else 0.0}
+    own = {
+        "backbone": {"image_mode": image_mode},
+        "roi": {"dropout": 0.5 if drops else 0.0},
+    }
     return Description(
-        settings=_SETTINGS | {"backbone": backbone, "roi": roi},
+        settings=merged(RECIPE, _ALONE, own),
         num_classes=num_classes,
         class_names=VOC if num_classes == len(VOC) else None,
         name_map=vgg16_and_head(3 if drops else 2) | rpn_and_predictor(),

@@ -6,8 +6,8 @@ resnet_v1.py, mobilenet_v1.py).
 
 import numpy as np
 
+from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
 from tf_frcnn.checkpoints.name_map import NameMap, Taken
-from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS
 
 _VGG16_CONVOLUTIONS = (2, 2, 3, 3, 3)
 _MOBILENET_SEPARABLE = 13

@@ -44,6 +44,15 @@ class Source(NamedTuple):
     variants: tuple[str, ...] = ()
 
 
+def merged(*layers: dict) -> dict:
+    """Joins settings, section -> setting -> value, of which the later ones count."""
+    sections = dict.fromkeys(section for layer in layers for section in layer)
+    return {
+        section: {k: v for layer in layers for k, v in layer.get(section, {}).items()}
+        for section in sections
+    }
+
+
 def not_of_this_source(checkpoint: Checkpoint, wanted: str) -> CheckpointError:
     """Returns the error for a file that lacks what its program always writes."""
     names = ", ".join(sorted(checkpoint.arrays)[:3])

@@ -17,7 +17,12 @@ from tf_frcnn.checkpoints.slim import (
     slim_resnet,
     slim_vgg16,
 )
-from tf_frcnn.checkpoints.source import Description, Source, not_of_this_source
+from tf_frcnn.checkpoints.source import (
+    Description,
+    Source,
+    merged,
+    not_of_this_source,
+)
 
 # Of the optimizer, its learning rate, and what turned RGB weights into BGR ones.
 IGNORED = r"/Momentum$|^Variable(_\d+)?$|^global_step$|^Fix_"
@@ -71,15 +76,6 @@ DIFFERENCES = {
         "train": {"weight_decay": 4e-05},
     },
 }
-
-
-def merged(*layers: dict) -> dict:
-    """Joins settings, section -> setting -> value, of which the later ones count."""
-    sections = dict.fromkeys(section for layer in layers for section in layer)
-    return {
-        section: {k: v for layer in layers for k, v in layer.get(section, {}).items()}
-        for section in sections
-    }
 
 
 def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:

@@ -3,8 +3,6 @@
 from tf_frcnn.checkpoints.layouts import torch_batch_norm, torch_convolution
 from tf_frcnn.checkpoints.name_map import NameMap
 
-RESNET_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-
 
 def resnet_stem(part: str, conv: str, norm: str, **norms) -> NameMap:
     """Maps conv1 and its normalisation.

@@ -8,6 +8,7 @@ batch normalisation with epsilon 0.
 import re
 from dataclasses import replace
 
+from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
 from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.layouts import (
@@ -20,12 +21,13 @@ from tf_frcnn.checkpoints.name_map import NameMap
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
+    merged,
     not_of_this_source,
     require_agreement,
     undecided,
 )
 from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
-from tf_frcnn.checkpoints.torch_resnet import RESNET_UNITS, resnet_stage, resnet_stem
+from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 
 RESNET, _RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
 _RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
@@ -148,13 +150,8 @@ def _variant(checkpoint, given):
 
 def settings_of(variant: str) -> dict[str, dict]:
     """Returns the settings of one of the detectors, section -> setting -> value."""
-    sections = _SETTINGS.keys() | _DIFFERENCES[variant].keys()
-    settings = {
-        section: _SETTINGS.get(section, {}) | _DIFFERENCES[variant].get(section, {})
-        for section in sections
-    }
-    settings["backbone"]["weights"] = "random"
-    return settings
+    random = {"backbone": {"weights": "random"}}
+    return merged(_SETTINGS, _DIFFERENCES[variant], random)
 
 
 def _name_map(variant) -> NameMap:
