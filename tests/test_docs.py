@@ -1,3 +1,4 @@
+import inspect
 import re
 import shlex
 from dataclasses import fields
@@ -6,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_frcnn import cli
+from tf_frcnn import cli, commands
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import SOURCES
 from tf_frcnn.checkpoints.files import Checkpoint
@@ -72,8 +73,8 @@ def commands_in(text):
     """Returns the arguments of each command `tf-frcnn` in the examples for a shell."""
     examples = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     lines = examples.replace("\\\n", " ").splitlines()
-    commands = [shlex.split(line, comments=True) for line in lines]
-    return [words[1:] for words in commands if words[:1] == ["tf-frcnn"]]
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in split if words[:1] == ["tf-frcnn"]]
 
 
 def test_the_commands_of_an_example_are_found():
@@ -83,12 +84,14 @@ def test_the_commands_of_an_example_are_found():
 
 def test_the_commands_of_a_page_have_options_that_exist(page, monkeypatch):
     run = []
-    for name in ("train", "evaluate", "predict", "export", "convert"):
-        monkeypatch.setattr(cli, f"_{name}", run.append)
-    commands = commands_in(page)
-    for words in commands:
+    for name, command in inspect.getmembers(commands, inspect.isfunction):
+        if name != "default_output":
+            assert list(inspect.signature(command).parameters) == ["options"]
+            monkeypatch.setattr(commands, name, run.append)
+    examples = commands_in(page)
+    for words in examples:
         cli.main(words)
-    assert len(run) == len(commands)
+    assert len(run) == len(examples)
 
 
 def test_a_page_converts_from_sources_and_variants_that_exist(page):

@@ -21,8 +21,8 @@ RANKS = {
     "build": 5,
     **dict.fromkeys(("training", "alternating", "callbacks", "inference"), 6),
     **dict.fromkeys(("export", "reports", "checkpoints"), 6),
-    **dict.fromkeys(("visualize", "pictures", "workflow"), 6),
-    **dict.fromkeys(("cli", "__main__"), 7),
+    **dict.fromkeys(("visualize", "pictures", "predictions", "workflow"), 6),
+    **dict.fromkeys(("cli", "commands", "__main__"), 7),
 }
 # What may be asked of tf_frcnn.config outside of build.py, which alone reads fields.
 OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tf_frcnn import commands
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status, 2 for bad input."""
@@ -38,9 +40,43 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--traceback", action="store_true", help="show where an error was raised"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train, evaluate, draw and export")
+    _add_train(parsers)
+
+    evaluate = parsers.add_parser("evaluate", help="mAP and proposal recall of a run")
+    _add_run(evaluate)
+    _add_set(evaluate)
+    evaluate.add_argument("--split", default="test", help="of the run's data (test)")
+    evaluate.add_argument("--coco", action="store_true", help="COCO's figures too")
+    evaluate.set_defaults(run=commands.evaluate)
+
+    predict = parsers.add_parser("predict", help="draw and list detections of images")
+    _add_run(predict)
+    predict.add_argument("images", nargs="+", help="files, folders or glob patterns")
+    predict.add_argument("--output", type=Path, default=Path("predictions"))
+    predict.add_argument("--min-score", type=float, default=0.5)
+    predict.set_defaults(run=commands.predict)
+
+    _add_export(parsers)
+    _add_convert(parsers)
+
+    show = parsers.add_parser("show-config", help="print the effective configuration")
+    _add_config(show)
+    show.set_defaults(run=commands.show_config)
+
+    shapes = parsers.add_parser("make-shapes", help="write the shapes as a VOC folder")
+    shapes.add_argument("directory", type=Path)
+    shapes.add_argument("--train", type=int, default=800, metavar="N")
+    shapes.add_argument("--validation", type=int, default=100, metavar="N")
+    shapes.add_argument("--test", type=int, default=100, metavar="N")
+    shapes.add_argument("--seed", type=int, default=0)
+    shapes.set_defaults(run=commands.make_shapes)
+    return parser
+
+
+def _add_train(parsers) -> None:
+    train = parsers.add_parser("train", help="train, evaluate, draw and export")
     _add_config(train, nargs="?", more=" (with --init, that of RUN)")
     train.add_argument("--output", type=Path, help="run folder (runs/CONFIG's name)")
     train.add_argument(
@@ -50,23 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         help="start from the weights of a trained or converted run",
     )
     train.add_argument("--resume", action="store_true", help="go on with the run")
-    train.set_defaults(run=_train)
+    train.set_defaults(run=commands.train)
 
-    evaluate = commands.add_parser("evaluate", help="mAP and proposal recall of a run")
-    _add_run(evaluate)
-    _add_set(evaluate)
-    evaluate.add_argument("--split", default="test", help="of the run's data (test)")
-    evaluate.add_argument("--coco", action="store_true", help="COCO's figures too")
-    evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="draw and list detections of images")
-    _add_run(predict)
-    predict.add_argument("images", nargs="+", help="files, folders or glob patterns")
-    predict.add_argument("--output", type=Path, default=Path("predictions"))
-    predict.add_argument("--min-score", type=float, default=0.5)
-    predict.set_defaults(run=_predict)
-
-    export = commands.add_parser("export", help="write a SavedModel and check it")
+def _add_export(parsers) -> None:
+    export = parsers.add_parser("export", help="write a SavedModel and check it")
     _add_run(export)
     export.add_argument(
         "directory", type=Path, metavar="DIR", help="versions lie in DIR/1, DIR/2, ..."
@@ -90,26 +114,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="larger encoded pictures are refused (50)",
     )
-    export.set_defaults(run=_export)
-
-    _add_convert(commands)
-
-    show = commands.add_parser("show-config", help="print the effective configuration")
-    _add_config(show)
-    show.set_defaults(run=_show_config)
-
-    shapes = commands.add_parser("make-shapes", help="write the shapes as a VOC folder")
-    shapes.add_argument("directory", type=Path)
-    shapes.add_argument("--train", type=int, default=800, metavar="N")
-    shapes.add_argument("--validation", type=int, default=100, metavar="N")
-    shapes.add_argument("--test", type=int, default=100, metavar="N")
-    shapes.add_argument("--seed", type=int, default=0)
-    shapes.set_defaults(run=_make_shapes)
-    return parser
+    export.set_defaults(run=commands.export)
 
 
-def _add_convert(commands) -> None:
-    convert = commands.add_parser(
+def _add_convert(parsers) -> None:
+    convert = parsers.add_parser(
         "convert", help="make a run folder of a published checkpoint"
     )
     convert.add_argument(
@@ -126,7 +135,7 @@ def _add_convert(commands) -> None:
     convert.add_argument(
         "--allow-incomplete", action="store_true", help="what lacks stays random"
     )
-    convert.set_defaults(run=_convert)
+    convert.set_defaults(run=commands.convert)
 
 
 def _add_config(parser: argparse.ArgumentParser, nargs=None, more: str = "") -> None:
@@ -148,11 +157,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _run_folder(argument: str) -> Path:
     """Returns the run folder meant by a folder or by a configuration file."""
     path = Path(argument)
-    return _default_output(path) if path.suffix in (".yaml", ".yml") else path
-
-
-def _default_output(config: Path) -> Path:
-    return Path("runs") / config.stem
+    return commands.default_output(path) if path.suffix in (".yaml", ".yml") else path
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -163,80 +168,3 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.NAME=VALUE",
         help="overrides a setting; may be repeated",
     )
-
-
-# TensorFlow takes seconds to import, so each command imports what it needs.
-
-
-def _train(options) -> None:
-    from tf_frcnn.config import load_config
-    from tf_frcnn.inference import run_config
-    from tf_frcnn.workflow import run_training
-
-    if not (options.config or options.init):
-        raise ValueError("train needs a CONFIG, or a run to start from by --init.")
-    file, output = options.config, options.output
-    if file is None:
-        file = options.config = run_config(options.init)
-        output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
-    config = load_config(file, options.set)
-    output = output or _default_output(file)
-    run_training(config, output, resume=options.resume, init=options.init)
-
-
-def _evaluate(options) -> None:
-    from tf_frcnn.workflow import evaluate_run
-
-    evaluate_run(
-        options.run_folder, options.split, overrides=options.set, coco=options.coco
-    )
-
-
-def _predict(options) -> None:
-    from tf_frcnn.workflow import predict_files
-
-    predict_files(options.run_folder, options.images, options.output, options.min_score)
-
-
-def _export(options) -> None:
-    from tf_frcnn.workflow import export_run
-
-    settings = {
-        "score_threshold": options.score_threshold,
-        "max_per_image": options.max_detections,
-        "class_agnostic_nms": "true" if options.class_agnostic_nms else None,
-    }
-    version = export_run(
-        options.run_folder,
-        options.directory,
-        overrides=[f"detections.{n}={v}" for n, v in settings.items() if v is not None],
-        version=options.version,
-        max_megapixels=options.max_megapixels,
-    )
-    print(f"SavedModel: {version}")
-
-
-def _convert(options) -> None:
-    from tf_frcnn.workflow import convert_checkpoint
-
-    convert_checkpoint(
-        options.source,
-        options.file,
-        options.output,
-        classes=options.classes,
-        variant=options.variant,
-        strict=not options.allow_incomplete,
-    )
-
-
-def _show_config(options) -> None:
-    from tf_frcnn.config import dump_config, load_config
-
-    print(dump_config(load_config(options.config, options.set)), end="")
-
-
-def _make_shapes(options) -> None:
-    from tf_frcnn.workflow import write_shapes
-
-    counts = {name: getattr(options, name) for name in ("train", "validation", "test")}
-    write_shapes(options.directory, counts, options.seed)

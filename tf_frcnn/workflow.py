@@ -25,13 +25,13 @@ from tf_frcnn.faster_rcnn import FasterRCNN, FastRCNN
 from tf_frcnn.inference import (
     Run,
     detect,
-    detections_of_image,
     ground_truth_of,
     load_run,
     propose,
     take_weights,
 )
-from tf_frcnn.pictures import ComparisonPictures, load_pictures
+from tf_frcnn.pictures import ComparisonPictures
+from tf_frcnn.predictions import output_names, write_predictions
 from tf_frcnn.reports import (
     detection_metrics,
     print_metrics,
@@ -40,7 +40,7 @@ from tf_frcnn.reports import (
     without_nan,
 )
 from tf_frcnn.training import SAMPLES_FOLDER, train
-from tf_frcnn.visualize import draw_boxes, write_png
+from tf_frcnn.visualize import write_png
 
 
 def run_training(
@@ -153,30 +153,10 @@ def predict_files(
     run = _load_detector(directory)
     examples = read_images(find_images(patterns), run.model.class_names)
     examples.problems.print()
-    names = _output_names(examples.records)
-    sources = {Path(record.source).resolve() for record in examples.records}
-    for name in names:
-        if (output / name).resolve() in sources:
-            raise ValueError(
-                f"{output / name} is one of the pictures given and would be "
-                "overwritten; choose another folder by --output."
-            )
+    output_names(examples, output)  # Says early what would be overwritten.
     batches = build_evaluation_batches(run.config, examples)
     found = detect(run.model, examples, batches)
-    listed = []
-    output.mkdir(parents=True, exist_ok=True)
-    for row, (record, name) in enumerate(zip(examples.records, names, strict=True)):
-        own = detections_of_image(found, row)
-        own = own._make(column[own.scores >= min_score] for column in own)
-        (image,) = load_pictures(examples, [row])
-        drawn = draw_boxes(
-            image, own.boxes, own.labels, examples.class_names, scores=own.scores
-        )
-        write_png(output / name, drawn)
-        listed.append(_as_json(record, own, examples.class_names))
-        print(f"{record.source}: {len(own.scores)} detections -> {output / name}")
-    (output / "detections.json").write_text(json.dumps(listed, indent=1))
-    print(f"Boxes in pixels of the files: {output / 'detections.json'}")
+    write_predictions(examples, found, output, min_score)
 
 
 def export_run(
@@ -262,36 +242,3 @@ def _load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
             "pictures alone; give a run of model.kind faster_rcnn."
         )
     return run
-
-
-def _output_names(records) -> list[str]:
-    """Returns PNG names, numbered where files of several folders share a name."""
-    names = {}
-    for record in records:
-        stem = name = Path(record.source).stem
-        count = 1
-        while f"{name}.png" in names:
-            count += 1
-            name = f"{stem}_{count}"
-        names[f"{name}.png"] = None
-    return list(names)
-
-
-def _as_json(record, own, class_names) -> dict:
-    """Returns one picture's detections; boxes are (xmin, ymin, xmax, ymax) by name."""
-    return {
-        "file": record.source,
-        "height": record.height,
-        "width": record.width,
-        "detections": [
-            {
-                "class": class_names[label],
-                "score": round(float(score), 6),
-                "ymin": round(float(box[0]), 3),
-                "xmin": round(float(box[1]), 3),
-                "ymax": round(float(box[2]), 3),
-                "xmax": round(float(box[3]), 3),
-            }
-            for box, score, label in zip(own.boxes, own.scores, own.labels, strict=True)
-        ],
-    }
