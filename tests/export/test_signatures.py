@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_frcnn.data import Resizing
 from tf_frcnn.data.transforms import decode_image
@@ -157,14 +156,3 @@ def test_the_inputs_have_no_fixed_sizes(signatures):
         "image_tensor": {"image_tensor": [None, None, None, 3]},
         "preprocessed": {"images": [None, None, None, 3], **pairs},
     }
-
-
-def test_the_graph_needs_no_python(exported):
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((exported / "saved_model.pb").read_bytes())
-    graph = saved.meta_graphs[0].graph_def
-    nodes = [*graph.node]
-    nodes += [node for function in graph.library.function for node in function.node_def]
-    kinds = {node.op for node in nodes}
-    assert {"Conv2D", "DecodeJpeg", "NonMaxSuppressionV4"} <= kinds
-    assert not {kind for kind in kinds if "PyFunc" in kind}

@@ -1,0 +1,331 @@
+/* Detects objects in picture files with an exported SavedModel, without Python.
+ *
+ *   detect MODEL [--batch B] PICTURE...
+ *   detect MODEL [--batch B] --requests N [--threads T] PICTURE...
+ *
+ * MODEL is the folder of a version, such as exported/1. Each request holds B pictures (1).
+ * The first form prints a line per detection: file, class, score, and ymin, xmin, ymax,
+ * xmax as shares of the picture's sides, separated by tabs. The second sends N requests
+ * from T threads (1), the pictures over and over, and prints times and memory as JSON.
+ * A refused request is reported, and the next one is sent.
+ *
+ * Exit status: 0; 1 if a request of the first form was refused; 2 if nothing could be
+ * tried.
+ *
+ * Built with the TensorFlow that is installed for Python:
+ *
+ *   TF=$(python -c "import tensorflow as tf; print(tf.sysconfig.get_lib())")
+ *   cc -std=c11 -O2 -I$TF/include -o detect serving/detect.c \
+ *       -L$TF -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -Wl,-rpath,$TF \
+ *       -pthread
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tensorflow/c/c_api.h"
+
+enum { BOXES, SCORES, NAMES, COUNTS, NUM_OUTPUTS };
+static const char *const output_names[NUM_OUTPUTS] = {
+    "detection_boxes", "detection_scores", "detection_class_names", "num_detections"};
+
+typedef struct {
+  const char *name;
+  char *data;
+  size_t size;
+} Picture;
+
+typedef struct {
+  TF_Graph *graph;
+  TF_Session *session;
+  TF_Output input, outputs[NUM_OUTPUTS];
+} Model;
+
+static void fail(const char *what, const char *why) {
+  fprintf(stderr, "detect: %s: %s\n", what, why);
+  exit(2);
+}
+
+static void *allocate(size_t size) {
+  void *memory = calloc(size ? size : 1, 1);
+  if (!memory) fail("memory", "there is none left");
+  return memory;
+}
+
+static double now_ms(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return 1e3 * time.tv_sec + 1e-6 * time.tv_nsec;
+}
+
+/* The process's memory in MiB as /proc/self/status has it; 0 where there is no such. */
+static double memory_mib(const char *field) {
+  FILE *file = fopen("/proc/self/status", "r");
+  char line[256];
+  long kib = 0;
+  while (file && fgets(line, sizeof line, file))
+    if (!strncmp(line, field, strlen(field))) kib = atol(line + strlen(field) + 1);
+  if (file) fclose(file);
+  return kib / 1024.0;
+}
+
+static Picture read_picture(const char *name) {
+  FILE *file = fopen(name, "rb");
+  Picture picture = {name, NULL, 0};
+  if (!file || fseek(file, 0, SEEK_END)) fail(name, "it cannot be read");
+  picture.size = (size_t)ftell(file);
+  picture.data = allocate(picture.size);
+  rewind(file);
+  if (fread(picture.data, 1, picture.size, file) != picture.size)
+    fail(name, "it cannot be read");
+  fclose(file);
+  return picture;
+}
+
+/* Protocol buffers: a message is a row of fields, and those of text or of messages have
+ * their length in front. */
+typedef struct {
+  const unsigned char *at, *end;
+} Message;
+
+static unsigned long read_varint(Message *message) {
+  unsigned long value = 0;
+  for (int shift = 0; message->at < message->end && shift < 64; shift += 7) {
+    unsigned char byte = *message->at++;
+    value |= (unsigned long)(byte & 127) << shift;
+    if (byte < 128) break;
+  }
+  return value;
+}
+
+/* Moves on to the next field with a number and a length; returns whether there is one. */
+static int next_field(Message *message, unsigned long number, Message *field) {
+  while (message->at < message->end) {
+    unsigned long tag = read_varint(message), size = 0;
+    if ((tag & 7) == 0) {
+      read_varint(message);
+      continue;
+    }
+    size = (tag & 7) == 1 ? 8 : (tag & 7) == 5 ? 4 : read_varint(message);
+    if (size > (size_t)(message->end - message->at)) return 0;
+    field->at = message->at;
+    field->end = message->at += size;
+    if ((tag & 7) == 2 && tag >> 3 == number) return 1;
+  }
+  return 0;
+}
+
+/* Finds the value of a key in the map that a field is; maps are rows of (1 key, 2 value). */
+static int look_up(Message message, unsigned long number, const char *key, Message *value) {
+  Message entry, found;
+  while (next_field(&message, number, &entry)) {
+    Message rest = entry;
+    if (next_field(&rest, 1, &found) && found.end - found.at == (long)strlen(key) &&
+        !memcmp(found.at, key, strlen(key)) && next_field(&entry, 2, value))
+      return 1;
+  }
+  return 0;
+}
+
+/* Returns the tensor that serving_default calls by a name. MetaGraphDef has signature_def
+ * as field 5, SignatureDef inputs as 1 and outputs as 2, TensorInfo name as 1. */
+static TF_Output find_tensor(const Model *model, const TF_Buffer *meta,
+                             unsigned long side, const char *key) {
+  const unsigned char *data = meta->data;
+  Message root = {data, data + meta->length}, signature, info, name;
+  char text[512];
+  TF_Output output = {NULL, 0};
+  if (look_up(root, 5, "serving_default", &signature) &&
+      look_up(signature, side, key, &info) && next_field(&info, 1, &name)) {
+    snprintf(text, sizeof text, "%.*s", (int)(name.end - name.at), (const char *)name.at);
+    char *colon = strrchr(text, ':');
+    if (colon) {
+      *colon = '\0';
+      output.index = atoi(colon + 1);
+      output.oper = TF_GraphOperationByName(model->graph, text);
+    }
+  }
+  if (!output.oper) fail(key, "the signature serving_default has no such tensor");
+  return output;
+}
+
+static Model load(const char *directory) {
+  const char *tags[] = {"serve"};
+  TF_Status *status = TF_NewStatus();
+  TF_SessionOptions *options = TF_NewSessionOptions();
+  TF_Buffer *meta = TF_NewBuffer();
+  Model model = {.graph = TF_NewGraph()};
+  model.session = TF_LoadSessionFromSavedModel(options, NULL, directory, tags, 1,
+                                               model.graph, meta, status);
+  if (TF_GetCode(status) != TF_OK) fail(directory, TF_Message(status));
+  model.input = find_tensor(&model, meta, 1, "image_bytes");
+  for (int i = 0; i < NUM_OUTPUTS; i++)
+    model.outputs[i] = find_tensor(&model, meta, 2, output_names[i]);
+  TF_DeleteBuffer(meta);
+  TF_DeleteSessionOptions(options);
+  TF_DeleteStatus(status);
+  return model;
+}
+
+/* Sends pictures as one request; `outputs` are the caller's to delete if all is well. */
+static void detect(const Model *model, const Picture *pictures, int count,
+                   TF_Tensor **outputs, TF_Status *status) {
+  int64_t shape[] = {count};
+  TF_Tensor *input =
+      TF_AllocateTensor(TF_STRING, shape, 1, count * sizeof(TF_TString));
+  TF_TString *strings = TF_TensorData(input);
+  for (int i = 0; i < count; i++) {
+    TF_StringInit(&strings[i]);
+    TF_StringCopy(&strings[i], pictures[i].data, pictures[i].size);
+  }
+  TF_SessionRun(model->session, NULL, &model->input, &input, 1, model->outputs, outputs,
+                NUM_OUTPUTS, NULL, 0, NULL, status);
+  /* The header does not promise that TF_DeleteTensor frees them. */
+  for (int i = 0; i < count; i++) TF_StringDealloc(&strings[i]);
+  TF_DeleteTensor(input);
+}
+
+static void delete_all(TF_Tensor **outputs) {
+  for (int i = 0; i < NUM_OUTPUTS; i++) TF_DeleteTensor(outputs[i]);
+}
+
+static void print_detections(const Picture *pictures, int count, TF_Tensor **outputs) {
+  const float *boxes = TF_TensorData(outputs[BOXES]);
+  const float *scores = TF_TensorData(outputs[SCORES]);
+  const TF_TString *names = TF_TensorData(outputs[NAMES]);
+  const float *counts = TF_TensorData(outputs[COUNTS]);
+  int64_t rows = TF_Dim(outputs[SCORES], 1);
+  for (int i = 0; i < count; i++)
+    for (int64_t row = i * rows; row < i * rows + (int64_t)counts[i]; row++)
+      printf("%s\t%.*s\t%.6f\t%.6f\t%.6f\t%.6f\t%.6f\n", pictures[i].name,
+             (int)TF_StringGetSize(&names[row]), TF_StringGetDataPointer(&names[row]),
+             scores[row], boxes[4 * row], boxes[4 * row + 1], boxes[4 * row + 2],
+             boxes[4 * row + 3]);
+}
+
+static int print_all(const Model *model, const Picture *pictures, int count, int batch) {
+  TF_Status *status = TF_NewStatus();
+  int refused = 0;
+  for (int first = 0; first < count; first += batch) {
+    TF_Tensor *outputs[NUM_OUTPUTS] = {NULL};
+    int size = count - first < batch ? count - first : batch;
+    detect(model, pictures + first, size, outputs, status);
+    if (TF_GetCode(status) == TF_OK) {
+      print_detections(pictures + first, size, outputs);
+      delete_all(outputs);
+    } else {
+      fprintf(stderr, "%s: refused with code %d: %s\n", pictures[first].name,
+              TF_GetCode(status), TF_Message(status));
+      refused++;
+    }
+  }
+  TF_DeleteStatus(status);
+  return refused > 0;
+}
+
+typedef struct {
+  const Model *model;
+  const Picture *pictures;
+  int num_pictures, batch, num_requests;
+  atomic_int next, refused;
+  double *times, half_mib;
+} Load;
+
+static void *send_requests(void *argument) {
+  Load *load = argument;
+  TF_Status *status = TF_NewStatus();
+  Picture *request = allocate(load->batch * sizeof(Picture));
+  for (int i; (i = atomic_fetch_add(&load->next, 1)) < load->num_requests;) {
+    TF_Tensor *outputs[NUM_OUTPUTS] = {NULL};
+    if (i == load->num_requests / 2) load->half_mib = memory_mib("VmRSS");
+    for (int k = 0; k < load->batch; k++)
+      request[k] = load->pictures[((long)i * load->batch + k) % load->num_pictures];
+    double start = now_ms();
+    detect(load->model, request, load->batch, outputs, status);
+    load->times[i] = now_ms() - start;
+    if (TF_GetCode(status) == TF_OK)
+      delete_all(outputs);
+    else
+      atomic_fetch_add(&load->refused, 1);
+  }
+  free(request);
+  TF_DeleteStatus(status);
+  return NULL;
+}
+
+static int by_value(const void *a, const void *b) {
+  double difference = *(const double *)a - *(const double *)b;
+  return (difference > 0) - (difference < 0);
+}
+
+static void measure(Load *load, int num_threads, double load_ms) {
+  int num = load->num_requests;
+  pthread_t *threads = allocate(num_threads * sizeof(pthread_t));
+  load->times = allocate(num * sizeof(double));
+  double start = now_ms();
+  for (int i = 0; i < num_threads; i++)
+    if (pthread_create(&threads[i], NULL, send_requests, load))
+      fail("--threads", "so many threads cannot be had");
+  for (int i = 0; i < num_threads; i++) pthread_join(threads[i], NULL);
+  double total = now_ms() - start, first = load->times[0];
+  qsort(load->times, num, sizeof(double), by_value);
+  printf("{\"requests\": %d, \"refused\": %d, \"load_ms\": %.1f, \"first_ms\": %.2f, "
+         "\"median_ms\": %.2f, \"p95_ms\": %.2f, \"pictures_per_s\": %.2f, "
+         "\"memory_half_mib\": %.1f, \"memory_end_mib\": %.1f, "
+         "\"memory_peak_mib\": %.1f}\n",
+         num, load->refused, load_ms, first, load->times[num / 2],
+         load->times[num * 95 / 100], 1e3 * num * load->batch / total,
+         load->half_mib, memory_mib("VmRSS"), memory_mib("VmHWM"));
+  free(load->times);
+  free(threads);
+}
+
+static int positive(const char *option, const char *value) {
+  char *end;
+  long number = value ? strtol(value, &end, 10) : 0;
+  if (number < 1 || number > 1000000000 || *end) fail(option, "give a positive number");
+  return (int)number;
+}
+
+int main(int argc, char **argv) {
+  int batch = 1, threads = 1, num_requests = 0, num_pictures = 0;
+  const char *directory = NULL;
+  Picture *pictures = allocate(argc * sizeof(Picture));
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--batch"))
+      batch = positive(argv[i], argv[i + 1]), i++;
+    else if (!strcmp(argv[i], "--threads"))
+      threads = positive(argv[i], argv[i + 1]), i++;
+    else if (!strcmp(argv[i], "--requests"))
+      num_requests = positive(argv[i], argv[i + 1]), i++;
+    else if (!directory)
+      directory = argv[i];
+    else
+      pictures[num_pictures++] = read_picture(argv[i]);
+  }
+  if (!num_pictures)
+    fail("usage", "detect MODEL [--batch B] [--requests N [--threads T]] PICTURE...");
+  double start = now_ms();
+  Model model = load(directory);
+  double load_ms = now_ms() - start;
+  int result = 0;
+  if (num_requests) {
+    Load work = {.model = &model, .pictures = pictures, .num_pictures = num_pictures,
+                 .batch = batch, .num_requests = num_requests};
+    measure(&work, threads, load_ms);
+  } else {
+    result = print_all(&model, pictures, num_pictures, batch);
+  }
+  TF_Status *status = TF_NewStatus();
+  TF_CloseSession(model.session, status);
+  TF_DeleteSession(model.session, status);
+  TF_DeleteGraph(model.graph);
+  TF_DeleteStatus(status);
+  for (int i = 0; i < num_pictures; i++) free(pictures[i].data);
+  free(pictures);
+  return result;
+}
