@@ -12,7 +12,6 @@ machine only.
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from machine import machine
 
 from tf_frcnn.layers import RoIPooling
 from tf_frcnn.ops.roi_levels import assign_levels
@@ -54,21 +54,13 @@ def main():
         print(json.dumps(measure(*options.row, options.calls)))
         return
 
-    print(
-        f"{processor()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}\n"
-    )
+    print(f"{machine()}\n")
     print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}", flush=True)
     for size in options.sizes:
         for method in options.methods:
             for xla in ("no", "yes"):
                 cells = measure_apart(size, method, xla, options.calls)
                 print(f"| {' | '.join((size, method, xla, *cells))} |", flush=True)
-
-
-def processor():
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return model[1] if model else platform.machine()
 
 
 def measure_apart(size, method, xla, calls):

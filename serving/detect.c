@@ -12,12 +12,7 @@
  * Exit status: 0; 1 if a request of the first form was refused; 2 if nothing could be
  * tried.
  *
- * Built with the TensorFlow that is installed for Python:
- *
- *   TF=$(python -c "import tensorflow as tf; print(tf.sysconfig.get_lib())")
- *   cc -std=c11 -O2 -I$TF/include -o detect serving/detect.c \
- *       -L$TF -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -Wl,-rpath,$TF \
- *       -pthread
+ * Built by serving/build.sh with the TensorFlow that is installed for Python.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
