@@ -1,10 +1,13 @@
 """The exported model in processes that know TensorFlow's C library alone."""
 
 import json
+import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,9 @@ from tensorflow.core.framework import kernel_def_pb2, op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 BUILD = Path(__file__).parents[2] / "serving" / "build.sh"
+picture_files = SimpleNamespace(
+    **runpy.run_path(Path(__file__).with_name("picture_files.py"))
+)
 # Prints the OpList and, per op named, the KernelList of the library.
 REGISTERED = """
 import ctypes, sys
@@ -102,6 +108,28 @@ def test_a_refused_picture_is_reported_and_the_next_is_answered(run, paths, text
     assert set(rows_of(done.stdout)[0]) == {paths[0], paths[1]}
     assert f"{text_file}: refused with code 3:" in done.stderr
     assert "image_bytes[0]: it is no JPEG, PNG, BMP or GIF" in done.stderr
+
+
+def test_200_malformed_files_are_refused_and_the_next_is_answered(run, paths, tmp_path):
+    for number, data in enumerate(
+        [*picture_files.malformed(), *picture_files.flipped()]
+    ):
+        (tmp_path / f"{number:03}").write_bytes(data)
+    done = run(*sorted(tmp_path.iterdir()), paths[0])
+    assert done.returncode == 1
+    refusals = re.findall(
+        r"^.*/(\d+): refused with code 3:.*\[0\]: it", done.stderr, re.M
+    )
+    assert [int(name) for name in refusals[:200]] == list(range(200))
+    assert rows_of(done.stdout)[0][-1] == paths[0]
+
+
+def test_a_bomb_is_refused_before_it_takes_memory(run, paths, tmp_path):
+    (tmp_path / "bomb.png").write_bytes(picture_files.bomb())
+    done = run("--requests", 20, paths[0], tmp_path / "bomb.png")
+    found = json.loads(done.stdout)
+    assert found["refused"] == 10
+    assert found["memory_peak_mib"] - found["memory_end_mib"] < 60
 
 
 def test_a_thousand_requests_leave_no_memory_behind(run, paths, text_file):
