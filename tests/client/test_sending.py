@@ -1,0 +1,128 @@
+import threading
+
+import pytest
+
+from tf_frcnn.client.errors import RefusedPictureError, ServerError
+from tf_frcnn.client.sending import send_pictures
+
+OUTPUTS = {
+    "detection_boxes": [[0, 0, 1, 1]],
+    "detection_classes": [1],
+    "detection_class_names": ["a"],
+    "num_detections": 1,
+}
+
+
+class Fake:
+    """A service whose score of a file is the number in it; "bad" files are refused.
+
+    Attributes:
+        sent: the contents of the files of each request.
+        shift: how many pictures of others the server puts before ours.
+    """
+
+    address = "here"
+
+    def __init__(self, shift=0):
+        self.sent, self.shift = [], shift
+
+    def detect(self, files):
+        self.sent.append([file.decode() for file in files])
+        for index, file in enumerate(files):
+            if file.startswith(b"bad"):
+                raise RefusedPictureError(index + self.shift, "it is bad")
+        return [OUTPUTS | {"detection_scores": [float(file)]} for file in files]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a file per content; returns the paths."""
+
+    def write(*contents):
+        paths = [tmp_path / str(number) for number in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_text(content)
+        return paths
+
+    return write
+
+
+def scores_of(answers):
+    return {row: float(answer.scores[0]) for row, answer in answers.found.items()}
+
+
+def test_a_bad_picture_is_taken_out_and_the_others_are_sent_again(write):
+    service, paths = Fake(), write("1", "bad", "3", "bad too", "5")
+    answers = send_pictures(service, paths, batch_size=4, concurrency=1)
+    assert scores_of(answers) == {0: 1, 2: 3, 4: 5}
+    assert answers.refused == {1: "it is bad", 3: "it is bad"}
+    assert service.sent == [
+        ["1", "bad", "3", "bad too"],
+        ["1", "3", "bad too"],
+        ["1", "3"],
+        ["5"],
+        ["bad"],
+        ["bad too"],
+    ]
+
+
+@pytest.mark.parametrize("shift", [1, 2, 100])
+def test_a_server_that_counts_otherwise_loses_no_good_picture(write, shift):
+    service, paths = Fake(shift), write("1", "bad", "3", "4")
+    answers = send_pictures(service, paths, batch_size=4, concurrency=1)
+    assert scores_of(answers) == {0: 1, 2: 3, 3: 4}
+    assert answers.refused == {1: "it is bad"}
+
+
+def test_a_good_picture_beside_a_bad_one_of_another_request_is_kept(write):
+    class Merging(Fake):
+        def detect(self, files):
+            self.sent.append(len(files))
+            if len(self.sent) <= 2:  # Both requests are answered as one.
+                raise RefusedPictureError(2, "it is bad")
+            self.sent.pop()
+            return super().detect(files)
+
+    service, paths = Merging(), write("1", "2", "bad", "4")
+    answers = send_pictures(service, paths, batch_size=2, concurrency=1)
+    assert scores_of(answers) == {0: 1, 1: 2, 3: 4}
+    assert answers.refused == {2: "it is bad"}
+
+
+def test_if_all_are_refused_nothing_is_found(write):
+    answers = send_pictures(Fake(), write("bad", "bad"), batch_size=8, concurrency=1)
+    assert answers.found == {} and answers.refused.keys() == {0, 1}
+
+
+def test_requests_go_out_at_once_and_answers_keep_their_places(write):
+    class Waiting(Fake):
+        together = threading.Barrier(3, timeout=20)
+
+        def detect(self, files):
+            self.together.wait()
+            return super().detect(files)
+
+    paths = write(*map(str, range(6)))
+    answers = send_pictures(Waiting(), paths, batch_size=2, concurrency=3)
+    assert scores_of(answers) == dict(zip(range(6), range(6), strict=True))
+
+
+def test_an_error_of_one_request_ends_all(write):
+    class Failing(Fake):
+        def detect(self, files):
+            if files[0] == b"2":
+                raise ServerError("it is gone")
+            return super().detect(files)
+
+    paths = write("1", "2", *["3"] * 50)
+    service = Failing()
+    with pytest.raises(ServerError, match="it is gone"):
+        send_pictures(service, paths, batch_size=1, concurrency=1)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "concurrency"])
+def test_numbers_below_1_are_named(write, name):
+    settings = {"batch_size": 1, "concurrency": 1} | {name: 0}
+    option = name.replace("_", "-")
+    with pytest.raises(ValueError, match=f"--{option} 0: it must be at least 1"):
+        send_pictures(Fake(), write("1"), **settings)

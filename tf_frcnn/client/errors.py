@@ -1,0 +1,54 @@
+"""What a server gives instead of detections."""
+
+import re
+
+_REFUSAL = re.compile(r"image_bytes\[(\d+)\]: ([^\]\\\n]+)")
+_MOST_SHOWN = 400  # characters
+_ADVICE = {
+    "DEADLINE_EXCEEDED": "; give it more time by --timeout",
+    "INVALID_ARGUMENT": "; is it a model that tf-frcnn exported?",
+    "NOT_FOUND": "; check --model and --version",
+    "UNAVAILABLE": "; is the server running, and is this its address?",
+}
+
+
+class ServerError(RuntimeError):
+    """A server cannot be reached, or gives no detections."""
+
+
+class RefusedPictureError(ServerError):
+    """A server refuses a request because of one of its pictures.
+
+    Attributes:
+        index: of the picture. A server that puts requests of several clients together
+            counts in what it made of them.
+        reason: in the server's words.
+    """
+
+    def __init__(self, index: int, reason: str):
+        super().__init__(f"picture {index} of the request is refused: {reason}")
+        self.index, self.reason = index, reason
+
+
+def server_error(address: str, code: str, message: str) -> ServerError:
+    """Returns the error that a server's answer stands for.
+
+    Args:
+        address: of the model.
+        code: name of a status of gRPC, or else a status of HTTP.
+        message: in the server's words.
+    """
+    if code == "INVALID_ARGUMENT" and (refusal := _REFUSAL.search(message)):
+        return RefusedPictureError(int(refusal[1]), refusal[2])
+    words = " ".join(message.split())
+    if len(words) > _MOST_SHOWN:
+        words = f"{words[:_MOST_SHOWN]} ..."
+    return ServerError(f"{address}: {code}: {words}{_ADVICE.get(code, '')}")
+
+
+def require_at_least(least: float, **settings: float) -> None:
+    """Raises a ValueError that names the first option below what it must be."""
+    for name, value in settings.items():
+        if not value >= least:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} {value}: it must be at least {least}.")

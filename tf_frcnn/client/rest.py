@@ -1,0 +1,137 @@
+"""TensorFlow Serving's REST interface."""
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
+from urllib3.util import Retry
+
+from tf_frcnn.client.errors import ServerError, server_error
+
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+# Bad Gateway is what a proxy says while the server behind it starts anew.
+_TRIED_AGAIN = (502, 503)
+_MOST_SECONDS_TO_CONNECT = 10.0
+
+
+class RestService:
+    """A model of a server.
+
+    Attributes:
+        address: where requests go.
+
+    Source: serving:tensorflow_serving/g3doc/api_rest.md, predict API in row format;
+        statuses as in model_servers/http_server.cc.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        version: int | None,
+        *,
+        timeout: float,
+        retries: int,
+        concurrency: int,
+    ):
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"--url {url}: it must begin with http:// or https://.")
+        place = f"{url.rstrip('/')}/v1/models/{quote(model, safe='')}"
+        place += "" if version is None else f"/versions/{version}"
+        self.address = f"{place}:predict"
+        self._timeout = (min(timeout, _MOST_SECONDS_TO_CONNECT), timeout)
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=concurrency, max_retries=_retry(retries))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
+
+    def detect(self, files: Sequence[bytes]) -> list[Any]:
+        """Sends encoded pictures; returns the model's outputs for each of them.
+
+        Raises:
+            RefusedPictureError: the server refuses one of them.
+            ServerError: there are no detections for another reason.
+        """
+        rows = [{"image_bytes": {"b64": b64encode(file).decode()}} for file in files]
+        body = {"signature_name": "serving_default", "instances": rows}
+        try:
+            response = self._session.post(
+                self.address, json=body, timeout=self._timeout, allow_redirects=False
+            )
+        except requests.ReadTimeout as error:
+            reason = f"no answer within {self._timeout[1]:g} seconds"
+            raise server_error(self.address, "DEADLINE_EXCEEDED", reason) from error
+        except requests.RequestException as error:
+            raise server_error(self.address, "UNAVAILABLE", _cause(error)) from error
+        if response.status_code != 200:
+            code = _CODES.get(response.status_code, f"HTTP {response.status_code}")
+            raise server_error(self.address, code, _message(response))
+        return self._predictions(response.content, len(files))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    def _predictions(self, content, count):
+        try:
+            # Python's parser takes NaN and Infinity, which the server may write.
+            answer = json.loads(content)
+        except ValueError as error:
+            raise ServerError(f"{self.address}: the answer is no JSON.") from error
+        rows = answer.get("predictions") if isinstance(answer, dict) else None
+        if not isinstance(rows, list) or len(rows) != count:
+            raise ServerError(
+                f"{self.address}: the answer has no list `predictions` with as many "
+                f"items as there are pictures, {count}."
+            )
+        return rows
+
+
+class _UnlessLate(Retry):
+    """Retries as urllib3 does, but does not ask a slow server to work twice."""
+
+    def increment(self, *args, error=None, **settings):
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(*args, error=error, **settings)
+
+
+def _retry(retries):
+    return _UnlessLate(
+        total=retries,
+        allowed_methods=["POST"],  # A prediction changes nothing on the server.
+        status_forcelist=_TRIED_AGAIN,
+        raise_on_status=False,
+        respect_retry_after_header=False,  # It may ask for hours.
+        backoff_factor=0.5,
+        backoff_max=8.0,
+        backoff_jitter=0.5,
+    )
+
+
+def _cause(error):
+    """Returns why a request failed, without the layers around it."""
+    first = error.args[0] if error.args else error
+    return str(getattr(first, "reason", first))
+
+
+def _message(response):
+    """Returns the message of an answer that is an error.
+
+    What stands between may answer in another form; old servers escape in a way that is
+    no JSON.
+    """
+    try:
+        return str(json.loads(response.content)["error"])
+    except (ValueError, TypeError, KeyError):
+        return response.text

@@ -1,0 +1,72 @@
+"""Pictures sent in batches, and sorted out where a server refuses some."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tf_frcnn.client.answers import Answer, read_answer
+from tf_frcnn.client.errors import RefusedPictureError, require_at_least
+from tf_frcnn.client.services import Service
+
+
+class Answers(NamedTuple):
+    """What became of the pictures; each is in one of the two.
+
+    Attributes:
+        found: row -> detections.
+        refused: row -> the server's reason.
+    """
+
+    found: dict[int, Answer]
+    refused: dict[int, str]
+
+
+def send_pictures(
+    service: Service, paths: Sequence[Path], *, batch_size: int, concurrency: int
+) -> Answers:
+    """Sends picture files to a model.
+
+    One bad picture refuses its whole request. It is taken out and the others are sent
+    again. What was taken out is sent once more at the end, alone: a server that puts
+    requests together refuses good ones for a bad one beside them, and counts pictures
+    otherwise.
+
+    Args:
+        service: the model.
+        paths: the files.
+        batch_size: pictures per request.
+        concurrency: requests at once.
+
+    Raises:
+        ServerError: the server gives no detections at all.
+    """
+    require_at_least(1, batch_size=batch_size, concurrency=concurrency)
+
+    def ask(rows):
+        files = [paths[row].read_bytes() for row in rows]
+        outputs = service.detect(files)
+        return [read_answer(output, service.address) for output in outputs]
+
+    def ask_for_most(rows):
+        kept, suspects = list(rows), []
+        while kept:
+            try:
+                return dict(zip(kept, ask(kept), strict=True)), suspects
+            except RefusedPictureError as error:
+                suspects.append(kept.pop(min(error.index, len(kept) - 1)))
+        return {}, suspects
+
+    starts = range(0, len(paths), batch_size)
+    batches = [range(len(paths))[start : start + batch_size] for start in starts]
+    answers = Answers({}, {})
+    with ThreadPoolExecutor(concurrency) as pool:
+        parts = list(pool.map(ask_for_most, batches))
+    for found, _ in parts:
+        answers.found.update(found)
+    for row in (row for _, suspects in parts for row in suspects):
+        try:
+            (answers.found[row],) = ask([row])
+        except RefusedPictureError as error:
+            answers.refused[row] = error.reason
+    return answers
