@@ -20,8 +20,9 @@ RANKS = {
     **dict.fromkeys(("data", "evaluation"), 4),
     "build": 5,
     **dict.fromkeys(("training", "alternating", "callbacks", "inference"), 6),
-    **dict.fromkeys(("export", "reports", "checkpoints"), 6),
+    **dict.fromkeys(("export", "demo", "reports", "checkpoints"), 6),
     **dict.fromkeys(("visualize", "pictures", "predictions", "workflow"), 6),
+    "client": 6,
     **dict.fromkeys(("cli", "commands", "__main__"), 7),
 }
 # What may be asked of tf_frcnn.config outside of build.py, which alone reads fields.

@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = parsers.add_parser("predict", help="draw and list detections of images")
     _add_run(predict)
-    predict.add_argument("images", nargs="+", help="files, folders or glob patterns")
-    predict.add_argument("--output", type=Path, default=Path("predictions"))
-    predict.add_argument("--min-score", type=float, default=0.5)
+    _add_pictures(predict)
     predict.set_defaults(run=commands.predict)
 
     _add_export(parsers)
+    _add_client(parsers)
+    _add_demo(parsers)
     _add_convert(parsers)
 
     show = parsers.add_parser("show-config", help="print the effective configuration")
@@ -90,7 +90,9 @@ def _add_train(parsers) -> None:
 
 
 def _add_export(parsers) -> None:
-    export = parsers.add_parser("export", help="write a SavedModel and check it")
+    export = parsers.add_parser(
+        "export", help="write a SavedModel, ONNX or TFLite file and check it"
+    )
     _add_run(export)
     export.add_argument(
         "directory", type=Path, metavar="DIR", help="versions lie in DIR/1, DIR/2, ..."
@@ -110,11 +112,80 @@ def _add_export(parsers) -> None:
     export.add_argument(
         "--max-megapixels",
         type=float,
-        default=50.0,
         metavar="X",
-        help="larger encoded pictures are refused (50)",
+        help="of a SavedModel: larger encoded pictures are refused (50)",
+    )
+    export.add_argument(
+        "--format", choices=("savedmodel", "onnx", "tflite"), default="savedmodel"
+    )
+    export.add_argument(
+        "--canvas",
+        type=_canvas,
+        metavar="HEIGHTxWIDTH",
+        help="of ONNX and TFLite (the run's largest that is not upright)",
     )
     export.set_defaults(run=commands.export)
+
+
+def _canvas(argument: str) -> tuple[int, int]:
+    """Returns the (height, width) in pixels that "320x416" stands for."""
+    sides = argument.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{argument!r} must be HEIGHTxWIDTH in pixels, such as 320x416"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _add_client(parsers) -> None:
+    client = parsers.add_parser("client", help="let a server detect objects in images")
+    server = client.add_mutually_exclusive_group(required=True)
+    server.add_argument("--url", help="REST, such as http://localhost:8501")
+    server.add_argument("--grpc", metavar="HOST:PORT", help="such as localhost:8500")
+    client.add_argument("--model", required=True, metavar="NAME", help="on the server")
+    client.add_argument("--version", type=int, metavar="N", help="(the latest)")
+    _add_pictures(client)
+    client.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="pictures a request (8)"
+    )
+    client.add_argument(
+        "--concurrency", type=int, default=1, metavar="N", help="requests at once (1)"
+    )
+    client.add_argument(
+        "--timeout", type=float, default=60.0, metavar="X", help="seconds (60)"
+    )
+    client.add_argument(
+        "--retries",
+        type=int,
+        default=3,
+        metavar="N",
+        help="while the server is unavailable (3)",
+    )
+    client.set_defaults(run=commands.client)
+
+
+def _add_demo(parsers) -> None:
+    demo = parsers.add_parser("demo", help="a web page to try a run on pictures")
+    _add_run(demo)
+    demo.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (127.0.0.1)"
+    )
+    demo.add_argument("--port", type=int, default=8000, help="0: any free one (8000)")
+    demo.add_argument(
+        "--max-megabytes",
+        type=float,
+        default=20.0,
+        metavar="X",
+        help="larger files are refused (20)",
+    )
+    demo.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=50.0,
+        metavar="X",
+        help="larger pictures are refused (50)",
+    )
+    demo.set_defaults(run=commands.demo)
 
 
 def _add_convert(parsers) -> None:
@@ -143,6 +214,12 @@ def _add_config(parser: argparse.ArgumentParser, nargs=None, more: str = "") -> 
         "config", type=Path, nargs=nargs, metavar="CONFIG", help=f"a YAML file{more}"
     )
     _add_set(parser)
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
+    parser.add_argument("--output", type=Path, default=Path("predictions"))
+    parser.add_argument("--min-score", type=float, default=0.5)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 TensorFlow takes seconds to import, so each command imports what it needs.
 """
 
+import contextlib
 from pathlib import Path
 
 
@@ -45,10 +46,10 @@ def predict(options) -> None:
 
 
 def export(options) -> None:
-    """Writes a version of a SavedModel."""
+    """Writes a version of a SavedModel, or of a file for another runtime."""
     from tf_frcnn.workflow import export_run
 
-    settings = {
+    changed = {
         "score_threshold": options.score_threshold,
         "max_per_image": options.max_detections,
         "class_agnostic_nms": "true" if options.class_agnostic_nms else None,
@@ -56,11 +57,65 @@ def export(options) -> None:
     version = export_run(
         options.run_folder,
         options.directory,
-        overrides=[f"detections.{n}={v}" for n, v in settings.items() if v is not None],
+        file_format=options.format,
+        overrides=[f"detections.{n}={v}" for n, v in changed.items() if v is not None],
         version=options.version,
+        **_export_settings(options),
+    )
+    name = {"savedmodel": "SavedModel", "onnx": "ONNX", "tflite": "TFLite"}
+    print(f"{name[options.format]}: {version}")
+
+
+def _export_settings(options) -> dict:
+    """Returns what is set of one kind of format alone; of the other it is an error."""
+    is_saved_model = options.format == "savedmodel"
+    if is_saved_model and options.canvas:
+        raise ValueError("--canvas needs --format onnx or tflite.")
+    if not is_saved_model and options.max_megapixels is not None:
+        raise ValueError(
+            "--max-megapixels needs --format savedmodel: other files take no encoded "
+            "pictures."
+        )
+    own = "max_megapixels" if is_saved_model else "canvas"
+    value = getattr(options, own)
+    return {} if value is None else {own: value}
+
+
+def client(options) -> None:
+    """Draws and lists the detections of files that a server makes."""
+    from tf_frcnn.client import connect, detect_files
+
+    service = connect(
+        options.model,
+        options.version,
+        url=options.url,
+        grpc=options.grpc,
+        timeout=options.timeout,
+        retries=options.retries,
+        concurrency=options.concurrency,
+    )
+    with contextlib.closing(service):
+        detect_files(
+            service,
+            options.images,
+            options.output,
+            options.min_score,
+            batch_size=options.batch_size,
+            concurrency=options.concurrency,
+        )
+
+
+def demo(options) -> None:
+    """Serves a web page that shows detections."""
+    from tf_frcnn.workflow import serve_demo
+
+    serve_demo(
+        options.run_folder,
+        host=options.host,
+        port=options.port,
+        max_megabytes=options.max_megabytes,
         max_megapixels=options.max_megapixels,
     )
-    print(f"SavedModel: {version}")
 
 
 def convert(options) -> None:

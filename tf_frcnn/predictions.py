@@ -66,20 +66,33 @@ def write_predictions(
 
 
 def _as_json(record: Record, own: DetectedBoxes, class_names: Sequence[str]) -> dict:
-    """Returns one picture's detections; boxes are (xmin, ymin, xmax, ymax) by name."""
+    """Returns one picture's entry of the list."""
     return {
         "file": record.source,
         "height": record.height,
         "width": record.width,
-        "detections": [
-            {
-                "class": class_names[label],
-                "score": round(float(score), 6),
-                "ymin": round(float(box[0]), 3),
-                "xmin": round(float(box[1]), 3),
-                "ymax": round(float(box[2]), 3),
-                "xmax": round(float(box[3]), 3),
-            }
-            for box, score, label in zip(own.boxes, own.scores, own.labels, strict=True)
-        ],
+        "detections": list_detections(own, class_names),
     }
+
+
+def list_detections(own: DetectedBoxes, class_names: Sequence[str]) -> list[dict]:
+    """Returns one picture's detections as JSON has them.
+
+    Args:
+        own: boxes in pixels of the upright picture.
+        class_names: by label.
+
+    Returns:
+        In their order, `class`, `score`, and the box as `ymin`, `xmin`, `ymax`, `xmax`.
+    """
+    return [
+        {
+            "class": class_names[label],
+            "score": round(float(score), 6),
+            "ymin": round(float(box[0]), 3),
+            "xmin": round(float(box[1]), 3),
+            "ymax": round(float(box[2]), 3),
+            "xmax": round(float(box[3]), 3),
+        }
+        for box, score, label in zip(own.boxes, own.scores, own.labels, strict=True)
+    ]

@@ -20,7 +20,8 @@ from tf_frcnn.checkpoints import REPORT_FILE, check_classes, convert
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
-from tf_frcnn.export import export_model
+from tf_frcnn.demo import listen, picture_detector, require_packages, serve
+from tf_frcnn.export import RUNTIMES, convert_model, export_model
 from tf_frcnn.faster_rcnn import FasterRCNN, FastRCNN
 from tf_frcnn.inference import (
     Run,
@@ -160,25 +161,69 @@ def predict_files(
 
 
 def export_run(
-    directory: Path, target: Path, *, overrides: Sequence[str] = (), **settings
+    directory: Path,
+    target: Path,
+    *,
+    file_format: str = "savedmodel",
+    overrides: Sequence[str] = (),
+    **settings,
 ) -> Path:
-    """Exports a run as a SavedModel, checked on the run's sample pictures.
+    """Exports a run, checked on the run's sample pictures.
 
     Args:
         directory: the run folder.
         target: folder of the versions.
+        file_format: "savedmodel", or a key of `RUNTIMES`, whose files compute in
+            float32 whatever the run trained in.
         overrides: settings that replace those of the run.
-        **settings: `version` and `max_megapixels` of `export_model`.
+        **settings: `version` and `max_megapixels` of `export_model`, or `version` and
+            `canvas` of `convert_model`.
 
     Returns:
         The folder of the version that was written.
     """
+    is_converted = file_format in RUNTIMES
+    if is_converted:
+        settings["file_format"] = file_format
+        overrides = [*overrides, "train.precision=float32"]
     run = _load_detector(directory, overrides)
     samples = read_images(
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
     resizing, info = build_resizing(run.config), run_info(run)
-    return export_model(run.model, resizing, target, samples, info=info, **settings)
+    write = convert_model if is_converted else export_model
+    return write(run.model, resizing, target, samples, info=info, **settings)
+
+
+def serve_demo(
+    directory: Path,
+    *,
+    host: str,
+    port: int,
+    max_megabytes: float,
+    max_megapixels: float,
+) -> None:
+    """Serves a web page that shows a run's detections, until it is interrupted.
+
+    Args:
+        directory: the run folder.
+        host: the address that is listened on.
+        port: 0 for any that is free.
+        max_megabytes: larger files are refused.
+        max_megapixels: pictures that claim to have more are refused.
+    """
+    require_packages()
+    limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
+    for name, value in limits.items():
+        if value <= 0:
+            raise ValueError(f"demo: {name} = {value} must be positive.")
+    with listen(host, port) as listener:
+        run = _load_detector(directory)
+        names, resizing = run.model.class_names, build_resizing(run.config)
+        detect = picture_detector(run.model, resizing, int(max_megapixels * 1e6))
+        detect(tf.io.encode_png(tf.zeros([64, 64, 3], tf.uint8)).numpy())  # Warms up.
+        name = directory.resolve().name
+        serve(detect, listener, name=name, class_names=names, **limits)
 
 
 def convert_checkpoint(

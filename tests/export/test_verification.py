@@ -43,3 +43,14 @@ def test_small_errors_are_allowed():
 def test_an_output_that_differs_is_an_error(changed, what):
     with pytest.raises(ExportError, match=what):
         _compare(OWN, output(**changed), ("wide", "tall"), "x")
+
+
+def test_classes_without_names_are_compared_as_numbers():
+    numbered = output()
+    del numbered["detection_class_names"]
+    _compare(OWN, numbered, ("wide", "tall"), "x")
+    numbered["detection_classes"] = np.float32([1, 0])
+    with pytest.raises(
+        ExportError, match=r"x: the classes are \[1.0\] instead of \[2\]"
+    ):
+        _compare(OWN, numbered, ("wide", "tall"), "x")

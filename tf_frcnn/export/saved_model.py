@@ -1,24 +1,17 @@
-"""Versions of a SavedModel: written beside, checked, then renamed into place."""
+"""A detector as a SavedModel, checked."""
 
-import json
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet, Resizing
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.export.verification import verify
+from tf_frcnn.export.versions import add_version, describe, require_positive
 from tf_frcnn.export.warmup import write_warmup
 from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.version import __version__
-
-LABEL_MAP, CLASS_LIST = "assets/label_map.pbtxt", "assets/classes.txt"
-INFO_FILE = "model_info.json"
 
 
 def export_model(
@@ -62,24 +55,16 @@ def export_model(
             limit is not positive.
     """
     resizing.require_one_short_side()
-    _require_positive("version", 1 if version is None else version)
-    _require_positive("max_megapixels", max_megapixels)
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    _require_new(directory, version)
-    requests = sample_requests(samples, resizing)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".part-") as folder:
-        part = Path(folder) / "model"
+    require_positive("max_megapixels", max_megapixels)
+
+    def fill(part):
+        requests = sample_requests(samples, resizing)
         write_graph(model, resizing, part, max_megapixels)
         verify(part, model, resizing, samples, requests)
         write_warmup(part, requests)
-        _write_classes(part, model.class_names)
-        info = _version_info(model) | {"max_megapixels": max_megapixels} | (info or {})
-        (part / INFO_FILE).write_text(json.dumps(info, indent=1, allow_nan=False))
-        _require_new(directory, version)
-        target = directory / str(version or _next_version(directory))
-        os.rename(part, target)
-    return target
+        describe(part, model, {"max_megapixels": max_megapixels} | dict(info or {}))
+
+    return add_version(directory, version, fill)
 
 
 def write_graph(
@@ -92,45 +77,3 @@ def write_graph(
     for name, (function, inputs) in signatures.with_inputs().items():
         archive.add_endpoint(name, function, inputs)
     archive.write_out(path, verbose=False)
-
-
-def _require_positive(name, value):
-    if value <= 0:
-        raise ValueError(f"export: {name} = {value} must be positive.")
-
-
-def _require_new(directory, version):
-    if version is not None and (directory / str(version)).exists():
-        raise FileExistsError(
-            f"{directory / str(version)} exists, and a version is never overwritten; "
-            f"the next free one is {_next_version(directory)}."
-        )
-
-
-def _next_version(directory):
-    return (
-        max((int(p.name) for p in directory.iterdir() if p.name.isdecimal()), default=0)
-        + 1
-    )
-
-
-def _write_classes(path, class_names: Sequence[str]):
-    items = [
-        f"item {{\n  id: {number}\n  name: {json.dumps(name, ensure_ascii=False)}\n}}\n"
-        for number, name in enumerate(class_names, start=1)
-    ]
-    (path / LABEL_MAP).parent.mkdir(exist_ok=True)
-    (path / LABEL_MAP).write_text("".join(items), encoding="utf-8")
-    names = "".join(f"{name}\n" for name in class_names)
-    (path / CLASS_LIST).write_text(names, encoding="utf-8")
-
-
-def _version_info(model):
-    return {
-        "versions": {
-            "tf_frcnn": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "classes": list(model.class_names),
-    }

@@ -13,7 +13,7 @@ Source: names, types and the first class as the TensorFlow Object Detection API 
 (models:research/object_detection/exporter_lib_v2.py), whose padded rows are of class 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -54,7 +54,7 @@ class Signatures:
             (rows, image_bytes),
             fn_output_signature=_found_spec(self.model.detection_layer.max_per_image),
         )
-        return _outputs(found, found["file_sizes"], self.model.class_names)
+        return detection_outputs(found, found["file_sizes"], self.model.class_names)
 
     def _of_one_file(self, element):
         row, data = element
@@ -70,7 +70,9 @@ class Signatures:
         with tf.control_dependencies([_refuse_none(image_tensor, name)]):
             images = tf.identity(image_tensor)
         batch = _batch(images, name, self.resizing, self.max_pixels)
-        return _outputs(self.model(batch), batch["file_sizes"], self.model.class_names)
+        return detection_outputs(
+            self.model(batch), batch["file_sizes"], self.model.class_names
+        )
 
     def of_canvases(self, images, image_sizes, scales, file_sizes):
         """Detects objects in a batch as `data.batching` makes it."""
@@ -78,7 +80,7 @@ class Signatures:
             images = tf.identity(images)
         batch = {"images": images, "image_sizes": image_sizes, "scales": scales}
         found = self.model(batch | {"file_sizes": file_sizes})
-        return _outputs(found, file_sizes, self.model.class_names)
+        return detection_outputs(found, file_sizes, self.model.class_names)
 
     def with_inputs(self) -> dict[str, Signature]:
         """Returns function and inputs under each signature's name."""
@@ -154,7 +156,16 @@ def _canvas(size, canvases):
     return canvases[smallest_canvas(size, canvases)]
 
 
-def _outputs(found, file_sizes, class_names):
+def detection_outputs(
+    found: dict[str, tf.Tensor], file_sizes: tf.Tensor, class_names: Sequence[str]
+) -> dict[str, tf.Tensor]:
+    """Turns a model's detections of B pictures into the outputs of the module's list.
+
+    Args:
+        found: `Detections` as a dict.
+        file_sizes: float32 [B, 2], (height, width) in pixels.
+        class_names: of the classes.
+    """
     labels, valid = found["labels"], found["valid"]
     names = tf.constant(["", *class_names])
     classes = tf.where(valid, labels + 1, 0)

@@ -89,9 +89,10 @@ class ProposalLayer(keras.layers.Layer):
             candidates = self._without_small(candidates, scales)
         groups, ranks = [candidates], [_ranks(rpn)]
         if self.per_level:
-            columns = [tf.split(v, anchors.level_sizes, axis=1) for v in candidates]
+            sizes = anchors.level_sizes
+            columns = [_split(values, sizes) for values in candidates]
             groups = [Proposals(*level) for level in zip(*columns, strict=True)]
-            ranks = tf.split(*ranks, anchors.level_sizes, axis=1)
+            ranks = _split(*ranks, sizes)
         groups = [_best(*own, num_before) for own in zip(groups, ranks, strict=True)]
         if self.cut_first:
             groups = [self._without_small(group, scales) for group in groups]
@@ -152,6 +153,13 @@ class ProposalLayer(keras.layers.Layer):
             "plus_one": self.plus_one,
             "nms_plus_one": self.nms_plus_one,
         }
+
+
+def _split(values, sizes):
+    """Is `tf.split` along axis 1, which TensorFlow Lite does not have for bool."""
+    ends = tf.unstack(tf.cumsum(sizes))
+    starts = [0, *ends[:-1]]
+    return [values[:, start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _rows(proposals, index):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tf_frcnn.ops.loops import map_rows
+
 
 def non_max_suppression(
     boxes: tf.Tensor,
@@ -56,14 +58,8 @@ def non_max_suppression(
         )
         return selected.selected_indices, selected.valid_outputs
 
-    sorted_index, num_kept = tf.map_fn(
-        of_one_image,
-        (boxes, num_valid),
-        fn_output_signature=(
-            tf.TensorSpec([max_outputs], tf.int32),
-            tf.TensorSpec([], tf.int32),
-        ),
-    )
+    specs = tf.TensorSpec([max_outputs], tf.int32), tf.TensorSpec([], tf.int32)
+    sorted_index, num_kept = map_rows(of_one_image, (boxes, num_valid), specs)
     kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
     index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
     return tf.where(kept, index, 0), kept

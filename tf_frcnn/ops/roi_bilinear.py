@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_frcnn.ops.loops import repeat
+
 
 class Taps(NamedTuple):
     """The cells that each pooled row (or column) is a weighted sum of.
@@ -150,10 +152,9 @@ def _add_pairs(add, total, rows, columns):
             for values in columns
         )
         weights = tf.expand_dims(row_weight * weight, -1)
-        return number + 1, add(total, row_start + cell, weights)
+        return add(total, row_start + cell, weights)
 
-    num_pairs = rows.cells.shape[-1] * num_columns
-    return tf.while_loop(lambda number, _: number < num_pairs, next_pair, (0, total))[1]
+    return repeat(rows.cells.shape[-1] * num_columns, next_pair, total)
 
 
 def _rows_among_all_cells(features, levels, rows):

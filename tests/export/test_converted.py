@@ -1,0 +1,170 @@
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from tf_frcnn import layers
+from tf_frcnn.backbones.feature_pyramid import feature_pyramid
+from tf_frcnn.data import evaluation_batches
+from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.export import RUNTIMES, ExportError, convert_model
+from tf_frcnn.export.runtimes import Runtime
+from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.inference import detect
+
+SHARED = Path(
+    os.environ.get("TF_FRCNN_SHARED", Path(__file__).parents[2].parent / "shared")
+)
+BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
+WITHOUT = [
+    name
+    for runtime in RUNTIMES.values()
+    for name in runtime.packages
+    if importlib.util.find_spec(name) is None
+]
+needs_packages = pytest.mark.skipif(
+    bool(WITHOUT), reason=f"not installed: {', '.join(WITHOUT)}"
+)
+
+
+@pytest.fixture(scope="session")
+def pyramid(tiny_detector):
+    """The tiny detector on a pyramid of three maps, of which RoIs use two."""
+    single = tiny_detector(score_threshold=0.3)
+    maps = [single.backbone.get_layer(f"stage{n}_add").output for n in (3, 4)]
+    maps = feature_pyramid(maps, 32, first_level=3, extra_level=True)
+    parts = single.parts._replace(
+        backbone=keras.Model(single.backbone.input, maps),
+        anchor_grid=layers.AnchorGrid((8, 16, 32), style="centred", scales=(4,)),
+        rpn_head=layers.RPNHead(3, channels=32, score_form="sigmoid"),
+        proposal_layer=layers.ProposalLayer(test_counts=(60, 40), per_level=True),
+        roi_pooling=layers.RoIPooling((8, 16), method="align"),
+        box_head=layers.FullyConnectedHead(64, dropout=0.0),
+        box_predictor=layers.BoxPredictor(2),
+    )
+    model = FasterRCNN(parts, single.class_names)
+    model.build()
+    logits = model.box_predictor.logits
+    logits.set_weights([10 * logits.kernel.numpy(), np.array([0, 0.5, 0.2])])
+    return model
+
+
+@pytest.fixture(scope="session")
+def shapes_and_blood(pictures):
+    """The pictures of shapes, and two of blood cells."""
+    if not BLOOD:
+        pytest.skip(f"BCCD is not in {SHARED}; set TF_FRCNN_SHARED to its folder.")
+    files = [record.source for record in pictures.records]
+    return read_images(find_images([*files, *BLOOD]), ("wide", "tall"))
+
+
+@needs_packages
+@pytest.mark.parametrize("detector", ["model", "pyramid"])
+@pytest.mark.parametrize("file_format", RUNTIMES)
+def test_another_runtime_detects_the_same_in_shapes_and_in_blood(
+    request, file_format, detector, shapes_and_blood, resizing, tmp_path
+):
+    model, runtime = request.getfixturevalue(detector), RUNTIMES[file_format]
+    settings = {"file_format": file_format, "canvas": (160, 160)}
+    # Raises if they differ.
+    path = convert_model(model, resizing, tmp_path, shapes_and_blood, **settings)
+    resizing = resizing._replace(canvases=((160, 160),))
+    batches = evaluation_batches(shapes_and_blood, resizing, batch_size=1)
+    found = detect(model, shapes_and_blood, batches)
+    assert set(found.image_index) == {0, 1, 2, 3, 4} and len(found.scores) > 15
+    batch = next(batches.as_numpy_iterator())
+    names = ("images", "image_sizes", "scales", "file_sizes")
+    output = runtime.load(path / runtime.file)({name: batch[name] for name in names})
+    assert {name: array.shape for name, array in output.items()} == {
+        "detection_boxes": (1, 20, 4),
+        "detection_scores": (1, 20),
+        "detection_classes": (1, 20),
+        "num_detections": (1,),
+    }
+    assert all(array.dtype == np.float32 for array in output.values())
+
+
+@pytest.fixture
+def stand_in(model, monkeypatch):
+    """A runtime whose file is empty and which runs the model itself."""
+    functions = []
+    packages, shift = ["keras"], [0.0]
+
+    def write(function, inputs, path):
+        assert inputs[0].shape == [1, 96, 160, 3]
+        functions.append(function)
+        path.write_bytes(b"")
+
+    def load(path):
+        def run(inputs):
+            outputs = functions[-1](**inputs)
+            outputs = {name: tensor.numpy() for name, tensor in outputs.items()}
+            outputs["detection_scores"] += shift[0]
+            return outputs
+
+        return run
+
+    runtime = Runtime("model.onnx", packages, write, load)
+    monkeypatch.setitem(RUNTIMES, "onnx", runtime)
+    return SimpleNamespace(packages=packages, shift=shift)
+
+
+def test_a_version_says_what_goes_in_and_comes_out(
+    model, resizing, pictures, stand_in, tmp_path
+):
+    canvases = ((96, 160), (160, 96))
+    resizing = resizing._replace(canvases=canvases)
+    path = convert_model(
+        model, resizing, tmp_path, pictures, file_format="onnx", info={"made": "here"}
+    )
+    assert path == tmp_path / "1"
+    files = {str(file.relative_to(path)) for file in path.rglob("*.*")}
+    assert files == {
+        *("assets/classes.txt", "assets/label_map.pbtxt"),
+        *("model.onnx", "model_info.json"),
+    }
+    info = json.loads((path / "model_info.json").read_text())
+    assert info["canvas"] == [96, 160] and info["made"] == "here"
+    assert list(info["inputs"]) == ["images", "image_sizes", "scales", "file_sizes"]
+    assert list(info["outputs"]) == [
+        *("detection_boxes", "detection_scores", "detection_classes"),
+        "num_detections",
+    ]
+    with pytest.raises(FileExistsError, match="next free one is 2"):
+        convert_model(
+            model, resizing, tmp_path, pictures, file_format="onnx", version=1
+        )
+
+
+def test_a_file_that_detects_otherwise_is_discarded(
+    model, resizing, pictures, stand_in, tmp_path
+):
+    stand_in.shift[0] = 0.002
+    settings = {"file_format": "onnx", "canvas": (96, 160)}
+    with pytest.raises(ExportError, match=r"model.onnx of .*lying\.png: .*by 0.002"):
+        convert_model(model, resizing, tmp_path, pictures, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_canvas_that_holds_no_sample_is_refused(
+    model, resizing, pictures, stand_in, tmp_path
+):
+    settings = {"file_format": "onnx", "canvas": (64, 64)}
+    message = "64x64 .* none of the run's 3 sample .* becomes 96x.* another --canvas"
+    with pytest.raises(ValueError, match=message):
+        convert_model(model, resizing, tmp_path / "new", pictures, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_named_with_its_installation(
+    model, resizing, pictures, stand_in, tmp_path
+):
+    stand_in.packages.append("no_such_package")
+    message = r'needs no_such_package; install by pip install "tf-frcnn\[onnx\]"'
+    with pytest.raises(ImportError, match=message):
+        convert_model(model, resizing, tmp_path, pictures, file_format="onnx")

@@ -1,0 +1,106 @@
+"""The server of the page, on this machine unless told otherwise."""
+
+import contextlib
+import importlib.util
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+
+from tf_frcnn.visualize import class_color
+
+# Each may hold a body in memory while it waits for its turn.
+_MAX_CONNECTIONS = 32
+
+
+def require_packages() -> None:
+    """Raises ImportError where a package that the page needs is not installed."""
+    for name in ("fastapi", "uvicorn"):
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(
+                f"The demo needs the package {name}, which is not installed; install "
+                'it by pip install "tf-frcnn[demo]".'
+            )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens.
+
+    Args:
+        host: a name or address of this machine.
+        port: in 0..65535; 0 stands for any that is free.
+
+    Raises:
+        ValueError: there is no such port.
+        OSError: the port is taken, or the address is none of this machine's.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"demo: port = {port} must lie in 0..65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f"{host}, port {port}: cannot listen there ({error.strerror}); choose "
+            "another by --port or --host."
+        ) from error
+
+
+def serve(
+    detect: Callable[[bytes], dict],
+    listener: socket.socket,
+    *,
+    name: str,
+    class_names: Sequence[str],
+    max_megabytes: float,
+    max_megapixels: float,
+) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        detect: see `detection.picture_detector`.
+        listener: see `listen`. Where it is bound to this machine alone, requests that
+            call it by another name are refused.
+        name: of the run, as the page's heading.
+        class_names: K names, by label.
+        max_megabytes: larger files are refused.
+        max_megapixels: what `detect` allows.
+    """
+    import uvicorn
+
+    from tf_frcnn.demo.app import make_app
+
+    colors = (class_color(label) for label in range(len(class_names)))
+    settings = {
+        "run": name,
+        "classes": [
+            {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
+            for name, color in zip(class_names, colors, strict=True)
+        ],
+        "max_megabytes": max_megabytes,
+        "max_megapixels": max_megapixels,
+    }
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    is_local = ipaddress.ip_address(host).is_loopback
+    app = make_app(
+        detect,
+        settings,
+        max_bytes=int(max_megabytes * 1e6),
+        hosts=["localhost", address] if is_local else ["*"],
+    )
+    if not is_local:
+        print(
+            f"Warning: {host} can be reached from other machines. There is no password "
+            "and no encryption, and whoever reaches it can send pictures."
+        )
+    print(f"Open http://{address}:{port} (Ctrl-C ends it).", flush=True)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        ws="none",
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,132 @@
+"""A detector as a file of ONNX or TensorFlow Lite, checked."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from tf_frcnn.data import ExampleSet, Resizing
+from tf_frcnn.data.batching import evaluation_batches
+from tf_frcnn.data.canvases import plan_records
+from tf_frcnn.export.fixed_canvas import (
+    Canvas,
+    canvas_function,
+    canvas_inputs,
+    default_canvas,
+)
+from tf_frcnn.export.runtimes import RUNTIMES
+from tf_frcnn.export.verification import compare
+from tf_frcnn.export.versions import add_version, describe
+from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.inference import detect, detections_of_image
+
+_INPUTS = {
+    "images": "float32 [1, height, width, 3], RGB 0..255: the resized picture in the "
+    "upper left corner of the canvas, zeros elsewhere",
+    "image_sizes": "float32 [1, 2], (height, width) of the resized picture in pixels",
+    "scales": "float32 [1, 2], pixels of the resized picture per pixel of the file, "
+    "along y and x",
+    "file_sizes": "float32 [1, 2], (height, width) of the file in pixels",
+}
+_OUTPUTS = {
+    "detection_boxes": "float32 [1, detections, 4], (ymin, xmin, ymax, xmax) as shares "
+    "of the file's height and width; zeros in padded rows",
+    "detection_scores": "float32 [1, detections], by falling score",
+    "detection_classes": "float32 [1, detections], the first class is 1; 0 in padded "
+    "rows",
+    "num_detections": "float32 [1], rows that are not padding; these are first",
+}
+
+
+def convert_model(
+    model: FasterRCNN,
+    resizing: Resizing,
+    directory: str | Path,
+    samples: ExampleSet,
+    *,
+    file_format: str,
+    canvas: Canvas | None = None,
+    version: int | None = None,
+    info: Mapping | None = None,
+) -> Path:
+    """Writes a version for another runtime and checks it there.
+
+    The file takes one picture on a canvas of one size; model_info.json says what its
+    inputs and outputs are. A version appears whole or not at all, and none is ever
+    overwritten.
+
+    Args:
+        model: the detector; it computes in float32.
+        resizing: how pictures are brought to the network's size, with one short side.
+        directory: versions are written to directory/1, directory/2, ...
+        samples: pictures that the file is tried on, as far as the canvas holds them.
+        file_format: a key of `RUNTIMES`.
+        canvas: (height, width) in pixels; None for that of `default_canvas`.
+        version: the number; None for the one after the highest.
+        info: what model_info.json is to say besides.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ExportError: the file's detections differ from the model's own.
+        FileExistsError: the version exists.
+        ImportError: a package for the runtime is not installed.
+        ValueError: a setting makes no sense, the canvas holds none of the samples, or
+            the model does not compute in float32.
+    """
+    resizing.require_one_short_side()
+    _require_packages(file_format)
+    canvas = canvas or default_canvas(resizing)
+    samples = _held_samples(samples, resizing, canvas)
+    resizing = resizing._replace(canvases=(canvas,))
+    function, runtime = canvas_function(model), RUNTIMES[file_format]
+
+    def fill(part):
+        part.mkdir()
+        path = part / runtime.file
+        runtime.write(function, canvas_inputs(canvas), path)
+        _verify(path, runtime.load(path), model, resizing, samples)
+        of_file = {"canvas": canvas, "inputs": _INPUTS, "outputs": _OUTPUTS}
+        describe(part, model, of_file | dict(info or {}))
+
+    return add_version(directory, version, fill)
+
+
+def _require_packages(file_format):
+    missing = [
+        package
+        for package in RUNTIMES[file_format].packages
+        if importlib.util.find_spec(package) is None
+    ]
+    if missing:
+        raise ImportError(
+            f"export: the format {file_format} needs {', '.join(missing)}; install "
+            f'by pip install "tf-frcnn[{file_format}]".'
+        )
+
+
+def _held_samples(samples, resizing, canvas):
+    """Returns the pictures that the canvas holds in the network's size."""
+    sizes = plan_records(samples.records, resizing).sizes[:, 0]
+    rows = [row for row, size in enumerate(sizes) if (size <= canvas).all()]
+    if not rows:
+        height, width = sizes[0]
+        raise ValueError(
+            f"export: the canvas {canvas[0]}x{canvas[1]} (height x width) holds none "
+            f"of the run's {len(sizes)} sample pictures, so that the file could not be "
+            f"checked; the first becomes {height}x{width}. Give another --canvas."
+        )
+    return samples.subset(rows)
+
+
+def _verify(path, run, model, resizing, samples):
+    """Compares what the file detects in each sample with the model itself."""
+    batches = evaluation_batches(samples, resizing, batch_size=1)
+    expected = detect(model, samples, batches)
+    row_of = {record.image_id: row for row, record in enumerate(samples.records)}
+    for batch in batches.as_numpy_iterator():
+        row = row_of[batch["image_ids"][0].decode()]
+        record, own = samples.records[row], detections_of_image(expected, row)
+        output = run({name: batch[name] for name in _INPUTS})
+        what = f"{path.name} of {record.source}"
+        compare(own, output, record, model.class_names, what)

@@ -1,0 +1,95 @@
+"""A detector as a graph for other runtimes: one picture, one canvas, plain operations.
+
+What such a graph has otherwise than the SavedModel is here and nowhere else:
+
+- All sizes are fixed, and the batch is one picture.
+- The weights are constants. TensorFlow Lite's converter would leave the variables
+  without their values and say nothing.
+- RoIs are pooled by gathering cells, the form for XLA. TensorFlow Lite has no
+  CropAndResize; ONNX's Resize, to which tf2onnx turns it, rounds otherwise, so that a
+  sample on the last cell of the map can come out as 0.
+- There are no strings, and no loops, which OpenVINO does not all read. RoIPool, and
+  RoIAlign with as many samples as a RoI has cells, keep the loop of their pooling.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.data import Resizing
+from tf_frcnn.export.signatures import detection_outputs
+from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.ops.loops import unrolled
+
+Canvas = tuple[int, int]
+
+
+def default_canvas(resizing: Resizing) -> Canvas:
+    """Returns (height, width) in pixels of the largest canvas that is not upright.
+
+    Raises:
+        ValueError: pictures have canvases of their own without a limit.
+    """
+    if not isinstance(resizing.canvases, int):
+        lying = [size for size in resizing.canvases if size[0] <= size[1]]
+        canvases = lying or resizing.canvases
+        return max(canvases, key=lambda size: (size[0] * size[1], size))
+    if resizing.long_side is None:
+        raise ValueError(
+            "export: this run limits only the shorter side of its pictures, so that it "
+            "has no largest canvas; give one by --canvas HEIGHTxWIDTH."
+        )
+    multiple = resizing.canvases
+    sides = (resizing.short_sides[0], resizing.long_side)
+    height, width = (-(-side // multiple) * multiple for side in sides)
+    return height, width
+
+
+def canvas_inputs(canvas: Canvas) -> list[tf.TensorSpec]:
+    """Returns the inputs of the graph; see `data.batching` for what they hold.
+
+    These are `images` float32 [1, H, W, 3], RGB 0..255, and `image_sizes`, `scales`,
+    `file_sizes`, float32 [1, 2] each.
+    """
+    pairs = ("image_sizes", "scales", "file_sizes")
+    inputs = [tf.TensorSpec([1, *canvas, 3], tf.float32, "images")]
+    return inputs + [tf.TensorSpec([1, 2], tf.float32, name) for name in pairs]
+
+
+def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
+    """Returns the function of `canvas_inputs` that gives the outputs of `signatures`.
+
+    Raises:
+        ValueError: the model does not compute in float32.
+    """
+    precision = model.backbone.compute_dtype
+    if precision != "float32":
+        raise ValueError(
+            f"export: the model computes in {precision}, of which other runtimes lack "
+            "kernels; build it with train.precision = float32."
+        )
+    values = [(variable, variable.numpy()) for variable in model.variables]
+
+    def detect(images, image_sizes, scales, file_sizes):
+        batch = {"images": images, "image_sizes": image_sizes, "scales": scales}
+        constants = [(variable, tf.constant(value)) for variable, value in values]
+        with keras.StatelessScope(constants), _gathered_pooling(model), unrolled():
+            found = model(batch | {"file_sizes": file_sizes})
+        outputs = detection_outputs(found, file_sizes, model.class_names)
+        del outputs["detection_class_names"]
+        return outputs
+
+    return detect
+
+
+@contextlib.contextmanager
+def _gathered_pooling(model):
+    """Lets RoI pooling take its form for XLA for a while."""
+    layer = model.roi_pooling
+    before, layer.for_xla = layer.for_xla, True
+    try:
+        yield
+    finally:
+        layer.for_xla = before

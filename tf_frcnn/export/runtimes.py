@@ -1,0 +1,75 @@
+"""ONNX Runtime and LiteRT: how a graph is written for them and how they run it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+# The newest that tf2onnx 1.17 writes; ONNX Runtime has had it since 1.14.
+_ONNX_OPSET = 18
+
+Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+class Runtime(NamedTuple):
+    """A target other than TensorFlow.
+
+    Attributes:
+        file: the name that a version's file has.
+        packages: of Python, that writing and running need.
+        write: writes the file of a function with inputs of fixed shapes.
+        load: returns the function of arrays by name that a file is.
+    """
+
+    file: str
+    packages: tuple[str, ...]
+    write: Callable[[Callable, Sequence[tf.TensorSpec], Path], None]
+    load: Callable[[Path], Run]
+
+
+def _write_onnx(function, inputs, path):
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    graph = tf.function(function, input_signature=inputs, autograph=False)
+    tf2onnx.convert.from_function(
+        graph, input_signature=inputs, opset=_ONNX_OPSET, output_path=str(path)
+    )
+
+
+def _load_onnx(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def _write_tflite(function, inputs, path):
+    graph = tf.function(function, input_signature=inputs, autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [graph.get_concrete_function()], tf.Module()
+    )
+    path.write_bytes(converter.convert())
+
+
+def _load_tflite(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+
+    def run(inputs):
+        return interpreter.get_signature_runner()(**inputs)
+
+    return run
+
+
+RUNTIMES = {
+    "onnx": Runtime(
+        "model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _load_onnx
+    ),
+    "tflite": Runtime("model.tflite", ("ai_edge_litert",), _write_tflite, _load_tflite),
+}
