@@ -23,7 +23,7 @@ from machine import machine
 
 BUILD = Path(__file__).parents[1] / "serving" / "build.sh"
 # Pictures per request, and requests at once.
-LOADS = ((1, 1), (1, 4), (1, 8), (8, 1), (8, 4))
+LOADS = tuple((batch, threads) for batch in (1, 8) for threads in (1, 4, 8))
 TABLES = ("loads", "memory", "first")
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "signature.h"
 #include "tensorflow/c/c_api.h"
 
 enum { BOXES, SCORES, NAMES, COUNTS, NUM_OUTPUTS };
@@ -81,67 +82,18 @@ static Picture read_picture(const char *name) {
   return picture;
 }
 
-/* Protocol buffers: a message is a row of fields, and those of text or of messages have
- * their length in front. */
-typedef struct {
-  const unsigned char *at, *end;
-} Message;
-
-static unsigned long read_varint(Message *message) {
-  unsigned long value = 0;
-  for (int shift = 0; message->at < message->end && shift < 64; shift += 7) {
-    unsigned char byte = *message->at++;
-    value |= (unsigned long)(byte & 127) << shift;
-    if (byte < 128) break;
-  }
-  return value;
-}
-
-/* Moves on to the next field with a number and a length; returns whether there is one. */
-static int next_field(Message *message, unsigned long number, Message *field) {
-  while (message->at < message->end) {
-    unsigned long tag = read_varint(message), size = 0;
-    if ((tag & 7) == 0) {
-      read_varint(message);
-      continue;
-    }
-    size = (tag & 7) == 1 ? 8 : (tag & 7) == 5 ? 4 : read_varint(message);
-    if (size > (size_t)(message->end - message->at)) return 0;
-    field->at = message->at;
-    field->end = message->at += size;
-    if ((tag & 7) == 2 && tag >> 3 == number) return 1;
-  }
-  return 0;
-}
-
-/* Finds the value of a key in the map that a field is; maps are rows of (1 key, 2 value). */
-static int look_up(Message message, unsigned long number, const char *key, Message *value) {
-  Message entry, found;
-  while (next_field(&message, number, &entry)) {
-    Message rest = entry;
-    if (next_field(&rest, 1, &found) && found.end - found.at == (long)strlen(key) &&
-        !memcmp(found.at, key, strlen(key)) && next_field(&entry, 2, value))
-      return 1;
-  }
-  return 0;
-}
-
-/* Returns the tensor that serving_default calls by a name. MetaGraphDef has signature_def
- * as field 5, SignatureDef inputs as 1 and outputs as 2, TensorInfo name as 1. */
+/* Returns the tensor that serving_default has under a key among its inputs (side 1) or
+ * outputs (side 2). */
 static TF_Output find_tensor(const Model *model, const TF_Buffer *meta,
                              unsigned long side, const char *key) {
-  const unsigned char *data = meta->data;
-  Message root = {data, data + meta->length}, signature, info, name;
-  char text[512];
   TF_Output output = {NULL, 0};
-  if (look_up(root, 5, "serving_default", &signature) &&
-      look_up(signature, side, key, &info) && next_field(&info, 1, &name)) {
-    snprintf(text, sizeof text, "%.*s", (int)(name.end - name.at), (const char *)name.at);
-    char *colon = strrchr(text, ':');
+  char name[512];
+  if (find_tensor_name(meta->data, meta->length, "serving_default", side, key, name)) {
+    char *colon = strrchr(name, ':');
     if (colon) {
       *colon = '\0';
       output.index = atoi(colon + 1);
-      output.oper = TF_GraphOperationByName(model->graph, text);
+      output.oper = TF_GraphOperationByName(model->graph, name);
     }
   }
   if (!output.oper) fail(key, "the signature serving_default has no such tensor");

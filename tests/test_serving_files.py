@@ -48,7 +48,10 @@ def test_what_the_configuration_only_suggests_is_valid_too(models):
 def test_a_service_finds_its_files_and_models(services, models, name):
     service = services[name]
     assert service["profiles"] == [name]
-    assert service["image"].endswith("-gpu}" if name == "gpu" else ":-latest}")
+    end = "-gpu" if name == "gpu" else ""
+    for tag in ("latest", "2.19.1"):
+        image = service["image"].replace("${TF_SERVING_TAG:-latest}", tag)
+        assert image == f"tensorflow/serving:{tag}{end}"
     mounts = dict(volume.rsplit(":", 2)[:2] for volume in service["volumes"])
     assert list(mounts.values()) == [models[0].config[0].base_path, "/etc/serving"]
     assert mounts["."] == "/etc/serving"
@@ -57,7 +60,7 @@ def test_a_service_finds_its_files_and_models(services, models, name):
         assert (SERVING / Path(flags[flag]).relative_to("/etc/serving")).is_file()
 
 
-@pytest.mark.parametrize("state", ["AVAILABLE", "LOADING"])
+@pytest.mark.parametrize("state", ["AVAILABLE", "UNAVAILABLE", "LOADING"])
 def test_a_service_is_healthy_when_its_version_is_available(services, state):
     if shutil.which("bash") is None:
         pytest.skip("there is no bash")
