@@ -172,6 +172,11 @@ def _add_demo(parsers) -> None:
     )
     demo.add_argument("--port", type=int, default=8000, help="0: any free one (8000)")
     demo.add_argument(
+        "--public-host",
+        metavar="NAME",
+        help="a further name that requests may call the server by, as behind a proxy",
+    )
+    demo.add_argument(
         "--max-megabytes",
         type=float,
         default=20.0,

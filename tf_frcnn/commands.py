@@ -113,6 +113,7 @@ def demo(options) -> None:
         options.run_folder,
         host=options.host,
         port=options.port,
+        public_host=options.public_host,
         max_megabytes=options.max_megabytes,
         max_megapixels=options.max_megapixels,
     )

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -110,14 +111,18 @@ def test_requests_go_out_at_once_and_answers_keep_their_places(write):
 def test_an_error_of_one_request_ends_all(write):
     class Failing(Fake):
         def detect(self, files):
+            outputs = super().detect(files)
             if files[0] == b"2":
                 raise ServerError("it is gone")
-            return super().detect(files)
+            if files[0] == b"3":
+                time.sleep(0.05)  # Time to take the other requests back.
+            return outputs
 
     paths = write("1", "2", *["3"] * 50)
     service = Failing()
     with pytest.raises(ServerError, match="it is gone"):
         send_pictures(service, paths, batch_size=1, concurrency=1)
+    assert 2 <= len(service.sent) < len(paths)
 
 
 @pytest.mark.parametrize("name", ["batch_size", "concurrency"])

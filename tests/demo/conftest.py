@@ -5,7 +5,6 @@ import io
 import runpy
 import shutil
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,29 +69,33 @@ def shape_file(tmp_path_factory):
 @contextlib.contextmanager
 def _in_thread(function, *arguments, **settings):
     """Runs what serves the page beside the test; gives the page's address."""
-    servers, ended = [], []
+    servers, ended, goes_on = [], [], threading.Event()
 
     class Server(uvicorn.Server):
-        def __init__(self, config):
-            super().__init__(config)
+        async def startup(self, sockets=None):
+            await super().startup(sockets)
             servers.append(self)
+            goes_on.set()
 
     def run():
-        ended.append(function(*arguments, **settings))
+        try:
+            ended.append(function(*arguments, **settings))
+        finally:
+            goes_on.set()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn, "Server", Server)
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        while thread.is_alive() and not (servers and servers[0].started):
-            time.sleep(0.02)
-        assert thread.is_alive(), f"The server ended: {ended}"
+        assert goes_on.wait(300), "The server does not start."
+        assert servers, f"The server ended: {ended}"
     try:
         port = servers[0].servers[0].sockets[0].getsockname()[1]
         yield f"http://localhost:{port}"
     finally:
         servers[0].should_exit = True
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive(), "The server does not end."
 
 
 @pytest.fixture(scope="session")
@@ -100,11 +103,11 @@ def serving():
     """Serves the page of a function: `with serving(detect, ["cat"]) as address`."""
 
     @contextlib.contextmanager
-    def serving(detect, class_names, max_megabytes=1.0):
-        limits = {"max_megabytes": max_megabytes, "max_megapixels": 0.5}
+    def serving(detect, class_names, max_megabytes=1.0, **settings):
+        settings |= {"max_megabytes": max_megabytes, "max_megapixels": 0.5}
         with listen("127.0.0.1", 0) as listener:
             names = {"name": "pets", "class_names": class_names}
-            with _in_thread(serve, detect, listener, **names, **limits) as address:
+            with _in_thread(serve, detect, listener, **names, **settings) as address:
                 yield address
 
     return serving

@@ -1,7 +1,6 @@
 import asyncio
 import re
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -142,7 +141,30 @@ def own_origin(client):
 )
 def test_only_the_own_names_are_answered(client, host, status):
     for path in ("/", "/settings"):
-        assert client.get(path, headers={"Host": host}).status_code == status
+        response = client.get(path, headers={"Host": host})
+        assert response.status_code == status
+        if status == 400:
+            assert repr(host) in error_of(response, 400)
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_proxy_may_hand_on_the_public_name(serving):
+    public = "Demo.example.org"
+    with serving(len, ["cat"], public_host=public) as address:
+
+        def status(host, origin):
+            headers = BINARY | {"Host": host, "Origin": origin}
+            url = f"{address}/detect"
+            return httpx.post(url, content=b"x", headers=headers).status_code
+
+        name = public.lower()
+        assert status(name, f"https://{name}") == 200
+        assert status(f"{name}:8443", f"https://{name}:8443") == 200
+        assert status(name, "https://evil.example") == 403
+        for other in ("evil.example", f"x.{name}", "demo-example.org"):
+            assert status(other, f"https://{other}") == 400
+        own = address.removeprefix("http://")
+        assert status(own, address) == 200
 
 
 PATHS = ["/", "/page.css", "/page.js", "/drawing.js", "/icon.svg"]
@@ -198,11 +220,13 @@ def test_a_wrong_method_is_refused(client):
 
 
 def test_pictures_are_taken_one_by_one_and_the_server_answers_meanwhile(serving):
-    busy, most, goes_on = [], [], threading.Event()
+    busy, most = [], []
+    begins, goes_on = threading.Event(), threading.Event()
 
     def slow(data):
         busy.append(data)
         most.append(len(busy))
+        begins.set()
         goes_on.wait(30)
         busy.pop()
         return data.decode()
@@ -214,8 +238,7 @@ def test_pictures_are_taken_one_by_one_and_the_server_answers_meanwhile(serving)
 
     with serving(slow, ["cat"]) as address, ThreadPoolExecutor() as threads:
         answers = [threads.submit(send, text) for text in "abc"]
-        while not busy:
-            time.sleep(0.01)
+        assert begins.wait(30)
         for _ in range(5):
             assert httpx.get(f"{address}/health", timeout=60).json() == {"status": "ok"}
         assert not any(answer.done() for answer in answers)

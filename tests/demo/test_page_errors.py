@@ -1,6 +1,8 @@
 """What the page says where something goes wrong."""
 
-import time
+import threading
+
+from PIL import Image
 
 
 def test_a_text_file_is_refused_in_words(shown, tmp_path):
@@ -28,20 +30,83 @@ def test_other_failures_are_said_in_words(page, png):
         page.send("drop", "cats.png", data)
         page.wait(lambda: page["error"].is_displayed())
         page.wait(lambda message=message: page["error"].text == message)
+
+
+def test_a_file_that_is_refused_is_not_shown_later(page, tmp_path):
+    """The first frame of a GIF comes after the refusal of its size."""
+    path = tmp_path / "large.gif"
+    Image.new("RGB", (200, 100)).save(path)
+    path.write_bytes(path.read_bytes().ljust(1_200_000, b"\0"))
     page.run(
-        "const dataTransfer = new DataTransfer();"
-        "document.dispatchEvent(new DragEvent('drop', { dataTransfer }));"
+        """
+        const real = HTMLCanvasElement.prototype.toBlob;
+        HTMLCanvasElement.prototype.toBlob = function (done, kind) {
+          real.call(this, (blob) => { done(blob); window.hasFrame = true; }, kind);
+        };
+        """
     )
-    page.wait(lambda: page["error"].text.startswith("What came holds no file"))
+    page.choose(path)
+    page.wait(lambda: page["error"].is_displayed())
+    page.wait(lambda: page.run("return window.hasFrame"))
+    assert page["picture"].get_attribute("src") is None
+    assert page["error"].is_displayed() and page["invitation"].is_displayed()
+    assert not page["figure"].is_displayed()
+
+
+EMPTY = """
+    const [kind] = arguments;
+    const data = new DataTransfer();
+    data.setData("text/plain", "some text");
+    const event = kind === "drop"
+      ? new DragEvent(kind, { dataTransfer: data, bubbles: true })
+      : new ClipboardEvent(kind, { clipboardData: data, bubbles: true });
+    document.getElementById("stage").dispatchEvent(event);
+"""
+
+
+def test_what_holds_no_file_leaves_the_boxes(shown, tmp_path):
+    status = shown["status"].text
+    shown.run(EMPTY, "paste")
+    assert not shown["error"].is_displayed()
+    shown.run(EMPTY, "drop")
+    assert shown["error"].text.startswith("What was dropped holds no file")
+    shown.save_screenshot(tmp_path / "dropped_text.png")
+    assert shown["status"].text == status and shown["results"].is_displayed()
+    assert shown["figure"].is_displayed() and shown.drawn() == [0, 1, 2]
+    shown.choose(tmp_path / "two cats.png")
+    shown.wait(lambda: not shown["error"].is_displayed())
+
+
+def test_what_holds_no_file_ends_no_request(browser, driver, serving, png):
+    goes_on = threading.Event()
+
+    def detect(data):
+        goes_on.wait(30)
+        return browser.ENTRY | {"milliseconds": 1.0}
+
+    with serving(detect, browser.NAMES) as address:
+        page = browser.Page(driver, address)
+        page.send("drop", "cats.png", png)
+        page.wait(lambda: page["status"].text.startswith("Detecting"))
+        for kind in ("paste", "drop"):
+            page.run(EMPTY, kind)
+        assert page["status"].text.startswith("Detecting")
+        goes_on.set()
+        page.wait_for_boxes()
+        assert page.drawn() == [0, 1, 2]
 
 
 def test_a_newer_picture_replaces_one_that_is_on_its_way(page, pets, png):
+    page.run(
+        "const real = window.fetch; window.ended = 0;"
+        "window.fetch = (...all) => real(...all).finally(() => window.ended++);"
+    )
     page.send("drop", "first.png", b"wait")
     page.wait(lambda: page["status"].text.startswith("Detecting objects in first.png"))
     page.send("drop", "second.png", png)
     pets.goes_on.set()
     page.wait_for_boxes()
-    time.sleep(0.3)
+    page.wait(lambda: page.run("return window.ended") == 2)
     assert page.drawn() == [0, 1, 2] and not page["error"].is_displayed()
 
 

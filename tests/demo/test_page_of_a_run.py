@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +63,18 @@ def test_of_a_moving_picture_the_first_frame_is_shown(
 ):
     turned_files(shape_file, tmp_path)
     page = browser.Page(driver, run_address)
+    page.run(
+        """
+        const create = URL.createObjectURL;
+        window.kinds = [];
+        URL.createObjectURL = (file) => { kinds.push(file.type); return create(file); };
+        """
+    )
     page.choose(tmp_path / "moving.gif")
     page.wait_for_boxes()
     page.set_threshold(1)
     assert page["status"].text.startswith("0 boxes")
-    time.sleep(0.3)
+    assert page.run("return kinds") == ["image/png"]  # which does not move
     with Image.open(io.BytesIO(page["picture"].screenshot_as_png)) as image:
         shown = np.mean(image.convert("RGB"), axis=(0, 1))
     with Image.open(tmp_path / "moving.gif") as image:

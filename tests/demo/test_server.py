@@ -46,7 +46,16 @@ def test_a_port_that_is_taken_or_does_not_exist_is_named(capsys):
 @pytest.mark.parametrize("name", ["max-megabytes", "max-megapixels"])
 def test_a_limit_must_be_positive(name, capsys):
     message = failure_of(capsys, "nowhere", f"--{name}", "0")
-    assert message == f"demo: {name.replace('-', '_')} = 0.0 must be positive."
+    name = name.replace("-", "_")
+    assert message.startswith(f"demo: {name} = 0.0 must lie in [1e-06, ")
+
+
+@pytest.mark.parametrize(
+    "name", ["https://a.example", "a.example:443", "a.example/demo", "*", "*.a", ""]
+)
+def test_a_public_host_is_a_name_alone(name, capsys):
+    message = failure_of(capsys, "nowhere", f"--public-host={name}")
+    assert message.startswith(f"demo: public_host = {name!r} must be a name alone, ")
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
@@ -75,32 +84,41 @@ def test_the_command_serves_a_run(run_address, detect, shape_file):
 
 
 @pytest.mark.parametrize(
-    ("host", "named", "warns"),
+    ("host", "public_host", "named", "warns"),
     [
-        ("127.0.0.1", "127.0.0.1", False),
-        ("localhost", "127.0.0.1", False),
-        ("0.0.0.0", "0.0.0.0", True),
+        ("127.0.0.1", None, "127.0.0.1", []),
+        ("localhost", None, "127.0.0.1", []),
+        ("127.0.0.1", "a.example", "127.0.0.1", []),
+        ("0.0.0.0", None, "0.0.0.0", ["no password", "DNS rebinding"]),
+        ("0.0.0.0", "a.example", "0.0.0.0", ["no password"]),
     ],
 )
 def test_who_listens_beyond_this_machine_is_warned(
-    host, named, warns, monkeypatch, capsys
+    host, public_host, named, warns, monkeypatch, capsys
 ):
     statuses = []
 
     def call(server, sockets):
         transport = httpx.ASGITransport(server.config.app)
-        statuses.append(_status(transport, "http://192.0.2.1:8000/health"))
-        statuses.append(_status(transport, "http://localhost:8000/health"))
+        for name in ("192.0.2.1", "localhost", "a.example"):
+            statuses.append(_status(transport, f"http://{name}:8000/health"))
 
     monkeypatch.setattr(uvicorn.Server, "run", call)
     limits = {"max_megabytes": 1, "max_megapixels": 1}
     with listen(host, 0) as listener:
-        serve(None, listener, name="x", class_names=["cat"], **limits)
+        names = {"name": "x", "class_names": ["cat"], "public_host": public_host}
+        serve(None, listener, **names, **limits)
         port = listener.getsockname()[1]
     printed = capsys.readouterr().out
     assert f"Open http://{named}:{port} " in printed
-    assert ("Warning: " in printed) == warns
-    assert statuses == [200 if warns else 400, 200]
+    assert ("Warning: " in printed) == bool(warns)
+    assert [w for w in ("no password", "DNS rebinding") if w in printed] == warns
+    is_open = "DNS rebinding" in warns
+    assert statuses == [
+        200 if is_open else 400,
+        200,
+        200 if is_open or public_host else 400,
+    ]
 
 
 def _status(transport, url):

@@ -5,7 +5,7 @@ import re
 _REFUSAL = re.compile(r"image_bytes\[(\d+)\]: ([^\]\\\n]+)")
 _MOST_SHOWN = 400  # characters
 _ADVICE = {
-    "DEADLINE_EXCEEDED": "; give it more time by --timeout",
+    "DEADLINE_EXCEEDED": "; check its address, or give it more time by --timeout",
     "INVALID_ARGUMENT": "; is it a model that tf-frcnn exported?",
     "NOT_FOUND": "; check --model and --version",
     "UNAVAILABLE": "; is the server running, and is this its address?",

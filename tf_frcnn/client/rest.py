@@ -1,8 +1,10 @@
 """TensorFlow Serving's REST interface."""
 
 import json
+import threading
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +23,6 @@ _CODES = {
 }
 # Bad Gateway is what a proxy says while the server behind it starts anew.
 _TRIED_AGAIN = (502, 503)
-_MOST_SECONDS_TO_CONNECT = 10.0
 
 
 class RestService:
@@ -49,7 +50,7 @@ class RestService:
         place = f"{url.rstrip('/')}/v1/models/{quote(model, safe='')}"
         place += "" if version is None else f"/versions/{version}"
         self.address = f"{place}:predict"
-        self._timeout = (min(timeout, _MOST_SECONDS_TO_CONNECT), timeout)
+        self._timeout = timeout
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_maxsize=concurrency, max_retries=_retry(retries))
         for scheme in ("http://", "https://"):
@@ -65,11 +66,9 @@ class RestService:
         rows = [{"image_bytes": {"b64": b64encode(file).decode()}} for file in files]
         body = {"signature_name": "serving_default", "instances": rows}
         try:
-            response = self._session.post(
-                self.address, json=body, timeout=self._timeout, allow_redirects=False
-            )
-        except requests.ReadTimeout as error:
-            reason = f"no answer within {self._timeout[1]:g} seconds"
+            response = _within(self._timeout, lambda: self._post(body))
+        except TimeoutError as error:
+            reason = f"no whole answer within {self._timeout:g} seconds"
             raise server_error(self.address, "DEADLINE_EXCEEDED", reason) from error
         except requests.RequestException as error:
             raise server_error(self.address, "UNAVAILABLE", _cause(error)) from error
@@ -81,6 +80,14 @@ class RestService:
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
+
+    def _post(self, body):
+        # A socket's own timeout is for each of its reads. Here it comes too late to be
+        # seen, and ends what `_within` left behind.
+        late = self._timeout + 1
+        return self._session.post(
+            self.address, json=body, timeout=late, allow_redirects=False
+        )
 
     def _predictions(self, content, count):
         try:
@@ -97,11 +104,27 @@ class RestService:
         return rows
 
 
+def _within(seconds: float, function: Callable[[], Any]) -> Any:
+    """Returns what a function gives; raises TimeoutError if that takes longer."""
+    result = Future()
+
+    def work():
+        try:
+            result.set_result(function())
+        except Exception as error:
+            result.set_exception(error)
+
+    # A daemon: Python would wait for an executor's thread before it ends.
+    threading.Thread(target=work, name="tf-frcnn request", daemon=True).start()
+    return result.result(seconds)
+
+
 class _UnlessLate(Retry):
     """Retries as urllib3 does, but does not ask a slow server to work twice."""
 
     def increment(self, *args, error=None, **settings):
-        if isinstance(error, ReadTimeoutError):
+        causes = (error, *getattr(error, "args", ()))  # A TimeoutError: of sending.
+        if any(isinstance(cause, (ReadTimeoutError, TimeoutError)) for cause in causes):
             raise error
         return super().increment(*args, error=error, **settings)
 

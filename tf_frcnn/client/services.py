@@ -39,7 +39,7 @@ def connect(
         version: of the model; None for the server's latest.
         url: of the REST interface, without /v1, or
         grpc: HOST:PORT of the gRPC interface; exactly one of the two.
-        timeout: seconds that one request may take; over gRPC its retries included.
+        timeout: seconds that one request may take, its retries included.
         retries: how often a request is sent again while the server is unavailable.
         concurrency: requests at once.
 

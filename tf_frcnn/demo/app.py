@@ -1,6 +1,7 @@
 """The routes of the page."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -8,7 +9,6 @@ from importlib import resources
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from tf_frcnn.demo.detection import PictureError
@@ -40,7 +40,7 @@ def make_app(
     settings: Mapping,
     *,
     max_bytes: int,
-    hosts: Sequence[str] = ("*",),
+    hosts: Sequence[str] | None = None,
 ) -> FastAPI:
     """Makes the application: the page, its settings, and detection.
 
@@ -54,16 +54,13 @@ def make_app(
             `color`, `max_megabytes`, `max_megapixels`.
         max_bytes: of a body; the rest of a longer one is not kept.
         hosts: the names that a request may call this server by, without port, so that
-            no foreign name can be pointed at it; "*" allows all.
+            no foreign name can be pointed at it; None allows all.
     """
     # The library's own pages about the routes would load scripts from elsewhere.
     app = FastAPI(openapi_url=None)
     app.add_exception_handler(HTTPException, _answer_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False
-    )
-    app.middleware("http")(_with_headers)
+    app.middleware("http")(_guard(hosts))
     for path, (name, kind) in _FILES.items():
         app.get(path)(_sender(name, kind))
     worker = ThreadPoolExecutor(max_workers=1)
@@ -98,10 +95,21 @@ def _sender(name, kind):
     return send
 
 
-async def _with_headers(request, call_next):
-    response = await call_next(request)
-    response.headers.update(_HEADERS)
-    return response
+def _guard(hosts):
+    names = "|".join(map(re.escape, hosts)) if hosts else ".*"
+    allowed = re.compile(rf"(?:{names})(?::\d+)?", re.IGNORECASE)
+
+    async def answer(request, call_next):
+        host = request.headers.get("host", "")
+        if allowed.fullmatch(host):
+            response = await call_next(request)
+        else:
+            reason = f"this server is not called {host!r}; name it by --public-host."
+            response = JSONResponse({"error": reason}, 400)
+        response.headers.update(_HEADERS)
+        return response
+
+    return answer
 
 
 async def _answer_error(request, error):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,15 @@ def require_packages() -> None:
                 f"The demo needs the package {name}, which is not installed; install "
                 'it by pip install "tf-frcnn[demo]".'
             )
+
+
+def require_host_name(public_host: str) -> None:
+    """Raises ValueError for what is not the name, or IPv4 address, of a server."""
+    if not re.fullmatch(r"[\w.-]+", public_host, re.ASCII):
+        raise ValueError(
+            f"demo: public_host = {public_host!r} must be a name alone, such as "
+            "demo.example.org, without scheme, port or path."
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,17 +63,19 @@ def serve(
     class_names: Sequence[str],
     max_megabytes: float,
     max_megapixels: float,
+    public_host: str | None = None,
 ) -> None:
     """Serves the page until it is interrupted.
 
     Args:
         detect: see `detection.picture_detector`.
-        listener: see `listen`. Where it is bound to this machine alone, requests that
-            call it by another name are refused.
+        listener: see `listen`. Where it is bound to this machine alone, or has a
+            public name, requests that call it by another name are refused.
         name: of the run, as the page's heading.
         class_names: K names, by label.
         max_megabytes: larger files are refused.
         max_megapixels: what `detect` allows.
+        public_host: a further name that requests may call the server by.
     """
     import uvicorn
 
@@ -81,18 +93,16 @@ def serve(
     }
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
+    hosts = [name for name in ("localhost", address, public_host) if name is not None]
     is_local = ipaddress.ip_address(host).is_loopback
     app = make_app(
         detect,
         settings,
         max_bytes=int(max_megabytes * 1e6),
-        hosts=["localhost", address] if is_local else ["*"],
+        hosts=hosts if is_local or public_host else None,
     )
     if not is_local:
-        print(
-            f"Warning: {host} can be reached from other machines. There is no password "
-            "and no encryption, and whoever reaches it can send pictures."
-        )
+        print(_warning(host, public_host))
     print(f"Open http://{address}:{port} (Ctrl-C ends it).", flush=True)
     config = uvicorn.Config(
         app,
@@ -104,3 +114,16 @@ def serve(
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _warning(host, public_host):
+    text = (
+        f"Warning: {host} can be reached from other machines. There is no password "
+        "and no encryption, and whoever reaches it can send pictures."
+    )
+    if public_host is None:
+        text += (
+            " So can any web page that one of its visitors opens, by DNS rebinding, "
+            "unless --public-host names the server."
+        )
+    return text

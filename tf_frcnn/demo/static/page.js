@@ -26,11 +26,11 @@ settings.then(
 /** Shows a picture and what is found in it; a newer one replaces an older one. */
 async function open(files) {
   running?.abort();
-  running = new AbortController();
-  const { signal } = running;
+  const controller = new AbortController();
+  const { signal } = controller;
+  running = controller;
   clear();
   try {
-    if (files.length === 0) throw new Error("What came holds no file; give a picture's file.");
     const file = files[0];
     const more = files.length > 1 ? `, the first of ${files.length} files` : "";
     element("status").textContent = `Detecting objects in ${file.name}${more} …`;
@@ -43,6 +43,7 @@ async function open(files) {
     showResults({ file: file.name, ...found }, milliseconds, roundTrip);
   } catch (error) {
     if (signal.aborted) return;
+    controller.abort(); // Else the picture might still be shown.
     clear();
     showError(error.message);
   }
@@ -188,12 +189,12 @@ function clear() {
   picture.removeAttribute("src");
   const { width, height } = element("boxes");
   element("boxes").getContext("2d").clearRect(0, 0, width, height);
+  element("status").textContent = "No picture yet.";
   setShown({ figure: false, results: false, error: false, invitation: true });
 }
 
 function showError(message) {
   element("error").textContent = message;
-  element("status").textContent = "No picture yet.";
   setShown({ error: true });
 }
 
@@ -220,9 +221,13 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   stage.classList.remove("over");
-  open([...event.dataTransfer.files]);
+  const files = [...event.dataTransfer.files];
+  if (files.length > 0) open(files);
+  else showError("What was dropped holds no file; give a picture's file.");
 });
-document.addEventListener("paste", (event) => open([...event.clipboardData.files]));
+document.addEventListener("paste", ({ clipboardData: { files } }) => {
+  if (files.length > 0) open([...files]); // Text is pasted by mistake.
+});
 slider.addEventListener("input", update);
 element("all").addEventListener("click", () => setHidden(colors.keys(), false));
 element("none").addEventListener("click", () => setHidden(colors.keys(), true));
