@@ -79,31 +79,10 @@ def tiny_detector():
     ):
         import keras
 
-        from tf_frcnn import layers
-        from tf_frcnn.backbones import BACKBONES
         from tf_frcnn.faster_rcnn import FasterRCNN, Parts
 
         keras.utils.set_random_seed(0)
-        backbone = BACKBONES["tiny"]
-        parts = Parts(
-            normalization=layers.ImageNormalization(backbone.image_mode),
-            backbone=backbone.build(frozen_blocks),
-            anchor_grid=layers.AnchorGrid(backbone.strides, scales=(2, 3, 5)),
-            rpn_head=layers.RPNHead(9, channels=32, score_form=score_form),
-            anchor_targets=layers.AnchorTargetLayer(plus_one=plus_one),
-            proposal_layer=layers.ProposalLayer(
-                train_counts=(200, 60), test_counts=(100, 40), plus_one=plus_one
-            ),
-            proposal_targets=layers.ProposalTargetLayer(
-                num_samples=32, plus_one=plus_one
-            ),
-            roi_pooling=layers.RoIPooling(backbone.strides),
-            box_head=layers.FullyConnectedHead(64, dropout=0.0),
-            box_predictor=layers.BoxPredictor(2),
-            detection_layer=layers.DetectionLayer(
-                score_threshold=score_threshold, max_per_image=20, plus_one=plus_one
-            ),
-        )
+        parts = _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one)
         model_type = model_type or FasterRCNN
         if model_type.parts_type is not Parts:
             parts = parts.of_rpn
@@ -112,3 +91,28 @@ def tiny_detector():
         return model
 
     return build
+
+
+def _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one):
+    from tf_frcnn import layers
+    from tf_frcnn.backbones import BACKBONES
+    from tf_frcnn.faster_rcnn import Parts
+
+    backbone = BACKBONES["tiny"]
+    return Parts(
+        normalization=layers.ImageNormalization(backbone.image_mode),
+        backbone=backbone.build(frozen_blocks),
+        anchor_grid=layers.AnchorGrid(backbone.strides, scales=(2, 3, 5)),
+        rpn_head=layers.RPNHead(9, channels=32, score_form=score_form),
+        anchor_targets=layers.AnchorTargetLayer(plus_one=plus_one),
+        proposal_layer=layers.ProposalLayer(
+            train_counts=(200, 60), test_counts=(100, 40), plus_one=plus_one
+        ),
+        proposal_targets=layers.ProposalTargetLayer(num_samples=32, plus_one=plus_one),
+        roi_pooling=layers.RoIPooling(backbone.strides),
+        box_head=layers.FullyConnectedHead(64, dropout=0.0),
+        box_predictor=layers.BoxPredictor(2),
+        detection_layer=layers.DetectionLayer(
+            score_threshold=score_threshold, max_per_image=20, plus_one=plus_one
+        ),
+    )

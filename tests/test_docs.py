@@ -117,7 +117,15 @@ def test_the_files_of_torchvision_are_known_by_their_contents():
         assert described.settings["backbone"]["name"] == trunk
 
 
-def test_the_links_of_a_page_lead_to_files(request, page):
-    folder = request.node.callspec.params["page"].parent
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page)
-    assert all((folder / link).exists() for link in links)
+def anchors_in(text):
+    """Returns what links may name behind # in a page."""
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+def test_the_links_of_a_page_lead_to_files_and_headings(request, page):
+    path = request.node.callspec.params["page"]
+    for file, _, heading in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]*))?\)", page):
+        target = path.parent / file if file else path
+        assert target.exists(), file
+        assert not heading or heading in anchors_in(target.read_text()), heading

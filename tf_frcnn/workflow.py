@@ -20,8 +20,15 @@ from tf_frcnn.checkpoints import REPORT_FILE, check_classes, convert
 from tf_frcnn.config import Config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.data.images import find_images, read_images
-from tf_frcnn.demo import listen, picture_detector, require_packages, serve
+from tf_frcnn.demo import (
+    listen,
+    picture_detector,
+    require_host_name,
+    require_packages,
+    serve,
+)
 from tf_frcnn.export import RUNTIMES, convert_model, export_model
+from tf_frcnn.export.limits import MEGABYTES, MEGAPIXELS, require_within
 from tf_frcnn.faster_rcnn import FasterRCNN, FastRCNN
 from tf_frcnn.inference import (
     Run,
@@ -200,6 +207,7 @@ def serve_demo(
     *,
     host: str,
     port: int,
+    public_host: str | None = None,
     max_megabytes: float,
     max_megapixels: float,
 ) -> None:
@@ -209,21 +217,23 @@ def serve_demo(
         directory: the run folder.
         host: the address that is listened on.
         port: 0 for any that is free.
+        public_host: a further name that requests may call the server by.
         max_megabytes: larger files are refused.
         max_megapixels: pictures that claim to have more are refused.
     """
     require_packages()
     limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
-    for name, value in limits.items():
-        if value <= 0:
-            raise ValueError(f"demo: {name} = {value} must be positive.")
+    require_within("demo: max_megabytes", max_megabytes, MEGABYTES)
+    require_within("demo: max_megapixels", max_megapixels, MEGAPIXELS)
+    if public_host is not None:
+        require_host_name(public_host)
     with listen(host, port) as listener:
         run = _load_detector(directory)
         names, resizing = run.model.class_names, build_resizing(run.config)
         detect = picture_detector(run.model, resizing, int(max_megapixels * 1e6))
         detect(tf.io.encode_png(tf.zeros([64, 64, 3], tf.uint8)).numpy())  # Warms up.
-        name = directory.resolve().name
-        serve(detect, listener, name=name, class_names=names, **limits)
+        about = {"name": directory.resolve().name, "class_names": names}
+        serve(detect, listener, public_host=public_host, **about, **limits)
 
 
 def convert_checkpoint(

@@ -1,7 +1,9 @@
 """Small pictures, and files that only pretend to be one."""
 
 import io
+import itertools
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -56,19 +58,39 @@ def bmp_of(width, height):
     return bytes(data)
 
 
+def foreign(image):
+    """Yields files of six other formats that hold the picture."""
+    yield from (encode(image, kind) for kind in ("WEBP", "TIFF", "PDF", "PPM", "ICO"))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("picture.png", encode(image, "PNG"))
+    yield archive.getvalue()
+
+
+def with_flipped_bit(data, byte, bit):
+    return data[:byte] + bytes([data[byte] ^ 1 << bit]) + data[byte + 1 :]
+
+
 def malformed():
-    """Yields 200 broken files: cut, shuffled, empty, text, or of huge claims."""
-    files = [encode(IMAGE, kind) for kind in ("PNG", "JPEG", "BMP", "GIF")]
-    for data in files:
+    """Yields 200 files that are refused: broken, foreign, or of huge claims."""
+    yield from (b"", b"hello")
+    for kind in ("PNG", "JPEG", "BMP", "GIF"):
+        data = encode(IMAGE, kind)
         # A GIF without its last bytes has its whole frame.
-        for share in RNG.uniform(0, 0.9, 30):
+        for share in RNG.uniform(0.02, 0.9, 30):
             yield data[: int(share * len(data))]
-        for seed in range(8):
+        yield from (data[:size] for size in range(1, 5))
+        for _ in range(4):
             yield bytes(RNG.permutation(np.frombuffer(data, np.uint8)))
-            yield data[:seed]
-    yield from (b"hello" * count for count in range(4))
-    for make in (png_of, jpeg_of, gif_of, bmp_of):
-        yield from (make(60_000 - i, 60_000) for i in range(3))
+        # Of the first two bytes, by which a format is known.
+        yield from (with_flipped_bit(data, byte, 3) for byte in range(2))
+    # Of the sides and the kind of pixels, for which a PNG has a checksum.
+    png = encode(IMAGE, "PNG")
+    yield from (with_flipped_bit(png, byte, byte % 8) for byte in range(18, 26))
+    for image in (IMAGE, IMAGE.rotate(90, expand=True), IMAGE.convert("L")):
+        yield from foreign(image)
+    for make, fewer in itertools.product((png_of, jpeg_of, gif_of, bmp_of), range(3)):
+        yield make(60_000 - fewer, 60_000)
 
 
 def flipped():

@@ -151,6 +151,18 @@ def test_a_file_that_detects_otherwise_is_discarded(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_note_says_that_there_was_nothing_to_compare(
+    model, resizing, pictures, stand_in, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setattr(model.detection_layer, "score_threshold", 0.999)
+    settings = {"file_format": "onnx", "canvas": (96, 160)}
+    convert_model(model, resizing, tmp_path, pictures, **settings)
+    assert (
+        "none of the sample pictures (2) has a detection above"
+        in capsys.readouterr().out
+    )
+
+
 def test_a_canvas_that_holds_no_sample_is_refused(
     model, resizing, pictures, stand_in, tmp_path
 ):

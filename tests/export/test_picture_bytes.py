@@ -1,6 +1,6 @@
 import runpy
 import struct
-import time
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,13 +62,33 @@ def test_of_an_animation_the_first_frame_is_taken(read):
     np.testing.assert_array_equal(read(data), expected)
 
 
-def test_a_long_animation_takes_no_more_memory_than_its_first_frame(read):
+def test_behind_the_first_frame_of_an_animation_not_even_broken_parts_count(read):
     frame = Image.new("L", (100, 100))
     frames = [Image.new("L", (100, 100), shade) for shade in range(1, 40)]
     data = encode(frame, "GIF", save_all=True, append_images=frames)
     head, tail = data[: len(data) // 2], data[len(data) // 2 :]
-    # Behind the first frame nothing is read, not even what is broken.
     assert read(head + b"broken" + tail).shape == (100, 100, 3)
+
+
+def peak_mib():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line for line in lines if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak anew")
+@pytest.mark.parametrize("kind", ["4000 frames", "50 MB behind the frame"])
+def test_a_long_gif_takes_little_more_memory_than_its_file(read, kind):
+    # Its frames would take 114 MiB, its bytes as 64-bit numbers 400 MB.
+    data = encode(Image.new("RGB", (100, 100)), "GIF")
+    frame = data[data.index(b"," + bytes(4)) : -1]
+    rest = frame * 4000 if kind == "4000 frames" else b"!\xfe\xff" + bytes(50_000_000)
+    read(data)  # Makes the graph.
+    data = tf.constant(data[:-1] + rest + b";")
+    Path("/proc/self/clear_refs").write_text("5")  # Sets the peak to what is held now.
+    before = peak_mib()
+    assert read(data).shape == (100, 100, 3)
+    assert peak_mib() - before < 20 + 1.5 * len(rest) / 2**20
 
 
 @pytest.mark.parametrize("turn", [1, 6])
@@ -91,14 +111,11 @@ def test_rows_of_a_bmp_may_go_from_top_to_bottom(read):
 @pytest.mark.parametrize(
     ("width", "height"), [(101, 100), (1, 10_001), (20_000, 20_000), (65_000, 65_000)]
 )
-def test_large_claims_are_refused_at_once(read, make, width, height):
-    data = make(width, height)
-    start = time.perf_counter()
-    assert refusal_of(read, data) == (
+def test_large_claims_are_refused(read, make, width, height):
+    assert refusal_of(read, make(width, height)) == (
         f"picture 3: its header claims {height} x {width} pixels (height x width), "
         "more than the 0.01 megapixels allowed"
     )
-    assert time.perf_counter() - start < 1.0
 
 
 def test_sides_whose_product_has_no_number_are_refused(read):

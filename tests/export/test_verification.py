@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.export.verification import ExportError, _compare
+from tf_frcnn.export.verification import ExportError, _compare, verify
 
 OWN = DetectedBoxes(
     image_index=np.array([0]),
@@ -54,3 +54,16 @@ def test_classes_without_names_are_compared_as_numbers():
         ExportError, match=r"x: the classes are \[1.0\] instead of \[2\]"
     ):
         _compare(OWN, numbered, ("wide", "tall"), "x")
+
+
+def test_a_note_says_that_there_was_nothing_to_compare(
+    exported, model, resizing, pictures, monkeypatch, capsys
+):
+    verify(exported, model, resizing, pictures, [])
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(model.detection_layer, "score_threshold", 0.999)
+    verify(exported, model, resizing, pictures, [])
+    assert capsys.readouterr().out.startswith(
+        "Note: none of the sample pictures (3) has a detection above the score "
+        "threshold 0.999, so that boxes and scores could not be compared"
+    )

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_frcnn.layers import DetectionLayer
 from tf_frcnn.ops.box_coder import encode_boxes
@@ -259,3 +260,30 @@ def test_detections_equal_torchvision(golden, layer_in, mode, image):
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
     expected = stored[f"tv_boxes{image}"][:, YX]
     np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+
+
+def test_unrolled_classes_need_no_loop_and_give_the_same():
+    probabilities = np.float32([[0.1, 0.3, 0.6], [0.3, 0.5, 0.2], [0.1, 0.2, 0.7]])
+    layer = DetectionLayer()
+    expected = detect(layer, BOXES, probabilities)
+
+    def kinds():
+        proposals = Proposals(
+            tf.constant([BOXES], tf.float32),
+            tf.ones([1, 3]),
+            tf.ones([1, 3], tf.bool),
+            tf.zeros([1, 3], tf.int32),
+        )
+        deltas = tf.zeros([1, 3, 1, 4])
+        graph = tf.function(lambda logits: layer(proposals, logits, deltas, SIZES))
+        graph = graph.get_concrete_function(np.log(probabilities)[np.newaxis]).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    loops = {"While", "StatelessWhile"}
+    assert loops & kinds()
+    layer.unroll = True
+    assert not loops & kinds()
+    found = detect(layer, BOXES, probabilities)
+    assert len(found[1]) == 4
+    for own, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(own, wanted)

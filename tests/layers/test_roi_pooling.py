@@ -292,3 +292,22 @@ def test_cells_of_the_canvas_need_its_size_and_another_name_is_refused():
         RoIPooling((8,), cell_size="canvas")(features, boxes)
     with pytest.raises(ValueError, match="cell_size = 'map' must be one of"):
         RoIPooling((8,), cell_size="map")
+
+
+@pytest.mark.parametrize("name", ["crop", "align"])
+def test_unrolled_gathering_needs_no_loop_and_gives_the_same(name):
+    boxes, levels, _, *maps = random_pyramid()
+    layer = RoIPooling(STRIDES, pooled_size=2, for_xla=True, **METHODS[name])
+    expected = layer(maps, boxes, levels)
+
+    def kinds():
+        graph = tf.function(lambda: layer(maps, boxes, levels)).get_concrete_function()
+        return {operation.type for operation in graph.graph.get_operations()}
+
+    loops = {"While", "StatelessWhile"}
+    assert loops & kinds()
+    layer.unroll = True
+    assert not loops & kinds()
+    pooled = layer(maps, boxes, levels)
+    assert np.ptp(pooled) > 1
+    np.testing.assert_array_equal(pooled, expected)

@@ -3,6 +3,7 @@ import functools
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,3 +223,32 @@ def test_the_result_of_an_image_does_not_depend_on_order_mates_or_padding(nms):
     better = np.concatenate([scores[:1], scores[:1] + 1], axis=1)
     valid = np.arange(80)[np.newaxis] < 40
     assert kept_rows(*nms(padded, better, valid, **settings))[0] == alone
+
+
+@pytest.mark.parametrize(
+    ("batch", "unroll", "loops"),
+    [(1, False, False), (None, False, True), (3, False, True), (3, True, False)],
+)
+def test_one_image_and_images_without_a_loop_are_suppressed_alike(batch, unroll, loops):
+    num = batch or 2
+    corners = np.random.default_rng(2).uniform(0, 40, (num, 30, 2, 2))
+    boxes = np.sort(np.float32(corners), axis=2).reshape(num, 30, 4)
+    scores = np.random.default_rng(3).uniform(size=(num, 30)).astype(np.float32)
+    valid = np.random.default_rng(4).uniform(size=(num, 30)) < 0.7
+    settings = {"max_outputs": 12, "iou_threshold": 0.2}
+
+    def suppress(boxes, scores, valid):
+        return non_max_suppression(boxes, scores, valid, **settings, unroll=unroll)
+
+    specs = [
+        tf.TensorSpec([batch, *array.shape[1:]], array.dtype)
+        for array in (boxes, scores, valid)
+    ]
+    graph = tf.function(suppress, specs)
+    kinds = {op.type for op in graph.get_concrete_function().graph.get_operations()}
+    assert bool({"While", "StatelessWhile"} & kinds) == loops
+    index, kept = graph(boxes, scores, valid)
+    greedy = functools.partial(greedy_nms, **settings)
+    rows = kept_rows(index.numpy(), kept.numpy())
+    assert rows == list(map(greedy, boxes, scores, valid))
+    assert all(len(image) > 3 for image in rows)

@@ -1,4 +1,7 @@
+import functools
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tf_frcnn.ops.roi_bilinear import (
@@ -41,7 +44,7 @@ def test_taps_are_the_weights_that_are_not_zero(in_mode):
         np.testing.assert_allclose(spread, expected[0, 0])
 
 
-def sum_and_gradients(*arrays):
+def sum_and_gradients(*arrays, unroll=False):
     """Sums two RoIs of each of two images, and the gradient of 1 for each."""
     *maps, levels, row_cells, row_weights, column_cells, column_weights = arrays
     with tf.GradientTape() as tape:
@@ -51,11 +54,13 @@ def sum_and_gradients(*arrays):
             levels,
             Taps(row_cells, row_weights),
             Taps(column_cells, column_weights),
+            unroll=unroll,
         )
     return pooled, tape.gradient(pooled, maps)
 
 
-def test_the_taps_of_an_image_and_a_level_are_summed(in_mode):
+@pytest.mark.parametrize("unroll", [False, True])
+def test_the_taps_of_an_image_and_a_level_are_summed(in_mode, unroll):
     # Image 0: cell (1, 0) of the fine map, half of (0, 0) and (0, 1) of the coarse one.
     # Image 1: three times cell (0, 2) of the fine map, cell (0, 0) of the coarse one.
     fine = np.arange(12, dtype=np.float32).reshape(2, 2, 3, 1)
@@ -65,7 +70,8 @@ def test_the_taps_of_an_image_and_a_level_are_summed(in_mode):
     row_weights = np.float32([[1, 1], [3, 1]]).reshape(2, 2, 1, 1)
     columns = np.int32([[[0, 0], [0, 1]], [[2, 2], [0, 0]]]).reshape(2, 2, 1, 2)
     column_weights = np.full([2, 2, 1, 2], 0.5, np.float32)
-    pooled, gradients = in_mode(sum_and_gradients)(
+    run = in_mode(functools.partial(sum_and_gradients, unroll=unroll))
+    pooled, gradients = run(
         fine, coarse, levels, row_cells, row_weights, columns, column_weights
     )
     np.testing.assert_allclose(pooled[..., 0, 0, 0], [[3, 20], [24, 50]])

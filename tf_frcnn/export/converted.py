@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tf_frcnn.data import ExampleSet, Resizing
-from tf_frcnn.data.batching import evaluation_batches
 from tf_frcnn.data.canvases import plan_records
 from tf_frcnn.export.fixed_canvas import (
     Canvas,
@@ -14,10 +13,11 @@ from tf_frcnn.export.fixed_canvas import (
     default_canvas,
 )
 from tf_frcnn.export.runtimes import RUNTIMES
-from tf_frcnn.export.verification import compare
+from tf_frcnn.export.sample_requests import sample_requests
+from tf_frcnn.export.verification import compare, own_detections
 from tf_frcnn.export.versions import add_version, describe
 from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import detect, detections_of_image
+from tf_frcnn.inference import detections_of_image
 
 _INPUTS = {
     "images": "float32 [1, height, width, 3], RGB 0..255: the resized picture in the "
@@ -71,13 +71,14 @@ def convert_model(
         ExportError: the file's detections differ from the model's own.
         FileExistsError: the version exists.
         ImportError: a package for the runtime is not installed.
-        ValueError: a setting makes no sense, the canvas holds none of the samples, or
-            the model does not compute in float32.
+        ValueError: a setting makes no sense, the canvas holds none of the samples,
+            versions there are of another format, or the model does not compute in
+            float32.
     """
     resizing.require_one_short_side()
     _require_packages(file_format)
     canvas = canvas or default_canvas(resizing)
-    samples = _held_samples(samples, resizing, canvas)
+    samples = held_samples(samples, resizing, canvas)
     resizing = resizing._replace(canvases=(canvas,))
     function, runtime = canvas_function(model), RUNTIMES[file_format]
 
@@ -89,7 +90,7 @@ def convert_model(
         of_file = {"canvas": canvas, "inputs": _INPUTS, "outputs": _OUTPUTS}
         describe(part, model, of_file | dict(info or {}))
 
-    return add_version(directory, version, fill)
+    return add_version(directory, version, file_format, fill)
 
 
 def _require_packages(file_format):
@@ -105,8 +106,12 @@ def _require_packages(file_format):
         )
 
 
-def _held_samples(samples, resizing, canvas):
-    """Returns the pictures that the canvas holds in the network's size."""
+def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> ExampleSet:
+    """Returns the pictures that the canvas holds in the network's size.
+
+    Raises:
+        ValueError: it holds none.
+    """
     sizes = plan_records(samples.records, resizing).sizes[:, 0]
     rows = [row for row, size in enumerate(sizes) if (size <= canvas).all()]
     if not rows:
@@ -121,12 +126,9 @@ def _held_samples(samples, resizing, canvas):
 
 def _verify(path, run, model, resizing, samples):
     """Compares what the file detects in each sample with the model itself."""
-    batches = evaluation_batches(samples, resizing, batch_size=1)
-    expected = detect(model, samples, batches)
-    row_of = {record.image_id: row for row, record in enumerate(samples.records)}
-    for batch in batches.as_numpy_iterator():
-        row = row_of[batch["image_ids"][0].decode()]
+    expected = own_detections(model, resizing, samples)
+    for row, inputs in sample_requests(samples, resizing):
         record, own = samples.records[row], detections_of_image(expected, row)
-        output = run({name: batch[name] for name in _INPUTS})
+        output = run(inputs["preprocessed"])
         what = f"{path.name} of {record.source}"
         compare(own, output, record, model.class_names, what)

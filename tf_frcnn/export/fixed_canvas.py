@@ -8,8 +8,10 @@ What such a graph has otherwise than the SavedModel is here and nowhere else:
 - RoIs are pooled by gathering cells, the form for XLA. TensorFlow Lite has no
   CropAndResize; ONNX's Resize, to which tf2onnx turns it, rounds otherwise, so that a
   sample on the last cell of the map can come out as 0.
-- There are no strings, and no loops, which OpenVINO does not all read. RoIPool, and
-  RoIAlign with as many samples as a RoI has cells, keep the loop of their pooling.
+- There are no strings.
+- Suppression and the gathering of cells repeat their operations in place of looping,
+  because OpenVINO does not read these loops. RoIPool, and RoIAlign with as many samples
+  as a RoI has cells, gather nothing and keep theirs: OpenVINO does not run them.
 """
 
 import contextlib
@@ -21,7 +23,6 @@ import tensorflow as tf
 from tf_frcnn.data import Resizing
 from tf_frcnn.export.signatures import detection_outputs
 from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.ops.loops import unrolled
 
 Canvas = tuple[int, int]
 
@@ -75,7 +76,7 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
     def detect(images, image_sizes, scales, file_sizes):
         batch = {"images": images, "image_sizes": image_sizes, "scales": scales}
         constants = [(variable, tf.constant(value)) for variable, value in values]
-        with keras.StatelessScope(constants), _gathered_pooling(model), unrolled():
+        with keras.StatelessScope(constants), _gathered_and_unrolled(model):
             found = model(batch | {"file_sizes": file_sizes})
         outputs = detection_outputs(found, file_sizes, model.class_names)
         del outputs["detection_class_names"]
@@ -85,11 +86,13 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 @contextlib.contextmanager
-def _gathered_pooling(model):
-    """Lets RoI pooling take its form for XLA for a while."""
-    layer = model.roi_pooling
-    before, layer.for_xla = layer.for_xla, True
+def _gathered_and_unrolled(model):
+    """Lets RoI pooling take its form for XLA, and loops be unrolled, for a while."""
+    pooling, detections = model.roi_pooling, model.detection_layer
+    for_xla = pooling.for_xla
+    pooling.for_xla = pooling.unroll = detections.unroll = True
     try:
         yield
     finally:
-        layer.for_xla = before
+        pooling.for_xla = for_xla
+        pooling.unroll = detections.unroll = False

@@ -27,11 +27,12 @@ def first_frame(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     Source: GIF89a specification, appendix A.
     """
-    values = tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int64)
+    values = tf.io.decode_raw(data, tf.uint8)
     length = tf.size(values, tf.int64)
 
     def byte(at):
-        return values[tf.minimum(tf.cast(at, tf.int64), length - 1)]
+        value = values[tf.minimum(tf.cast(at, tf.int64), length - 1)]
+        return tf.cast(value, tf.int64)
 
     def size_at(at):
         sides = (read_number(data, at + shift, 2, little=True) for shift in (2, 0))

@@ -21,13 +21,14 @@ class Runtime(NamedTuple):
         file: the name that a version's file has.
         packages: of Python, that writing and running need.
         write: writes the file of a function with inputs of fixed shapes.
-        load: returns the function of arrays by name that a file is.
+        load: returns the function of arrays by name that a file is; `threads` is how
+            many compute, None leaves that to the runtime.
     """
 
     file: str
     packages: tuple[str, ...]
     write: Callable[[Callable, Sequence[tf.TensorSpec], Path], None]
-    load: Callable[[Path], Run]
+    load: Callable[..., Run]
 
 
 def _write_onnx(function, inputs, path):
@@ -40,10 +41,14 @@ def _write_onnx(function, inputs, path):
     )
 
 
-def _load_onnx(path):
+def _load_onnx(path, threads=None):
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    session = onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
     names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
@@ -56,10 +61,10 @@ def _write_tflite(function, inputs, path):
     path.write_bytes(converter.convert())
 
 
-def _load_tflite(path):
+def _load_tflite(path, threads=None):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path))
+    interpreter = Interpreter(str(path), num_threads=threads)
 
     def run(inputs):
         return interpreter.get_signature_runner()(**inputs)

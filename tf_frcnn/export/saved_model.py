@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 
 from tf_frcnn.data import ExampleSet, Resizing
+from tf_frcnn.export.limits import MEGAPIXELS, require_within
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.export.verification import verify
-from tf_frcnn.export.versions import add_version, describe, require_positive
+from tf_frcnn.export.versions import SAVED_MODEL, add_version, describe
 from tf_frcnn.export.warmup import write_warmup
 from tf_frcnn.faster_rcnn import FasterRCNN
 
@@ -51,11 +52,11 @@ def export_model(
     Raises:
         ExportError: the reloaded model's detections differ from the model's own.
         FileExistsError: the version exists.
-        ValueError: the resizing has not exactly one short side, or the version or the
-            limit is not positive.
+        ValueError: the resizing has not exactly one short side, the version or the
+            limit makes no sense, or versions there are of another format.
     """
     resizing.require_one_short_side()
-    require_positive("max_megapixels", max_megapixels)
+    require_within("export: max_megapixels", max_megapixels, MEGAPIXELS)
 
     def fill(part):
         requests = sample_requests(samples, resizing)
@@ -64,7 +65,7 @@ def export_model(
         write_warmup(part, requests)
         describe(part, model, {"max_megapixels": max_megapixels} | dict(info or {}))
 
-    return add_version(directory, version, fill)
+    return add_version(directory, version, SAVED_MODEL, fill)
 
 
 def write_graph(

@@ -9,21 +9,31 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tf_frcnn.export.limits import require_within
+from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.faster_rcnn import FasterRCNN
 from tf_frcnn.version import __version__
 
 LABEL_MAP, CLASS_LIST = "assets/label_map.pbtxt", "assets/classes.txt"
 INFO_FILE = "model_info.json"
+SAVED_MODEL = "savedmodel"
+# The file that a version of each format has.
+_FILES = {SAVED_MODEL: "saved_model.pb"} | {n: r.file for n, r in RUNTIMES.items()}
+_VERSIONS = (1, 2**63 - 1)  # TensorFlow Serving's numbers have 64 bits.
 
 
 def add_version(
-    directory: str | Path, version: int | None, fill: Callable[[Path], None]
+    directory: str | Path,
+    version: int | None,
+    file_format: str,
+    fill: Callable[[Path], None],
 ) -> Path:
     """Adds a version, which appears whole or not at all and replaces none.
 
     Args:
         directory: versions are directory/1, directory/2, ...
         version: the number; None for the one after the highest.
+        file_format: `SAVED_MODEL` or a key of `RUNTIMES`; all versions have the same.
         fill: makes the folder of the given path and writes what belongs into it; where
             it raises, nothing stays.
 
@@ -32,19 +42,17 @@ def add_version(
 
     Raises:
         FileExistsError: the version exists.
-        ValueError: it is not positive.
+        ValueError: it is no number of a version, or others are of another format.
     """
-    require_positive("version", 1 if version is None else version)
+    if version is not None:
+        require_within("export: version", version, _VERSIONS)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _require_new(directory, version)
+    _require_free(directory, version, file_format)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".part-") as folder:
         part = Path(folder) / "model"
         fill(part)
-        _require_new(directory, version)
-        target = directory / str(version or _next_version(directory))
-        os.rename(part, target)
-    return target
+        return _into_place(part, directory, version, file_format)
 
 
 def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
@@ -60,13 +68,31 @@ def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
     (path / INFO_FILE).write_text(json.dumps(info, indent=1, allow_nan=False))
 
 
-def require_positive(name: str, value: float) -> None:
-    """Raises a ValueError for a setting that is zero or below."""
-    if value <= 0:
-        raise ValueError(f"export: {name} = {value} must be positive.")
+def _into_place(part, directory, version, file_format):
+    """Renames the folder to its version; another export may do the same just now."""
+    while True:
+        _require_free(directory, version, file_format)
+        target = directory / str(version or _next_version(directory))
+        try:
+            # Fails where the other's version is, which is no empty folder.
+            os.rename(part, target)
+        except OSError:
+            if not target.exists():
+                raise
+        else:
+            return target
 
 
-def _require_new(directory, version):
+def _require_free(directory, version, file_format):
+    """Raises where the version exists, or where one is of another format."""
+    for path in _versions(directory):
+        for other, file in _FILES.items():
+            if other != file_format and (path / file).exists():
+                raise ValueError(
+                    f"export: {path} is of the format {other}, and versions in one "
+                    "folder must all be of one, because a server takes the highest; "
+                    f"give {file_format} another folder."
+                )
     if version is not None and (directory / str(version)).exists():
         raise FileExistsError(
             f"{directory / str(version)} exists, and a version is never overwritten; "
@@ -74,11 +100,12 @@ def _require_new(directory, version):
         )
 
 
+def _versions(directory):
+    return [path for path in directory.iterdir() if path.name.isdecimal()]
+
+
 def _next_version(directory):
-    return (
-        max((int(p.name) for p in directory.iterdir() if p.name.isdecimal()), default=0)
-        + 1
-    )
+    return 1 + max((int(path.name) for path in _versions(directory)), default=0)
 
 
 def _write_classes(path, class_names: Sequence[str]):

@@ -29,6 +29,10 @@ class DetectionLayer(keras.layers.Layer):
             keeps it.
         plus_one: coding, clipping and suppression count inclusive pixels.
 
+    Attributes:
+        unroll: False; whether one class after the other is suppressed without a loop of
+            the graph, for runtimes that have none. The batch must then be static.
+
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
         faster-rcnn-pytorch (bubbliiiing):utils/utils_bbox.py.
     """
@@ -55,6 +59,7 @@ class DetectionLayer(keras.layers.Layer):
         self.max_per_image = max_per_image
         self.delta_stds, self.max_log_scale = tuple(delta_stds), max_log_scale
         self.min_size, self.clip, self.plus_one = min_size, clip, plus_one
+        self.unroll = False
 
     def call(self, proposals: Proposals, logits, deltas, image_sizes):
         """Makes detections.
@@ -91,6 +96,7 @@ class DetectionLayer(keras.layers.Layer):
             max_outputs=min(self.max_per_image, group_size),
             iou_threshold=self.nms_iou,
             plus_one=self.plus_one,
+            unroll=self.unroll,
         )
         boxes = tf.gather(boxes, index, batch_dims=1)
         scores = tf.where(kept, tf.gather(scores, index, batch_dims=1), -1.0)

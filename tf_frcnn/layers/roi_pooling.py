@@ -31,6 +31,10 @@ class RoIPooling(keras.layers.Layer):
             sides of the canvas over those of the map.
         for_xla: uses the routes that XLA compiles; the results agree to rounding.
 
+    Attributes:
+        unroll: False; whether what `for_xla` gathers is gathered without a loop of the
+            graph, for runtimes that have none.
+
     Source: see `ops.roi_crop`, `ops.roi_pool` and `ops.roi_align`;
         faster-rcnn-pytorch (bubbliiiing):nets/classifier.py for "canvas".
     """
@@ -65,7 +69,7 @@ class RoIPooling(keras.layers.Layer):
         )
         self.crop_max_pool, self.aligned = crop_max_pool, aligned
         self.sampling_ratio, self.cell_size = sampling_ratio, cell_size
-        self.for_xla = for_xla
+        self.for_xla, self.unroll = for_xla, False
 
     def call(self, features, boxes, levels=None, canvas_size=None):
         """Pools the RoIs; the boxes are constants for the gradient.
@@ -142,7 +146,8 @@ class RoIPooling(keras.layers.Layer):
             settings = {"aligned": self.aligned, "sampling_ratio": self.sampling_ratio}
         else:
             return None
-        return functools.partial(pool, pooled_size=self.pooled_size, **settings)
+        settings |= {"pooled_size": self.pooled_size, "unroll": self.unroll}
+        return functools.partial(pool, **settings)
 
     def get_config(self):
         """Returns the constructor's arguments."""

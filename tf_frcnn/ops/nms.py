@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from tf_frcnn.ops.loops import map_rows
-
 
 def non_max_suppression(
     boxes: tf.Tensor,
@@ -13,6 +11,7 @@ def non_max_suppression(
     max_outputs: int,
     iou_threshold: float,
     plus_one: bool = False,
+    unroll: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Keeps boxes by falling score, none overlapping a kept one too much.
 
@@ -28,6 +27,8 @@ def non_max_suppression(
         max_outputs: M, rows of the result.
         iou_threshold: in 0..1.
         plus_one: corners are inclusive pixels.
+        unroll: repeats the operations for each image in place of looping; B must then
+            be static. A single image never needs a loop.
 
     Returns:
         index: int32 [B, M], rows of `boxes`, best first; 0 in padded rows.
@@ -58,8 +59,16 @@ def non_max_suppression(
         )
         return selected.selected_indices, selected.valid_outputs
 
-    specs = tf.TensorSpec([max_outputs], tf.int32), tf.TensorSpec([], tf.int32)
-    sorted_index, num_kept = map_rows(of_one_image, (boxes, num_valid), specs)
+    images = boxes, num_valid
+    if unroll or boxes.shape[0] == 1:
+        rows = (tf.unstack(values, boxes.shape[0]) for values in images)
+        each = map(of_one_image, zip(*rows, strict=True))
+        sorted_index, num_kept = map(tf.stack, zip(*each, strict=True))
+    else:
+        specs = tf.TensorSpec([max_outputs], tf.int32), tf.TensorSpec([], tf.int32)
+        sorted_index, num_kept = tf.map_fn(
+            of_one_image, images, fn_output_signature=specs
+        )
     kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
     index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
     return tf.where(kept, index, 0), kept

@@ -71,6 +71,7 @@ def roi_align_by_gather(
     pooled_size: int = 7,
     aligned: bool = False,
     sampling_ratio: int = 2,
+    unroll: bool = False,
 ) -> tf.Tensor:
     """Is `roi_align` of each RoI on its own of several maps, in a form for XLA.
 
@@ -82,6 +83,7 @@ def roi_align_by_gather(
         pooled_size: S.
         aligned: as in `roi_align`.
         sampling_ratio: n, not 0.
+        unroll: as in `gather_by_taps`.
 
     Returns:
         float [B, R, S, S, C], of the features' type.
@@ -97,7 +99,7 @@ def roi_align_by_gather(
         )
         for axis in (0, 1)
     )
-    return gather_by_taps(features, levels, rows, columns)
+    return gather_by_taps(features, levels, rows, columns, unroll=unroll)
 
 
 def _extents(cells, aligned):

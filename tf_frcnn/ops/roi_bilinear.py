@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_frcnn.ops.loops import repeat
-
 
 class Taps(NamedTuple):
     """The cells that each pooled row (or column) is a weighted sum of.
@@ -85,7 +83,12 @@ def bilinear_weights(
 
 
 def gather_by_taps(
-    features: Sequence[tf.Tensor], levels: tf.Tensor, rows: Taps, columns: Taps
+    features: Sequence[tf.Tensor],
+    levels: tf.Tensor,
+    rows: Taps,
+    columns: Taps,
+    *,
+    unroll: bool = False,
 ) -> tf.Tensor:
     """Sums weight(row) * weight(column) * cell over each pooled cell's taps.
 
@@ -97,6 +100,8 @@ def gather_by_taps(
         levels: int32 [B, R], index into the maps.
         rows: `Taps`.
         columns: `Taps`.
+        unroll: repeats the operations for each pair in place of looping. XLA takes ten
+            times as long to compile them.
 
     Returns:
         float [B, R, S, S, C], of the features' type, summed in float32.
@@ -120,26 +125,28 @@ def gather_by_taps(
                 index = tf.expand_dims(index, -1)
                 return tf.tensor_scatter_nd_add(total, index, weights * upstream)
 
-            total = _add_pairs(add_to_cells, tf.zeros(tf.shape(cells)), rows, columns)
+            total = tf.zeros(tf.shape(cells))
+            total = _add_pairs(add_to_cells, total, rows, columns, unroll)
             sizes = [tf.size(level) // num_channels for level in maps]
             return tuple(
                 tf.cast(tf.reshape(own, tf.shape(level)), dtype)
                 for own, level in zip(tf.split(total, sizes), maps, strict=True)
             )
 
-        pooled = _add_pairs(add_cells, tf.zeros(shape), rows, columns)
+        pooled = _add_pairs(add_cells, tf.zeros(shape), rows, columns, unroll)
         return tf.cast(pooled, dtype), gradient
 
     return gather(*features)
 
 
-def _add_pairs(add, total, rows, columns):
+def _add_pairs(add, total, rows, columns, unroll):
     """Calls `add(total, index, weights)` with each tap of a row and each of a column.
 
     The index counts all maps' cells, int32 [B, R, S, S]; the weights are float32
-    [B, R, S, S, 1]. A loop of the graph compiles in a tenth of the unrolled one's time.
+    [B, R, S, S, 1].
     """
     num_columns = columns.cells.shape[-1]
+    num_pairs = rows.cells.shape[-1] * num_columns
 
     def next_pair(number, total):
         # Not by slices: on a stack they lose a new axis when a graph is simplified.
@@ -152,9 +159,14 @@ def _add_pairs(add, total, rows, columns):
             for values in columns
         )
         weights = tf.expand_dims(row_weight * weight, -1)
-        return add(total, row_start + cell, weights)
+        return number + 1, add(total, row_start + cell, weights)
 
-    return repeat(rows.cells.shape[-1] * num_columns, next_pair, total)
+    state = 0, total
+    if unroll:
+        for _ in range(num_pairs):
+            state = next_pair(*state)
+        return state[1]
+    return tf.while_loop(lambda number, _: number < num_pairs, next_pair, state)[1]
 
 
 def _rows_among_all_cells(features, levels, rows):

@@ -57,6 +57,7 @@ def crop_pool_by_gather(
     strides: Sequence[int],
     pooled_size: int = 7,
     max_pool: bool = True,
+    unroll: bool = False,
 ) -> tf.Tensor:
     """Is `crop_pool` of each RoI on its own of several maps, in a form for XLA.
 
@@ -67,6 +68,7 @@ def crop_pool_by_gather(
         strides: pixels per cell of each map.
         pooled_size: S.
         max_pool: as in `crop_pool`.
+        unroll: as in `gather_by_taps`.
 
     Returns:
         float [B, R, S, S, C], of the features' type.
@@ -87,7 +89,7 @@ def crop_pool_by_gather(
             )
             for axis in (0, 1)
         )
-        return gather_by_taps(features, levels, rows, columns)
+        return gather_by_taps(features, levels, rows, columns, unroll=unroll)
 
     # Not by max_pool2d, whose gradient XLA computes slowly.
     offsets = itertools.product(range(step), repeat=2)
