@@ -9,8 +9,14 @@ from collections.abc import Callable, Sequence
 
 from tf_frcnn.visualize import class_color
 
-# Each may hold a body in memory while it waits for its turn.
-_MAX_CONNECTIONS = 32
+_SETTINGS = {
+    "log_level": "warning",
+    "ws": "none",
+    "lifespan": "off",
+    "server_header": False,
+    # Each connection may hold a body in memory while it waits for its turn.
+    "limit_concurrency": 32,
+}
 
 
 def require_packages() -> None:
@@ -81,13 +87,9 @@ def serve(
 
     from tf_frcnn.demo.app import make_app
 
-    colors = (class_color(label) for label in range(len(class_names)))
     settings = {
         "run": name,
-        "classes": [
-            {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
-            for name, color in zip(class_names, colors, strict=True)
-        ],
+        "classes": _classes(class_names),
         "max_megabytes": max_megabytes,
         "max_megapixels": max_megapixels,
     }
@@ -104,16 +106,17 @@ def serve(
     if not is_local:
         print(_warning(host, public_host))
     print(f"Open http://{address}:{port} (Ctrl-C ends it).", flush=True)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        ws="none",
-        lifespan="off",
-        server_header=False,
-        limit_concurrency=_MAX_CONNECTIONS,
-    )
+    config = uvicorn.Config(app, **_SETTINGS)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _classes(class_names):
+    colors = (class_color(label) for label in range(len(class_names)))
+    return [
+        {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
+        for name, color in zip(class_names, colors, strict=True)
+    ]
 
 
 def _warning(host, public_host):

@@ -42,16 +42,25 @@ def non_max_suppression(
         boxes += tf.constant([0.0, 0.0, 1.0, 1.0])
     missing = tf.maximum(max_outputs - tf.shape(boxes)[1], 0)
     boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])  # XLA's kernel needs M rows.
+    sorted_index, num_kept = _suppress_sorted(
+        boxes, num_valid, iou_threshold, max_outputs, unroll
+    )
+    kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
+    index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
+    return tf.where(kept, index, 0), kept
+
+
+def _suppress_sorted(boxes, num_valid, iou_threshold, max_outputs, unroll):
+    """Returns int32 [B, M] rows of boxes that are best first, and how many, [B]."""
     num_boxes = tf.shape(boxes)[1]
     ranks = -tf.cast(tf.range(num_boxes), tf.float32)
+    below_all = -tf.cast(num_boxes, tf.float32) - 1.0
 
     def of_one_image(image):
         image_boxes, image_num_valid = image
-        below_all = -tf.cast(num_boxes, tf.float32) - 1.0
-        image_ranks = tf.where(tf.range(num_boxes) < image_num_valid, ranks, below_all)
         selected = tf.raw_ops.NonMaxSuppressionV4(
             boxes=image_boxes,
-            scores=image_ranks,
+            scores=tf.where(tf.range(num_boxes) < image_num_valid, ranks, below_all),
             max_output_size=max_outputs,
             iou_threshold=iou_threshold,
             score_threshold=below_all + 0.5,
@@ -63,12 +72,6 @@ def non_max_suppression(
     if unroll or boxes.shape[0] == 1:
         rows = (tf.unstack(values, boxes.shape[0]) for values in images)
         each = map(of_one_image, zip(*rows, strict=True))
-        sorted_index, num_kept = map(tf.stack, zip(*each, strict=True))
-    else:
-        specs = tf.TensorSpec([max_outputs], tf.int32), tf.TensorSpec([], tf.int32)
-        sorted_index, num_kept = tf.map_fn(
-            of_one_image, images, fn_output_signature=specs
-        )
-    kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
-    index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
-    return tf.where(kept, index, 0), kept
+        return tuple(map(tf.stack, zip(*each, strict=True)))
+    specs = tf.TensorSpec([max_outputs], tf.int32), tf.TensorSpec([], tf.int32)
+    return tf.map_fn(of_one_image, images, fn_output_signature=specs)
