@@ -65,7 +65,7 @@ def print_loads(program, models, pictures, images):
     print("|---|---|---|---|---|---|")
     for name, model in models.items():
         for batch, threads in LOADS:
-            requests = max(images // batch, 2 * threads)
+            requests = max(images // batch, threads)
             found = send(
                 program,
                 model,

@@ -223,7 +223,7 @@ static void send_from(Load *load, int num_threads, int num_requests) {
 }
 
 static void measure(Load *load, int num_threads, int num, double load_ms) {
-  int num_warm = 2 * num_threads + load->num_pictures / load->batch;
+  int num_warm = num_threads + load->num_pictures / load->batch;
   load->times = allocate((num > num_warm ? num : num_warm) * sizeof(double));
   send_from(load, num_threads, num_warm);
   double first = load->times[0], start = now_ms();
