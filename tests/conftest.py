@@ -18,6 +18,20 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tf_frcnn")
 
 
+@pytest.fixture
+def repeatable_operations():
+    """Lets TensorFlow add gradients of cropping in one thread.
+
+    Several threads of its kernel for the CPU lose what they add to one cell at once.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import config
+
+    tf.config.experimental.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def golden():
     """Loads the arrays of `tests/golden/<name>.npz` as a dict."""

@@ -5,6 +5,8 @@ import tensorflow as tf
 from tf_frcnn.layers import RoIPooling
 from tf_frcnn.ops.roi_levels import assign_levels
 
+pytestmark = pytest.mark.usefixtures("repeatable_operations")
+
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
 # The golden array and the settings that shall give it.
 REFERENCES = {
