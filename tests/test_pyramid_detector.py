@@ -98,6 +98,7 @@ def test_a_picture_is_detected_alike_alone_and_beside_another(batch):
             )
 
 
+@pytest.mark.usefixtures("repeatable_operations")
 def test_xla_gives_the_same_losses_and_detections(batch):
     # The second stage sees the ground truth alone: rounding may reorder proposals.
     model = detector()
