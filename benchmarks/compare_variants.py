@@ -56,8 +56,7 @@ def main():
 def measure(settings, seed):
     """Trains a variant; returns its mAP on the test pictures."""
     # TensorFlow takes seconds to import: not for --help.
-    from tf_frcnn.alternating import train_alternating
-    from tf_frcnn.build import (
+    from tf_frcnn.assembly import (
         build_evaluation_batches,
         build_examples,
         build_plan,
@@ -65,8 +64,9 @@ def measure(settings, seed):
     )
     from tf_frcnn.config import load_config
     from tf_frcnn.evaluation import evaluate_voc
-    from tf_frcnn.inference import detect, ground_truth_of
-    from tf_frcnn.training import train
+    from tf_frcnn.runs.alternating import train_alternating
+    from tf_frcnn.runs.inference import detect, ground_truth_of
+    from tf_frcnn.runs.training import train
 
     quickstart = ROOT / "configs" / "quickstart.yaml"
     # The shapes of one split come from neighbouring seeds; a thousand apart is apart.

@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow as tf
 from machine import machine
 
-from tf_frcnn.build import build_resizing
-from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.assembly import build_resizing
+from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export.converted import held_samples
 from tf_frcnn.export.fixed_canvas import (
     canvas_function,
@@ -34,8 +34,8 @@ from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.export.verification import compare, own_detections
-from tf_frcnn.inference import detections_of_image, load_run
-from tf_frcnn.training import SAMPLES_FOLDER
+from tf_frcnn.runs.inference import detections_of_image, load_run
+from tf_frcnn.runs.training import SAMPLES_FOLDER
 
 PACKAGES = ("tensorflow", "onnxruntime", "ai-edge-litert", "openvino")
 

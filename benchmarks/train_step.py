@@ -14,7 +14,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.build import build_model, build_resizing, compile_model
+from tf_frcnn.assembly import build_model, build_resizing, compile_model
 from tf_frcnn.config import load_config
 
 NUM_BOXES, NUM_CLASSES = 20, 3

@@ -2,11 +2,12 @@
 
 import functools
 import os
-from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+
+from tests.helpers.paths import GOLDEN
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -35,7 +36,7 @@ def repeatable_operations():
 @pytest.fixture(scope="session")
 def golden():
     """Loads the arrays of `tests/golden/<name>.npz` as a dict."""
-    folder = Path(__file__).parent / "golden"
+    folder = GOLDEN
 
     @functools.cache
     def load(name):
@@ -93,7 +94,7 @@ def tiny_detector():
     ):
         import keras
 
-        from tf_frcnn.faster_rcnn import FasterRCNN, Parts
+        from tf_frcnn.models.faster_rcnn import FasterRCNN, Parts
 
         keras.utils.set_random_seed(0)
         parts = _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one)
@@ -110,7 +111,7 @@ def tiny_detector():
 def _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one):
     from tf_frcnn import layers
     from tf_frcnn.backbones import BACKBONES
-    from tf_frcnn.faster_rcnn import Parts
+    from tf_frcnn.models.faster_rcnn import Parts
 
     backbone = BACKBONES["tiny"]
     return Parts(

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.paths import ROOT
 from tf_frcnn import cli, commands
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import SOURCES
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.config import Config, load_config
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
 CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()

@@ -9,22 +9,20 @@ import tf_frcnn
 PACKAGE = Path(tf_frcnn.__file__).parent
 # A module or package of tf_frcnn and its rank; imports go down, or sideways without
 # a cycle.
-RANKS = {
-    **dict.fromkeys(("structures", "version"), 0),
-    **dict.fromkeys(("config", "config_rules", "config_network"), 0),
-    **dict.fromkeys(("config_sections", "config_yaml"), 0),
-    "ops": 1,
-    "layers": 2,
-    "backbones": 3,
-    **dict.fromkeys(("detector", "rpn", "faster_rcnn", "schedule"), 4),
-    **dict.fromkeys(("data", "evaluation"), 4),
-    "build": 5,
-    **dict.fromkeys(("training", "alternating", "callbacks", "inference"), 6),
-    **dict.fromkeys(("export", "demo", "reports", "checkpoints"), 6),
-    **dict.fromkeys(("visualize", "pictures", "predictions", "workflow"), 6),
-    "client": 6,
-    **dict.fromkeys(("cli", "commands", "__main__"), 7),
-}
+FLOORS = (
+    ("structures", "version"),
+    ("config", "ops", "evaluation"),
+    ("layers",),
+    ("backbones",),
+    ("models", "data"),
+    ("assembly", "drawing"),
+    ("runs",),
+    ("export", "checkpoints", "client"),
+    ("demo",),
+    ("commands",),
+    ("cli", "__main__"),
+)
+RANKS = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 # What may be asked of tf_frcnn.config outside of build.py, which alone reads fields.
 OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}
 NOT_IN_A_GRAPH = {"py_function", "numpy_function", "from_generator"}
@@ -106,7 +104,7 @@ def config_readers(sources):
     """Returns "module -> name" for what is taken of the config besides `OF_CONFIG`."""
     found = []
     for module in sources:
-        if not module or module.split(".")[0] == "build" or rank_of(module) == 0:
+        if not module or module.split(".")[0] in ("assembly", "config"):
             continue
         for imported, name in imports_of(module, sources):
             of_config = imported.split(".")[0].startswith("config")
@@ -180,10 +178,10 @@ def test_an_import_from_a_higher_rank_is_found_in_every_form(statement):
 def test_relative_imports_of_a_package_start_at_the_package():
     sources = parse({"": "", "ops": "from . import nms\nfrom .. import data"})
     sources |= parse({"ops.nms": "from .boxes import areas", "ops.boxes": ""})
-    sources |= parse({"data": "", "build": "from .data import voc"})
+    sources |= parse({"data": "", "assembly": "from .data import voc"})
     assert imports_of("ops", sources) == {("ops.nms", None), ("data", None)}
     assert imports_of("ops.nms", sources) == {("ops.boxes", "areas")}
-    assert imports_of("build", sources) == {("data", "voc")}
+    assert imports_of("assembly", sources) == {("data", "voc")}
 
 
 def test_modules_that_import_each_other_are_found():
@@ -197,16 +195,16 @@ def test_modules_that_import_each_other_are_found():
 @pytest.mark.parametrize(
     ("module", "statement", "reads"),
     [
-        ("build", "from tf_frcnn.config_sections import RPN", False),
-        ("training", "from tf_frcnn.config import Config, dump_config", False),
-        ("training", "from tf_frcnn.config import RPN", True),
-        ("training", "import tf_frcnn.config", True),
-        ("training", "from tf_frcnn.config_sections import RPN", True),
-        ("faster_rcnn", "from tf_frcnn.config import Config", True),
+        ("assembly.model", "from tf_frcnn.config.sections import RPN", False),
+        ("runs.training", "from tf_frcnn.config import Config, dump_config", False),
+        ("runs.training", "from tf_frcnn.config import RPN", True),
+        ("runs.training", "import tf_frcnn.config", True),
+        ("runs.training", "from tf_frcnn.config.sections import RPN", True),
+        ("models.faster_rcnn", "from tf_frcnn.config import Config", True),
     ],
 )
 def test_who_may_take_what_of_the_config(module, statement, reads):
-    sources = parse({module: statement, "config": "", "config_sections": ""})
+    sources = parse({module: statement, "config": "", "config.sections": ""})
     assert bool(config_readers(sources)) == reads
 
 

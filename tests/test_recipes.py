@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.build import (
+from tests.helpers.paths import CONFIGS
+from tf_frcnn.assembly import (
     build_model,
     build_step_config,
     compile_model,
@@ -12,7 +13,7 @@ from tf_frcnn.build import (
 )
 from tf_frcnn.config import load_config
 
-RECIPES = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+RECIPES = sorted(CONFIGS.glob("*.yaml"))
 # Small enough for a test; nothing of the method is replaced.
 SMALL = (
     *("data.short_side=96", "data.long_side=128", "data.canvases=[[96, 128]]"),

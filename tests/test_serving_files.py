@@ -11,7 +11,9 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-SERVING = Path(__file__).parents[1] / "serving"
+from tests.helpers.paths import ROOT
+
+SERVING = ROOT / "serving"
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn import checkpoints
-from tf_frcnn.build import build_evaluation_batches
+from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.checkpoints import CheckpointError, conversion
 from tf_frcnn.checkpoints.bubbliiiing import SOURCE
 from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
-from tf_frcnn.data.images import read_images
-from tf_frcnn.inference import detect
+from tf_frcnn.data.readers.images import read_images
+from tf_frcnn.runs.inference import detect
 
 SHORT_SIDE = 250
 PICTURE = (187, 229)  # becomes 250 x 306, maps of 15 x 19 (VGG16) and 16 x 20

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_frcnn import checkpoints
-from tf_frcnn.build import build_model
+from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import conversion
 from tf_frcnn.checkpoints.class_lists import COCO, COCO_BY_ID, VOC
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
@@ -15,7 +15,7 @@ from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.cli import main
 from tf_frcnn.config import make_config
 from tf_frcnn.data import SHAPE_CLASSES
-from tf_frcnn.inference import load_run
+from tf_frcnn.runs.inference import load_run
 
 SETTINGS = {
     "data": {

@@ -1,12 +1,10 @@
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import slim_original as slim
+from tests.helpers import torch_original
 from tf_frcnn import checkpoints
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import CheckpointError
@@ -18,10 +16,6 @@ CAFFE_MEANS = np.float32([103.939, 116.779, 123.68])  # BGR
 FAST_RCNN_MEANS = np.float32([102.9801, 115.9465, 122.7717])  # BGR
 TORCH_MEANS = np.float32([0.485, 0.456, 0.406])
 TORCH_STDS = np.float32([0.229, 0.224, 0.225])
-slim, torch_original = (
-    SimpleNamespace(**runpy.run_path(Path(__file__).with_name(f"{name}_original.py")))
-    for name in ("slim", "torch")
-)
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn import checkpoints
-from tf_frcnn.build import build_evaluation_batches
+from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.checkpoints import CheckpointError, conversion
 from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 from tf_frcnn.checkpoints.simple_faster_rcnn import SOURCE
-from tf_frcnn.data.images import read_images
-from tf_frcnn.inference import detect
+from tf_frcnn.data.readers.images import read_images
+from tf_frcnn.runs.inference import detect
 
 NAME = "simple-faster-rcnn-pytorch"
 SHORT_SIDE = 256

@@ -1,6 +1,4 @@
-import runpy
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -8,20 +6,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import slim_original as slim
 from tf_frcnn import checkpoints
-from tf_frcnn.build import build_evaluation_batches, build_model
+from tf_frcnn.assembly import build_evaluation_batches, build_model
 from tf_frcnn.checkpoints import CheckpointError, tf_faster_rcnn
 from tf_frcnn.checkpoints.class_lists import COCO, VOC
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.config import make_config
 from tf_frcnn.data import make_shapes
-from tf_frcnn.inference import detect
+from tf_frcnn.runs.inference import detect
 
 SHORT_SIDE, LONG_SIDE = 160, 240
 NETWORKS = ("vgg_16", "resnet_v1_50", "MobilenetV1")
 MEANS = np.float32([102.9801, 115.9465, 122.7717])  # BGR
-slim = SimpleNamespace(**runpy.run_path(Path(__file__).with_name("slim_original.py")))
 random_arrays, write_checkpoint = slim.random_arrays, slim.write_checkpoint
 
 

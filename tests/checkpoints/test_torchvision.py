@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.paths import CONFIGS, ROOT
 from tf_frcnn import checkpoints
-from tf_frcnn.build import build_evaluation_batches, build_model
+from tf_frcnn.assembly import build_evaluation_batches, build_model
 from tf_frcnn.checkpoints import CheckpointError, torchvision
 from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.config import dump_config, load_config, make_config
-from tf_frcnn.data.images import read_images
-from tf_frcnn.inference import detect, detections_of_image
+from tf_frcnn.data.readers.images import read_images
+from tf_frcnn.drawing.boxes import write_png
+from tf_frcnn.runs.inference import detect, detections_of_image
 from tf_frcnn.structures import Proposals
-from tf_frcnn.visualize import write_png
 
-SCRIPT = Path(__file__).parents[1] / "reference" / "torchvision_reference.py"
+SCRIPT = ROOT / "tests" / "helpers" / "torchvision_reference.py"
 SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
 BOXES = np.float32([[20, 30, 120, 200], [150, 40, 280, 180], [60, 100, 100, 140]])
 LABELS = np.int64([1, 2, 3])
@@ -344,7 +345,7 @@ def test_a_file_of_another_program_is_named():
 
 
 def test_the_settings_are_those_of_the_recipe():
-    recipe = Path(__file__).parents[2] / "configs" / "torchvision_resnet50_fpn.yaml"
+    recipe = CONFIGS / "torchvision_resnet50_fpn.yaml"
     own = make_config(torchvision.settings_of("fasterrcnn_resnet50_fpn"), "test")
     published = load_config(recipe, ["anchors.on_padding=true"])
     for section in (

@@ -1,21 +1,19 @@
 """A run, its SavedModel, and servers of it."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_frcnn.build import build_model, build_resizing
+from tests.helpers import rest_stand_in as rest_stand_in_helper
+from tests.helpers import rpc_stand_in as rpc_stand_in_helper
+from tf_frcnn.assembly import build_model, build_resizing
 from tf_frcnn.cli import main
 from tf_frcnn.client.rest import RestService
 from tf_frcnn.config import load_config
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
-from tf_frcnn.data.images import find_images
+from tf_frcnn.data.readers.images import find_images
 from tf_frcnn.export.saved_model import write_graph
-from tf_frcnn.inference import load_run, write_settings
+from tf_frcnn.runs.inference import load_run, write_settings
 
 SETTINGS = """
 data: {reader: shapes, short_side: 96, long_side: 128, canvases: [[128, 128]]}
@@ -41,10 +39,6 @@ class First(tf.Module):
         }
         ones = tf.ones_like(image_bytes, tf.int32)
         return {name: tf.gather([value], ones - 1) for name, value in outputs.items()}
-
-
-def helper(name):
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name(name))))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -105,7 +99,7 @@ def exported(run_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def rest_stand_in():
-    return helper("rest_stand_in.py")
+    return rest_stand_in_helper
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +113,7 @@ def rpc_stand_in():
     pytest.importorskip(
         "tensorflow_serving", reason='needs pip install "tf-frcnn[client]"'
     )
-    return helper("rpc_stand_in.py")
+    return rpc_stand_in_helper
 
 
 @pytest.fixture(scope="session")

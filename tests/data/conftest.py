@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_frcnn.data.checks.problems import Problems
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
-from tf_frcnn.data.problems import Problems
 
 # Five lie, two stand.
 PAINTED_SIZES = [(32, 50), (32, 64), (60, 32), (32, 40), (48, 32), (32, 64), (32, 56)]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn.data.checks.problems import DataError, Problems
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages, concatenate
-from tf_frcnn.data.problems import DataError, Problems
 
 
 def example_set(prefix, num_images, class_names=("cat",), most_boxes=0):

@@ -1,7 +1,7 @@
 import numpy as np
 
-from tf_frcnn.data.shapes import make_shapes
-from tf_frcnn.data.voc import read_voc
+from tf_frcnn.data.readers.shapes import make_shapes
+from tf_frcnn.data.readers.voc import read_voc
 from tf_frcnn.data.voc_writer import write_voc
 
 

@@ -2,25 +2,23 @@
 
 import contextlib
 import io
-import runpy
 import shutil
 import threading
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from PIL import Image
 
-from tf_frcnn.build import build_model, build_resizing
+from tests.helpers import browser as browser_helper
+from tests.helpers.paths import QUICKSTART
+from tf_frcnn.assembly import build_model, build_resizing
 from tf_frcnn.cli import main
 from tf_frcnn.config import dump_config, load_config
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
-from tf_frcnn.data.images import find_images
+from tf_frcnn.data.readers.images import find_images
 from tf_frcnn.demo import listen, picture_detector, serve
-from tf_frcnn.inference import load_run
+from tf_frcnn.runs.inference import load_run
 
-QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 SETTINGS = {
     "data.short_side": 96,
     "data.long_side": 128,
@@ -123,7 +121,7 @@ def run_address(run_folder):
 @pytest.fixture(scope="session")
 def browser():
     """The names of browser.py."""
-    return SimpleNamespace(**runpy.run_path(Path(__file__).with_name("browser.py")))
+    return browser_helper
 
 
 @pytest.fixture(scope="session")

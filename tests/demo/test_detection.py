@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_frcnn.build import build_evaluation_batches
+from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.images import read_images
+from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.demo import PictureError, picture_detector
-from tf_frcnn.inference import detect as detect_in_batches
-from tf_frcnn.predictions import list_detections
+from tf_frcnn.runs.inference import detect as detect_in_batches
+from tf_frcnn.runs.predictions import list_detections
 
 
 def encode(image, kind, **settings):

@@ -8,7 +8,7 @@ from PIL import ImageColor
 
 from tf_frcnn.cli import main
 from tf_frcnn.demo import listen, require_packages, serve
-from tf_frcnn.visualize import class_color
+from tf_frcnn.drawing.boxes import class_color
 
 
 def failure_of(capsys, *arguments):

@@ -6,9 +6,9 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
-from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import export_model
-from tf_frcnn.inference import detect, detections_of_image
+from tf_frcnn.runs.inference import detect, detections_of_image
 
 
 @pytest.fixture(scope="session")

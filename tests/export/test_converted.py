@@ -1,25 +1,22 @@
 import importlib.util
 import json
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from tests.helpers.paths import SHARED
 from tf_frcnn import layers
 from tf_frcnn.backbones.feature_pyramid import feature_pyramid
 from tf_frcnn.data import evaluation_batches
-from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import RUNTIMES, ExportError, convert_model
 from tf_frcnn.export.runtimes import Runtime
-from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import detect
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.runs.inference import detect
 
-SHARED = Path(
-    os.environ.get("TF_FRCNN_SHARED", Path(__file__).parents[2].parent / "shared")
-)
+SHARED = SHARED
 BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
 WITHOUT = [
     name

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.transforms import decode_image
+from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
 

@@ -2,12 +2,10 @@
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +13,10 @@ import tensorflow as tf
 from tensorflow.core.framework import kernel_def_pb2, op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-BUILD = Path(__file__).parents[2] / "serving" / "build.sh"
-picture_files = SimpleNamespace(
-    **runpy.run_path(Path(__file__).with_name("picture_files.py"))
-)
+from tests.helpers import image_files
+from tests.helpers.paths import ROOT
+
+BUILD = ROOT / "serving" / "build.sh"
 # Prints the OpList and, per op named, the KernelList of the library.
 REGISTERED = """
 import ctypes, sys
@@ -111,9 +109,7 @@ def test_a_refused_picture_is_reported_and_the_next_is_answered(run, paths, text
 
 
 def test_200_malformed_files_are_refused_and_the_next_is_answered(run, paths, tmp_path):
-    for number, data in enumerate(
-        [*picture_files.malformed(), *picture_files.flipped()]
-    ):
+    for number, data in enumerate([*image_files.malformed(), *image_files.flipped()]):
         (tmp_path / f"{number:03}").write_bytes(data)
     done = run(*sorted(tmp_path.iterdir()), paths[0])
     assert done.returncode == 1
@@ -125,7 +121,7 @@ def test_200_malformed_files_are_refused_and_the_next_is_answered(run, paths, tm
 
 
 def test_a_bomb_is_refused_before_it_takes_memory(run, paths, tmp_path):
-    (tmp_path / "bomb.png").write_bytes(picture_files.bomb())
+    (tmp_path / "bomb.png").write_bytes(image_files.bomb())
     done = run("--requests", 20, paths[0], tmp_path / "bomb.png")
     found = json.loads(done.stdout)
     assert found["refused"] == 10
@@ -139,7 +135,7 @@ def test_a_thousand_requests_of_all_sizes_leave_no_memory_behind(
     heights = np.linspace(40, 300, 16).astype(int)
     widths = np.random.default_rng(0).permutation(heights)
     for number, (kind, *size) in enumerate(zip(kinds, widths, heights, strict=True)):
-        picture = picture_files.IMAGE.resize(size)
+        picture = image_files.IMAGE.resize(size)
         picture.save(tmp_path / f"{number:02}.{kind}")
     done = run("--requests", 1000, "--threads", 2, *tmp_path.glob("??.*"), text_file)
     assert done.returncode == 0, done.stderr

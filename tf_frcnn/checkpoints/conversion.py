@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from tf_frcnn.build import build_model
+from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import (
     bubbliiiing,
     imagenet,
@@ -19,9 +19,9 @@ from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
 from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
-from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
-from tf_frcnn.training import NUM_SAMPLES, write_samples
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.runs.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
+from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
 SOURCES = {
     **imagenet.SOURCES,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_frcnn.backbones.pretrained import weighted_layers
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, listed
-from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.models.faster_rcnn import FasterRCNN
 
 NameMap = dict[str, "Taken"]
 

@@ -11,9 +11,9 @@ from tf_frcnn.client.errors import ServerError
 from tf_frcnn.client.sending import send_pictures
 from tf_frcnn.client.services import Service
 from tf_frcnn.data import ExampleSet, Problems
-from tf_frcnn.data.images import find_images, read_images
+from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.predictions import output_names, write_predictions
+from tf_frcnn.runs.predictions import output_names, write_predictions
 
 
 def detect_files(

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.problems import DataError, Problems
+from tf_frcnn.data.checks.problems import DataError, Problems
 
 
 class Record(NamedTuple):

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
+from tf_frcnn.data.decoding.encoded import read_picture
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.export.picture_bytes import read_picture
 from tf_frcnn.export.signatures import Signatures
-from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.predictions import list_detections
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.runs.predictions import list_detections
 
 # The message of the graph's refusals is "NAME: REASON".
 _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 
-from tf_frcnn.visualize import class_color
+from tf_frcnn.drawing.boxes import class_color
 
 _SETTINGS = {
     "log_level": "warning",

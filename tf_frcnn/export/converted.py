@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tf_frcnn.data import ExampleSet, Resizing
-from tf_frcnn.data.canvases import plan_records
+from tf_frcnn.data.pipeline.canvases import plan_records
 from tf_frcnn.export.fixed_canvas import (
     Canvas,
     canvas_function,
@@ -16,8 +16,8 @@ from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.verification import compare, own_detections
 from tf_frcnn.export.versions import add_version, describe
-from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import detections_of_image
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.runs.inference import detections_of_image
 
 _INPUTS = {
     "images": "float32 [1, height, width, 3], RGB 0..255: the resized picture in the "

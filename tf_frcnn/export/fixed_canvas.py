@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tf_frcnn.data import Resizing
 from tf_frcnn.export.signatures import detection_outputs
-from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.models.faster_rcnn import FasterRCNN
 
 Canvas = tuple[int, int]
 

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet, Resizing
-from tf_frcnn.data.batching import evaluation_batches
-from tf_frcnn.data.transforms import decode_image
+from tf_frcnn.data.decoding.transforms import decode_image
+from tf_frcnn.data.pipeline.batching import evaluation_batches
 
 Inputs = dict[str, np.ndarray]
 

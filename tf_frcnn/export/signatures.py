@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.canvases import own_canvases, smallest_canvas
-from tf_frcnn.data.resizing import plan_resize, resize
-from tf_frcnn.export.picture_bytes import read_picture, refuse
-from tf_frcnn.faster_rcnn import FasterRCNN
+from tf_frcnn.data.decoding.encoded import read_picture, refuse
+from tf_frcnn.data.decoding.resizing import plan_resize, resize
+from tf_frcnn.data.pipeline.canvases import own_canvases, smallest_canvas
+from tf_frcnn.models.faster_rcnn import FasterRCNN
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet, Record, Resizing
-from tf_frcnn.data.batching import evaluation_batches
+from tf_frcnn.data.pipeline.batching import evaluation_batches
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.sample_requests import SampleRequest
-from tf_frcnn.faster_rcnn import FasterRCNN
-from tf_frcnn.inference import detect, detections_of_image
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.runs.inference import detect, detections_of_image
 
 # How far the reloaded model's detections may be from the model's own: pixels of the
 # file, and scores.

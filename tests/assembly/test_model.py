@@ -1,0 +1,448 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from tf_frcnn import assembly, layers
+from tf_frcnn.assembly import (
+    build_examples,
+    build_model,
+    build_plan,
+    build_resizing,
+    build_training_batches,
+    compile_model,
+    load_initial_weights,
+    split_seed,
+)
+from tf_frcnn.config import Config, ConfigError, load_config
+from tf_frcnn.data import (
+    DATASETS,
+    SHAPE_CLASSES,
+    Resizing,
+    derive_canvases,
+    write_voc,
+)
+from tf_frcnn.models.faster_rcnn import FastRCNN
+from tf_frcnn.models.rpn import RegionProposalNetwork
+
+SMALL = """
+data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2, short_side: 64,
+  long_side: 96}
+backbone: {name: tiny, weights: random, frozen_blocks: 0}
+rpn: {channels: 8}
+roi: {head_units: 8}
+"""
+
+
+# No setting of these sections has its default, and hardly two have the same value.
+UNUSUAL = """
+seed: 7
+backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group,
+  image_mode: scaled}
+boxes: {plus_one: true, max_log_scale: 1.5}
+anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9],
+  sizes: [20, 40, 50], on_padding: true}
+rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
+  positive_iou: 0.62, negative_iou: 0.31,
+  clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
+proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
+  test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
+  per_level: true, min_size: 3.5, min_size_in: network, min_score: 0.01,
+  cut_first: true}
+roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
+  background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
+  fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
+  aligned: true, sampling_ratio: 3, cell_size: canvas, level_rule: anchor,
+  class_agnostic: true,
+  delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
+detections: {score_threshold: 0.11, nms_iou: 0.39, class_agnostic_nms: true,
+  max_per_image: 42, min_size: 1.25, clip: own_side}
+loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: objects,
+  rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
+train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
+  decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
+  double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true,
+  validation_every: 3,
+  keep_images: 6}
+evaluation: {metric: area, iou: 0.65, plus_one: true}
+"""
+STDS = (0.2, 0.3, 0.4, 0.5)
+# What has to arrive in the parts of the model.
+ARRIVED = {
+    "anchor_grid": {"strides": (16,), "style": "centred"}
+    | {"ratios": (0.4, 2.5), "scales": (1, 3, 9), "sizes": (20, 40, 50)}
+    | {"on_padding": True},
+    "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"}
+    | {"num_convs": 2, "output_size": 3},
+    "anchor_targets": {"positive_iou": 0.62, "negative_iou": 0.31}
+    | {"clobber_positives": True, "allowed_border": 5, "num_samples": 99}
+    | {"positive_fraction": 0.44, "best_is_positive": True, "plus_one": True},
+    "proposal_layer": {"train_counts": (811, 412), "test_counts": (613, 214)}
+    | {
+        "nms_iou": 0.66,
+        "min_size": 3.5,
+        "min_size_in": "network",
+        "plus_one": True,
+        "nms_plus_one": False,
+    }
+    | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5}
+    | {"cut_first": True},
+    "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
+    | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}
+    | {"add_ground_truth": False, "fill_with_repeats": True}
+    | {"delta_stds": STDS, "plus_one": True},
+    "roi_pooling": {"strides": (16,), "method": "align", "pooled_size": 3}
+    | {"crop_max_pool": False, "aligned": True, "sampling_ratio": 3, "for_xla": True}
+    | {"cell_size": "canvas"},
+    "box_head": {"units": 20, "dropout": 0.23},
+    "box_predictor": {"num_classes": 3, "class_agnostic": True, "regresses": True},
+    "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
+    | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True}
+    | {"class_agnostic_nms": True}
+    | {"max_log_scale": 1.5, "min_size": 1.25, "clip": "own_side"},
+    "normalization": {"mode": "scaled"},
+}
+
+
+@pytest.fixture(scope="module")
+def config_of(tmp_path_factory):
+    """Makes a small configuration in which some settings are replaced."""
+    path = tmp_path_factory.mktemp("configs") / "small.yaml"
+    path.write_text(SMALL)
+
+    def make(settings=()):
+        return load_config(path, [f"{name}={v}" for name, v in dict(settings).items()])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def unusual_config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("configs") / "unusual.yaml"
+    path.write_text(UNUSUAL)
+    return load_config(path)
+
+
+@pytest.fixture(scope="module")
+def unusual_model(unusual_config):
+    model = build_model(unusual_config, ("a", "b", "c"))
+    compile_model(unusual_config, model, 4)
+    return model
+
+
+def test_no_setting_of_the_unusual_configuration_has_its_default(unusual_config):
+    default = dataclasses.asdict(Config())
+    unusual = dataclasses.asdict(unusual_config)
+    assert unusual.pop("seed") != default.pop("seed")
+    for section in ("data", "model"):  # have tests of their own
+        unusual.pop(section)
+    same = [
+        f"{section}.{name}"
+        for section, settings in unusual.items()
+        for name, value in settings.items()
+        if value == default[section][name]
+    ]
+    # The layer belongs to other trunks, and the rest would contradict the settings or
+    # change the parts.
+    assert same == [
+        *("backbone.layer", "rpn.best_is_positive", "roi.hard_examples"),
+        *("roi.regress_boxes", "roi.head_convs", "train.scheme", "train.step_epochs"),
+        "train.optimizer",
+    ]
+
+
+@pytest.mark.parametrize("part", ARRIVED)
+def test_the_settings_arrive_in_the_layers(unusual_model, part):
+    layer = getattr(unusual_model, part)
+    own = {name: v for name, v in layer.get_config().items() if name in ARRIVED[part]}
+    assert own == ARRIVED[part]
+    inherited = {"name", "trainable", "dtype"}
+    assert layer.get_config().keys() - own.keys() <= inherited
+
+
+def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
+    settings = {"roi.head_convs": 3, "backbone.normalization": "group"}
+    head = build_model(config_of(settings), ("a",)).box_head
+    expected = {"units": 8, "num_convs": 3, "channels": 256, "normalization": "group"}
+    assert expected.items() <= head.get_config().items()
+
+
+def test_convolutions_before_a_tail_are_an_error(config_of):
+    tail = {"backbone.name": "mobilenet_v1_025_c4", "roi.head_convs": 3}
+    with pytest.raises(ConfigError, match=r"roi\.head_convs = 3 means nothing with"):
+        build_model(config_of(tail), ("a",))
+
+
+def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
+    model, optimizer = unusual_model, unusual_model.optimizer
+    assert (model.seed, model.plus_one, model.weight_decay) == (7, True, 0.003)
+    assert model.rpn_losses == (2.25, (0.3, 1.5), "objects")
+    assert model.roi_losses == (1.75, (0.3, 1.5), "objects")
+    assert (model.bias_rate, model.level_rule) == (2.0, "anchor")
+    assert model.box_head.compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.backbone.name == "tiny" and model.uses_xla
+    assert isinstance(optimizer, keras.optimizers.SGD)
+    assert (optimizer.momentum, optimizer.global_clipnorm) == (0.85, 8.5)
+    schedule = optimizer.get_config()["learning_rate"]["config"]
+    # The decays come after 1 and 2.5 epochs of 4 steps.
+    assert schedule == {
+        "learning_rate": 0.04,
+        "decay_steps": (4, 10),
+        "decay_factor": 0.25,
+        "warmup_steps": 13,
+        "warmup_factor": 0.17,
+    }
+    # Built, so that the state of a run can be loaded before its first step.
+    assert len(optimizer.variables) == 1 + len(model.trainable_variables)
+
+
+def test_adam_takes_the_same_schedule_and_clipping(config_of):
+    config = config_of({"train.optimizer": "adam", "train.clip_norm": 3})
+    model = build_model(config, ("a",))
+    compile_model(config, model, 4)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert model.optimizer.global_clipnorm == 3
+    assert float(model.optimizer.learning_rate) == np.float32(0.001)
+
+
+def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
+    metric = {"metric": "area", "iou_threshold": 0.65, "plus_one": True}
+    assert build_plan(unusual_config) == (5, 3, 6, metric)
+
+
+def test_the_weights_fit_the_settings(unusual_model):
+    # 6 anchors with one score each; 3 * 3 cells of the trunk's 128 channels.
+    assert unusual_model.rpn_head.scores.kernel.shape == (3, 3, 24, 6)
+    assert unusual_model.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
+    assert unusual_model.box_predictor.logits.kernel.shape == (20, 4)
+    assert unusual_model.box_predictor.deltas.kernel.shape == (20, 4)
+    assert unusual_model.class_names == ("a", "b", "c")
+
+
+def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(config_of):
+    vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
+    model = build_model(vgg16, ("a",))
+    assert model.normalization.mode == "caffe"
+    assert model.anchor_grid.strides == model.roi_pooling.strides == (16,)
+    frozen = [layer.name for layer in model.backbone.layers if not layer.trainable]
+    convs = [name for name in frozen if "conv" in name]
+    assert convs == [f"block{block}_conv{n}" for block in (1, 2) for n in (1, 2)]
+
+
+def test_the_kind_decides_which_stages_there_are(config_of):
+    rpn = build_model(config_of({"model.kind": "rpn"}), ("a",))
+    assert type(rpn) is RegionProposalNetwork and not hasattr(rpn, "box_head")
+    settings = {"model.kind": "fast_rcnn", "data.proposals": "somewhere"}
+    assert type(build_model(config_of(settings), ("a",))) is FastRCNN
+
+
+def test_hard_examples_are_sought_among_all_proposals(config_of):
+    settings = {"roi.hard_examples": 32, "proposals.train_post_nms": 500}
+    model = build_model(config_of(settings), ("a",))
+    assert model.num_hard_rois == 32
+    assert model.proposal_targets.num_samples == 500
+    assert model.proposal_targets.foreground_fraction == 1.0
+
+
+def test_a_head_may_leave_the_boxes_alone(config_of):
+    model = build_model(config_of({"roi.regress_boxes": "false"}), ("a",))
+    assert not model.box_predictor.regresses
+
+
+def test_a_pyramid_gives_every_level_to_the_rpn_and_the_last_not_to_the_rois(config_of):
+    model = build_model(config_of({"backbone.name": "resnet50_fpn"}), ("a",))
+    assert model.anchor_grid.strides == (4, 8, 16, 32, 64)
+    assert model.roi_pooling.strides == (4, 8, 16, 32)
+    assert isinstance(model.box_head, layers.FullyConnectedHead)
+
+
+def test_a_tail_is_the_box_head(config_of):
+    model = build_model(config_of({"backbone.name": "mobilenet_v1_025_c4"}), ("a",))
+    assert isinstance(model.box_head, layers.TailHead)
+
+
+def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
+    settings = {"backbone.name": "MobileNetV2", "backbone.layer": "block_12_add"}
+    settings["backbone.frozen_blocks"] = 0
+    model = build_model(config_of(settings), ("a",))
+    assert model.anchor_grid.strides == (16,)
+    with pytest.raises(ConfigError, match=r"MobileNetV2.*set backbone\.layer"):
+        build_model(config_of({"backbone.name": "MobileNetV2"}), ("a",))
+    with pytest.raises(ConfigError, match=r"backbone\.layer = 'x': tiny is no network"):
+        build_model(config_of({"backbone.layer": "x"}), ("a",))
+
+
+def test_equal_seeds_give_equal_weights(config_of):
+    kernels = [
+        build_model(config_of({"seed": seed}), ("a",)).rpn_head.convs[0].kernel.numpy()
+        for seed in (3, 3, 4)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert np.abs(kernels[0] - kernels[2]).max() > 0.01
+
+
+def test_an_unknown_trunk_is_named_with_those_there_are(config_of):
+    message = (
+        r"backbone\.name = 'vgg61' is no trunk; did you mean vgg16\? There are .*zf"
+    )
+    with pytest.raises(ConfigError, match=message):
+        build_model(config_of({"backbone.name": "vgg61"}), ("a",))
+
+
+def test_more_frozen_blocks_than_there_are_are_an_error(config_of):
+    message = r"backbone\.frozen_blocks = 5: tiny has only 4 blocks\."
+    with pytest.raises(ConfigError, match=message):
+        build_model(config_of({"backbone.frozen_blocks": 5}), ("a",))
+
+
+def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of):
+    config = config_of({"backbone.weights": "imagenet"})
+    message = r"backbone\.weights = 'imagenet': tiny has no .* set backbone\.weights"
+    with pytest.raises(ConfigError, match=message):
+        load_initial_weights(config, None)
+
+
+def test_random_weights_stay_as_they_are(config_of):
+    assert load_initial_weights(config_of(), None) is None  # there is nothing to set
+
+
+def test_random_weights_must_be_able_to_learn(config_of):
+    message = r"backbone\.frozen_blocks = 2 would keep random weights as they are"
+    with pytest.raises(ConfigError, match=message):
+        load_initial_weights(config_of({"backbone.frozen_blocks": 2}), None)
+    trunk = {"backbone.name": "mobilenet_v1_c4"}
+    with pytest.raises(ConfigError, match=r"'frozen_batch' normalises nothing"):
+        load_initial_weights(config_of(trunk), None)
+    grouped = trunk | {"backbone.normalization": "group"}
+    assert load_initial_weights(config_of(grouped), None) is None
+
+
+def test_a_missing_file_of_weights_is_named(config_of, tmp_path):
+    path = tmp_path / "vgg16.h5"
+    config = config_of({"backbone.name": "vgg16", "backbone.weights": path})
+    with pytest.raises(FileNotFoundError, match=f"{path}.*no such file"):
+        load_initial_weights(config, None)
+
+
+def test_the_voc_reader_needs_a_folder(config_of):
+    with pytest.raises(ConfigError, match=r"data\.directory is not set; .*JPEGImages"):
+        build_examples(config_of({"data.reader": "voc"}), "train")
+
+
+def test_the_shapes_have_three_splits(config_of):
+    message = "split = 'trainval': the shapes have train, validation, test only"
+    with pytest.raises(ConfigError, match=message):
+        build_examples(config_of(), "trainval")
+
+
+def test_the_splits_of_the_shapes_share_no_picture(config_of):
+    splits = ("train", "validation", "test")
+    sets = [build_examples(config_of(), split) for split in splits]
+    assert [len(examples.records) for examples in sets] == [4, 3, 2]
+    pictures = [data for s in sets for _, data in s.stream().as_numpy_iterator()]
+    assert len(set(pictures)) == 9
+    assert split_seed(config_of({"seed": 1}), "test") == 2_000_001
+
+
+@pytest.fixture(scope="module")
+def voc_folder(config_of, tmp_path_factory):
+    """The shapes as a VOC folder with the splits "train" and "seen"."""
+    folder = tmp_path_factory.mktemp("voc")
+    write_voc(build_examples(config_of(), "train"), folder, "train")
+    write_voc(build_examples(config_of(), "test"), folder, "seen")
+    return folder
+
+
+def test_a_split_is_one_of_the_settings_or_one_of_the_readers(config_of, voc_folder):
+    settings = {"data.reader": "voc", "data.directory": voc_folder}
+    settings |= {"data.train_split": "train", "data.validation_split": "seen"}
+    config = config_of(settings | {"data.test_split": "train+seen"})
+    for split, count in (("train", 4), ("validation", 2), ("test", 6), ("seen", 2)):
+        assert len(build_examples(config, split).records) == count
+
+
+def test_the_voc_reader_gets_its_settings(config_of, voc_folder):
+    names = list(SHAPE_CLASSES[::-1])
+    settings = {"data.reader": "voc", "data.directory": voc_folder}
+    settings |= {"data.class_names": names, "data.one_based": "false"}
+    config = config_of(settings | {"data.policy": "{unknown_class: drop}"})
+    examples = build_examples(config, "train+seen")
+    assert examples.class_names == tuple(names)
+    assert examples.problems.policy.action("unknown_class") == "drop"
+    drawn = build_examples(config_of(), "train")
+    for read, made in zip(examples.records, drawn.records, strict=False):
+        # Corners that count from 1 are not moved when they are called continuous.
+        np.testing.assert_array_equal(read.boxes, made.boxes + np.array([1, 1, 0, 0]))
+        assert [names[i] for i in read.labels] == [
+            SHAPE_CLASSES[i] for i in made.labels
+        ]
+    own = build_examples(config, "seen", tuple(names[:3]))
+    assert own.class_names == tuple(names[:3])
+
+
+def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
+    calls = []
+    monkeypatch.setitem(DATASETS, "tfds_voc", lambda *a, **k: calls.append((*a, k)))
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = {"data.reader": "tfds_voc", "data.directory": "'~/data'"}
+    settings |= {"data.train_split": "2007/train+2012/val", "data.class_names": "[cat]"}
+    build_examples(config_of(settings), "train")
+    build_examples(config_of(settings), "2007/test")
+    assert [call[0] for call in calls] == ["2007/train+2012/val", "2007/test"]
+    assert calls[0][1]["data_dir"] == "/home/someone/data"
+    assert calls[0][1]["class_names"] == ("cat",)
+
+
+def test_canvases_are_those_of_the_settings_or_derived(config_of):
+    derived = derive_canvases(64, 96)
+    assert build_resizing(config_of()) == ((64,), 96, derived, "bilinear")
+    own = config_of({"data.canvases": [[96, 96], [64, 96]]})
+    assert build_resizing(own) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
+
+
+def test_training_has_short_sides_of_its_own(config_of):
+    config = config_of({"data.train_short_sides": [48, 80]})
+    several = Resizing((48, 80), 96, derive_canvases([48, 80], 96))
+    assert build_resizing(config, for_training=True) == several
+    assert build_resizing(config) == build_resizing(config_of())
+    one = build_resizing(config_of(), for_training=True)
+    assert one == build_resizing(config_of())
+
+
+def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
+    settings = {"data.pad_to": 32, "data.resize": "bicubic", "data.long_side": "null"}
+    config = config_of(settings)
+    assert build_resizing(config) == ((64,), None, 32, "bicubic")
+    examples = build_examples(config, "train")
+    batches, per_epoch = build_training_batches(config, examples)
+    assert per_epoch == 4
+    for batch in (
+        *batches.take(4),
+        *assembly.build_evaluation_batches(config, examples),
+    ):
+        own = -(-batch["image_sizes"].numpy() // 32) * 32
+        np.testing.assert_array_equal(own, [batch["images"].shape[1:3]])
+
+
+def test_training_batches_obey_the_settings(config_of, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        assembly.data, "training_batches", lambda *a, **k: calls.append((a, k))
+    )
+    settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
+    settings |= {"data.train_short_sides": [48, 80], "data.resize": "caffe"}
+    examples = build_examples(config_of(settings), "train")
+    for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
+        switches = {"data.flip": flip, "data.train_on_difficult": difficult}
+        config = config_of(settings | switches)
+        _, per_epoch = build_training_batches(config, examples, start_epoch)
+        assert per_epoch == 2  # four pictures, three at a time
+    same = {"batch_size": 3, "seed": 5, "proposals": None}
+    resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
+    assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
+    assert [settings for _, settings in calls] == [
+        same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
+        same | {"flip": False, "drop_difficult": False, "start_epoch": 2},
+    ]

@@ -1,0 +1,340 @@
+import ast
+import dataclasses
+import inspect
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.paths import CONFIGS
+from tf_frcnn.config import (
+    Config,
+    ConfigError,
+    dump_config,
+    load_config,
+    loading,
+    network,
+)
+from tf_frcnn.config import sections as other_sections
+from tf_frcnn.config.network import RoIConfig, RPNConfig
+from tf_frcnn.config.sections import DataConfig, TrainConfig
+
+CONFIG_FILES = sorted(CONFIGS.glob("*.yaml"))
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Returns a function that writes a.yaml, which messages then call a.yaml."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_text(content):
+        Path("a.yaml").write_text(content, encoding="utf-8")
+        return "a.yaml"
+
+    return write_text
+
+
+def message(path, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(write):
+    path = write("seed: 3\nrpn:\n  positive_iou: 0.6\n  score_form: sigmoid\n")
+    rpn = RPNConfig(positive_iou=0.6, score_form="sigmoid")
+    assert load_config(path) == Config(seed=3, rpn=rpn)
+
+
+def test_a_section_of_comments_keeps_its_defaults(write):
+    assert load_config(write("rpn:\n  # nothing yet\n")) == Config()
+
+
+def test_the_defaults_are_those_of_the_paper():
+    rpn, roi, proposals = Config().rpn, Config().roi, Config().proposals
+    assert (rpn.positive_iou, rpn.negative_iou, rpn.num_samples) == (0.7, 0.3, 256)
+    assert (roi.num_samples, roi.foreground_fraction, roi.pooled_size) == (128, 0.25, 7)
+    assert (proposals.train_post_nms, proposals.test_post_nms) == (2000, 300)
+    assert Config().anchors.ratios == (0.5, 1, 2)
+    assert Config().anchors.scales == (8, 16, 32)
+
+
+def test_an_override_replaces_the_files_value_and_the_last_one_counts(write):
+    path = write("train: {learning_rate: 0.1, epochs: 3}")
+    overrides = ["train.learning_rate=0.2", "train.learning_rate=1e-3", "seed = 7"]
+    loaded = load_config(path, overrides)
+    assert loaded == Config(seed=7, train=TrainConfig(learning_rate=0.001, epochs=3))
+
+
+@pytest.mark.parametrize("form", ["1e-3", "1E-3", "1.e-3", ".1e-2", "0.001", "+1e-3"])
+def test_every_way_to_write_a_number_is_read_as_one(write, form):
+    loaded = load_config(write(f"train: {{learning_rate: {form}}}"))
+    assert loaded.train.learning_rate == 0.001
+
+
+def test_whole_numbers_serve_as_floats_and_lists_become_tuples(write):
+    path = write("anchors: {scales: [4, 8]}\ndata: {canvases: [[600, 800]]}")
+    loaded = load_config(path)
+    assert loaded.anchors.scales == (4.0, 8.0)
+    assert isinstance(loaded.anchors.scales[0], float)
+    assert loaded.data.canvases == ((600, 800),)
+
+
+def test_null_stands_for_no_value_where_a_field_allows_it(write):
+    loaded = load_config(write("rpn: {allowed_border: null}"), ["train.clip_norm=35"])
+    assert loaded.rpn.allowed_border is None
+    assert loaded.train.clip_norm == 35.0
+
+
+WRONG_FILES = {
+    "rpn: {positive_iou: 1.7}": "a.yaml: rpn.positive_iou = 1.7 must lie in (0, 1].",
+    "train: {clip_norm: .inf}": "a.yaml: train.clip_norm = inf must lie in (0, inf).",
+    "train: {momentum: 1}": "a.yaml: train.momentum = 1 must lie in [0, 1).",
+    "train: {decay_epochs: [9, 9]}": (
+        "a.yaml: train.decay_epochs = [9, 9] must rise from value to value."
+    ),
+    "seed: -1": "a.yaml: seed = -1 must lie in [0, inf).",
+    "data: {train_split: 2007}": (
+        "a.yaml: data.train_split = 2007 must be text; put it in quotes."
+    ),
+    "data: {class_names: [cat, cat]}": (
+        "a.yaml: data.class_names = ['cat', 'cat'] must not hold a value twice."
+    ),
+    "data: {reader: vco}": (
+        "a.yaml: data.reader = 'vco' must be one of voc, tfds_voc, shapes."
+    ),
+    "data: {canvases: [[600]]}": (
+        "a.yaml: data.canvases[0] = [600] must be a list of 2 values."
+    ),
+    "data: {policy: {wrong_size: fix}}": (
+        "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, raise."
+    ),
+    "anchors: {scales: []}": "a.yaml: anchors.scales = [] must not be empty.",
+    "anchors: {scales: [8, -1]}": (
+        "a.yaml: anchors.scales[1] = -1 must lie in (0, inf)."
+    ),
+    "data: {short_side: 800, long_side: 600}": (
+        "a.yaml: data.short_side = 800 must be at most data.long_side = 600."
+    ),
+    "data: {pad_to: 32, canvases: [[600, 800]]}": (
+        "a.yaml: data.pad_to = 32 gives each picture a canvas of its own; set either "
+        "it or data.canvases."
+    ),
+    "data: {long_side: null}": (
+        "a.yaml: data.long_side = null leaves open how large the canvases are; set "
+        "data.pad_to or data.canvases."
+    ),
+    "data: {resize: nearest}": (
+        "a.yaml: data.resize = 'nearest' must be one of bilinear, caffe, chainer, "
+        "torchvision, bicubic."
+    ),
+    "rpn: {negative_iou: 0.8}": (
+        "a.yaml: rpn.negative_iou = 0.8 must be at most rpn.positive_iou = 0.7."
+    ),
+    "roi: {background_iou_low: 0.5}": (
+        "a.yaml: roi.background_iou_low = 0.5 must be less than "
+        "roi.background_iou_high = 0.5."
+    ),
+    "roi: {foreground_iou: 0.4}": (
+        "a.yaml: roi.background_iou_high = 0.5 must be at most "
+        "roi.foreground_iou = 0.4."
+    ),
+    "proposals: {test_pre_nms: 200}": (
+        "a.yaml: proposals.test_post_nms = 300 must be at most "
+        "proposals.test_pre_nms = 200."
+    ),
+    "proposals: {train_pre_nms: 200}": (
+        "a.yaml: proposals.train_post_nms = 2000 must be at most "
+        "proposals.train_pre_nms = 200."
+    ),
+    "rpn: {postive_iou: 1}": (
+        "a.yaml: rpn.postive_iou is not a setting; did you mean rpn.positive_iou?"
+    ),
+    "loss: {nms_iou: 1}": (
+        "a.yaml: loss.nms_iou is not a setting; "
+        "did you mean proposals.nms_iou or detections.nms_iou?"
+    ),
+    "lerning_rate: 1": (
+        "a.yaml: lerning_rate is not a setting; did you mean train.learning_rate?"
+    ),
+    "sed: 1": "a.yaml: sed is not a setting; did you mean seed?",
+    "trian: {foo: 1}": "a.yaml: trian is not a setting; did you mean train?",
+    "loss: {colour: red}": (
+        "a.yaml: loss.colour is not a setting; loss has rpn_sigma, roi_sigma, "
+        "rpn_divisor, roi_divisor, rpn_classes, roi_classes, focal_alpha, focal_gamma."
+    ),
+    "1: 2": (
+        "a.yaml: 1 is not a setting; there are seed, model, data, backbone, anchors, "
+        "boxes, rpn, proposals, roi, detections, loss, train, evaluation."
+    ),
+    "roi: {hard_examples: 3}\nproposals: {train_post_nms: 2}": (
+        "a.yaml: roi.hard_examples = 3 must be at most proposals.train_post_nms = 2."
+    ),
+    "train: {scheme: alternating}": (
+        "a.yaml: train.step_epochs = [] with train.scheme = 'alternating': alternating "
+        "needs the epochs of its four steps, joint has none."
+    ),
+    "model: {kind: fast_rcnn}": (
+        "a.yaml: data.proposals = None with model.kind = 'fast_rcnn': fast_rcnn needs "
+        "a folder of stored proposals, the others have none."
+    ),
+    "model: {kind: fast_rcnn}\ndata: {proposals: p}\n"
+    "roi: {level_rule: anchor, add_ground_truth: false}": (
+        "a.yaml: roi.level_rule = 'anchor' needs proposals that know their anchor's "
+        "level; stored ones do not. Use roi.level_rule = 'size'."
+    ),
+    "roi: {level_rule: anchor}": (
+        "a.yaml: roi.level_rule = 'anchor' needs roi.add_ground_truth = false: "
+        "ground-truth boxes have no anchor."
+    ),
+    "rpn: 3": "a.yaml: rpn = 3 must be a mapping of settings.",
+    "seed: 1\nrpn: {channels: 3}\nseed: 2": (
+        "a.yaml, line 3: not valid YAML: the key seed stands twice."
+    ),
+    "rpn: {channels: 3}\nrpn.channels: 4": "a.yaml: rpn.channels is set twice.",
+    "": (
+        "a.yaml: must hold a mapping of settings, such as `train: {epochs: 14}`, "
+        "and holds ''."
+    ),
+    "- rpn": (
+        "a.yaml: must hold a mapping of settings, such as `train: {epochs: 14}`, "
+        "and holds '- rpn'."
+    ),
+    "rpn: {channels": (
+        "a.yaml, line 1: not valid YAML: while parsing a flow mapping, "
+        "expected ',' or '}', but got '<stream end>'."
+    ),
+    "? [seed]\n: 1": "a.yaml, line 1: not valid YAML: a key must be plain text.",
+    "x: !!python/name:os.system": (
+        "a.yaml, line 1: not valid YAML: could not determine a constructor "
+        "for the tag 'tag:yaml.org,2002:python/name:os.system'."
+    ),
+    "seed: 2020-99-99": "a.yaml: not valid YAML: month must be in 1..12.",
+}
+
+
+@pytest.mark.parametrize("content", WRONG_FILES)
+def test_a_wrong_file_is_told_what_is_wrong_and_what_is_allowed(write, content):
+    assert message(write(content)) == WRONG_FILES[content]
+
+
+WRONG_OVERRIDES = {
+    "rpn.positive_iou=1.7": "--set: rpn.positive_iou = 1.7 must lie in (0, 1].",
+    "rpn.positive_iou=": ("--set: rpn.positive_iou = null must be a number in (0, 1]."),
+    "learning_rate=0.1": (
+        "--set: learning_rate is not a setting; did you mean train.learning_rate?"
+    ),
+    "trian.foo=1": "--set: trian.foo is not a setting; did you mean train?",
+    "rpn=3": "--set: rpn = 3 must be a mapping of settings.",
+    "train.epochs": (
+        "--set: 'train.epochs' must have the form section.setting=value, "
+        "such as train.epochs=14."
+    ),
+    "anchors.scales=[1": (
+        "--set: anchors.scales=[1, line 1: not valid YAML: while parsing a flow "
+        "sequence, expected ',' or ']', but got '<stream end>'."
+    ),
+    "anchors.scales=[1, 0]": "--set: anchors.scales[1] = 0 must lie in (0, inf).",
+}
+
+
+@pytest.mark.parametrize("override", WRONG_OVERRIDES)
+def test_a_wrong_override_is_told_apart_from_the_file(write, override):
+    assert message(write("seed: 1"), override) == WRONG_OVERRIDES[override]
+
+
+def test_a_contradiction_is_blamed_on_the_override_that_takes_part_in_it(write):
+    path = write("rpn: {negative_iou: 0.4}\nroi: {foreground_iou: 0.6}")
+    expected = "rpn.negative_iou = 0.4 must be at most rpn.positive_iou = 0.2."
+    assert message(path, "rpn.positive_iou=0.2") == f"--set: {expected}"
+    path = write("rpn: {negative_iou: 0.4, positive_iou: 0.2}")
+    assert message(path, "rpn.channels=8") == f"a.yaml: {expected}"
+
+
+def test_overrides_are_judged_together(write):
+    overrides = ["rpn.positive_iou=0.2", "rpn.negative_iou=0.1"]
+    assert load_config(write("seed: 0"), overrides).rpn.positive_iou == 0.2
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path):
+    path = tmp_path / "none.yaml"
+    assert message(path) == f"{path}: cannot be read: No such file or directory."
+    assert message(tmp_path) == f"{tmp_path}: cannot be read: Is a directory."
+    path.write_bytes(b"\xff\xfe\x00")
+    assert message(path) == f"{path}: cannot be read: it is not UTF-8 text."
+
+
+def test_python_code_is_held_to_the_same_rules():
+    with pytest.raises(ConfigError, match=r"^rpn.channels = 0 must lie in \[1, inf\)"):
+        RPNConfig(channels=0)
+    with pytest.raises(ConfigError, match=r"^data.short_side = 700 must be at most"):
+        dataclasses.replace(DataConfig(), short_side=700, long_side=600)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().rpn.channels = 4
+
+
+def test_two_configurations_share_no_mapping():
+    policy = {"wrong_size": "drop"}
+    data = DataConfig(policy=policy)
+    policy["wrong_size"] = "raise"
+    assert data.policy == {"wrong_size": "drop"}
+    assert DataConfig().policy is not DataConfig().policy
+
+
+def test_a_dump_is_plain_yaml_in_the_order_of_the_fields():
+    lines = dump_config(Config()).splitlines()
+    assert lines[:3] == ["seed: 0", "model:", "  kind: faster_rcnn"]
+    assert "  ratios: [0.5, 1.0, 2.0]" in lines
+    assert "  clip_norm: null" in lines
+    assert yaml.safe_load(dump_config(Config()))["rpn"]["channels"] == 512
+
+
+def test_text_that_looks_like_something_else_stays_text(write):
+    class_names = ("1e-3", "null", "yes", "07", "a: b", "- ", "# x")
+    original = Config(data=DataConfig(class_names=class_names))
+    assert load_config(write(dump_config(original))) == original
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    names=st.lists(
+        st.text(st.characters(exclude_categories=["C"]), min_size=1), unique=True
+    ),
+    rate=st.floats(0, exclude_min=True, allow_infinity=False),
+    border=st.none() | st.floats(0, 100),
+    stds=st.lists(st.floats(1e-9, 1e9), min_size=4, max_size=4),
+    canvases=st.lists(st.tuples(st.integers(1), st.integers(1)), max_size=3),
+)
+def test_a_dump_is_read_back_as_the_same_configuration(
+    tmp_path_factory, names, rate, border, stds, canvases
+):
+    original = Config(
+        data=DataConfig(class_names=names, canvases=canvases, policy={"a: b": "drop"}),
+        rpn=RPNConfig(allowed_border=border),
+        roi=RoIConfig(delta_stds=stds),
+        train=TrainConfig(learning_rate=rate),
+    )
+    path = tmp_path_factory.mktemp("dump") / "a.yaml"
+    path.write_text(dump_config(original), encoding="utf-8")
+    assert load_config(path) == original
+
+
+def test_every_setting_is_documented():
+    documented = []
+    for module in (loading, other_sections, network):
+        for part in ast.parse(inspect.getsource(module)).body:
+            for statement, following in itertools.pairwise(getattr(part, "body", [])):
+                if "= setting(" in ast.unparse(statement):
+                    assert isinstance(following.value, ast.Constant)
+                    documented.append(statement.target.id)
+    sections = [f.type for f in dataclasses.fields(Config) if f.name != "seed"]
+    settings = [f.name for section in sections for f in dataclasses.fields(section)]
+    assert sorted(documented) == sorted(["seed", *settings])
+
+
+@pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: path.name)
+def test_every_file_of_configs_can_be_loaded(path):
+    assert dump_config(load_config(path))

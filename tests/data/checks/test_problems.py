@@ -1,0 +1,76 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from tf_frcnn.data.checks.problems import DataError, Policy, Problems
+
+
+def test_every_problem_is_counted_and_every_file_named_once():
+    problems = Problems()
+    problems.add("zero_area_box", "a.xml", "first")
+    problems.add("zero_area_box", "a.xml", "second")
+    problems.add("missing_image", "b", "gone")
+    assert problems.counts() == {"missing_image": 1, "zero_area_box": 2}
+    assert problems.files("zero_area_box") == ["a.xml"]
+
+
+def test_the_default_actions_repair_what_can_be_and_stop_at_unknown_classes():
+    problems = Problems()
+    assert problems.add("swapped_corners", "a.xml", "x") == "repair"
+    assert problems.add("zero_area_box", "a.xml", "x") == "drop"
+    assert problems.add("empty_annotation", "a.xml", "x") == "keep"
+    with pytest.raises(DataError, match="unknown_class"):
+        problems.add("unknown_class", "a.xml", "x")
+
+
+def test_a_policy_that_raises_says_file_fault_and_remedy():
+    problems = Problems(Policy({"box_outside": "raise"}))
+    with pytest.raises(DataError) as error:
+        problems.add("box_outside", "a.xml", "cat has xmax 90")
+    assert str(error.value) == (
+        "a.xml: box_outside: cat has xmax 90. Correct the data, or set the policy for "
+        "box_outside to repair or drop."
+    )
+
+
+def test_a_policy_for_an_unknown_kind_names_the_nearest():
+    with pytest.raises(DataError, match="did you mean 'zero_area_box'"):
+        Policy({"zero_area_boxes": "drop"})
+
+
+def test_a_policy_that_cannot_be_carried_out_names_the_possible_ones():
+    with pytest.raises(DataError) as error:
+        Policy({"unreadable_image": "repair"})
+    assert str(error.value) == (
+        "policy: unreadable_image = 'repair' is not possible; it may be drop or raise."
+    )
+
+
+def test_the_table_names_three_files_and_counts_the_rest():
+    problems = Problems()
+    for number in range(5):
+        problems.add("missing_image", f"[red]{number}", "there is none")
+    printed = io.StringIO()
+    problems.print(Console(file=printed, width=120))
+    assert "[red]0, [red]1, [red]2 and 2 more" in printed.getvalue()
+
+
+def test_nothing_is_printed_where_nothing_is_wrong():
+    printed = io.StringIO()
+    Problems().print(Console(file=printed))
+    assert printed.getvalue() == ""
+
+
+def test_json_keeps_every_row():
+    problems = Problems()
+    problems.add("wrong_size", "a.xml", "it says 1 x 2")
+    assert json.loads(problems.to_json()) == [
+        {
+            "kind": "wrong_size",
+            "file": "a.xml",
+            "detail": "it says 1 x 2",
+            "action": "repair",
+        }
+    ]

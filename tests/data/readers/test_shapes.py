@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.readers.shapes import SHAPE_CLASSES, make_shapes
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return make_shapes(120, seed=5)
+
+
+def pictures(examples):
+    return [
+        tf.io.decode_png(data).numpy()
+        for _, data in examples.stream().as_numpy_iterator()
+    ]
+
+
+def test_a_picture_depends_on_the_seed_and_its_number_alone(shapes):
+    few, other = make_shapes(3, seed=5), make_shapes(3, seed=6)
+    for record, same in zip(few.records, shapes.records, strict=False):
+        np.testing.assert_array_equal(record.boxes, same.boxes)
+        assert record.image_id == same.image_id
+    for picture, same in zip(pictures(few), pictures(shapes), strict=False):
+        np.testing.assert_array_equal(picture, same)
+    assert any(
+        a.shape != b.shape or (a != b).any()
+        for a, b in zip(pictures(few), pictures(other), strict=True)
+    )
+
+
+def test_pictures_have_the_size_of_their_record_and_lie_or_stand(shapes):
+    sizes = [(r.height, r.width) for r in shapes.records]
+    assert [p.shape[:2] for p in pictures(shapes)] == sizes
+    assert {h > w for h, w in sizes} == {True, False}
+    assert all(128 <= min(size) <= 160 for size in sizes)
+
+
+def test_boxes_are_tight_around_a_lone_object():
+    """A lone object on a plain ground is where the picture differs from it."""
+    from tf_frcnn.data.readers import shapes as module
+
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        ground = np.full([150, 200, 3], 120, np.float32)
+        picture = ground.copy()
+        placed = module._with_one_more(rng, picture, [])
+        rows, columns = np.nonzero((picture != ground).any(axis=2))
+        np.testing.assert_array_equal(
+            module._box(placed[0].visible),
+            [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1],
+        )
+
+
+def test_at_least_six_tenths_of_every_object_stay_visible_and_count_in_its_box():
+    from tf_frcnn.data.readers import shapes as module
+
+    overlapping = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        picture, placed = np.full([130, 130, 3], 120, np.float32), []
+        for _ in range(6):
+            placed = module._with_one_more(rng, picture, placed)
+        owners = np.sum([p.visible for p in placed], axis=0)
+        assert owners.max() <= 1
+        for p in placed:
+            assert p.visible.sum() >= 0.6 * p.drawn.sum()
+        overlapping += any(p.visible.sum() < p.drawn.sum() for p in placed)
+    assert overlapping > 10
+
+
+def test_objects_vary_in_size_and_are_wider_than_high_more_often_than_not(shapes):
+    boxes = np.concatenate([r.boxes for r in shapes.records])
+    heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    assert np.mean(widths > heights) > 0.6
+    assert np.mean(np.minimum(heights, widths) >= 20) > 0.8
+    assert heights.min() < 22 and widths.max() > 90
+
+
+def test_all_classes_occur_and_some_pictures_are_empty(shapes):
+    labels = np.concatenate([r.labels for r in shapes.records])
+    counts = np.bincount(labels, minlength=len(SHAPE_CLASSES))
+    assert counts.min() >= 0.08 * len(labels)
+    empty = np.mean([len(r.boxes) == 0 for r in shapes.records])
+    assert 0.02 < empty < 0.16
+    assert shapes.class_names == SHAPE_CLASSES
+
+
+def test_objects_stand_out_from_what_surrounds_them(shapes):
+    """The middle of a filled shape or its rim differs from the box's corners."""
+    contrasts = []
+    for picture, record in zip(pictures(shapes), shapes.records, strict=True):
+        for ymin, xmin, ymax, xmax in record.boxes.astype(int):
+            crop = picture[ymin:ymax, xmin:xmax].reshape(-1, 3).astype(float)
+            contrasts.append(crop.std(axis=0).max())
+    assert np.percentile(contrasts, 5) > 20
+
+
+def test_no_pictures_at_all_is_an_error():
+    with pytest.raises(DataError, match="num_images = 0 must be at least 1"):
+        make_shapes(0, seed=0)

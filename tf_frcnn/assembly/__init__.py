@@ -1,0 +1,30 @@
+"""From a configuration to the objects it describes: the only reader of its fields."""
+
+from tf_frcnn.assembly.data import (
+    build_evaluation_batches,
+    build_examples,
+    build_resizing,
+    build_training_batches,
+    proposals_file,
+    split_seed,
+)
+from tf_frcnn.assembly.model import build_model, load_initial_weights
+from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
+from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
+
+__all__ = [
+    "STEP_NAMES",
+    "RunPlan",
+    "build_evaluation_batches",
+    "build_examples",
+    "build_model",
+    "build_plan",
+    "build_resizing",
+    "build_step_config",
+    "build_training_batches",
+    "compile_model",
+    "is_alternating",
+    "load_initial_weights",
+    "proposals_file",
+    "split_seed",
+]

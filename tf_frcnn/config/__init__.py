@@ -1,0 +1,6 @@
+"""The settings of a run: typed, read from YAML, checked."""
+
+from tf_frcnn.config.loading import Config, dump_config, load_config, make_config
+from tf_frcnn.config.rules import ConfigError
+
+__all__ = ["Config", "ConfigError", "dump_config", "load_config", "make_config"]

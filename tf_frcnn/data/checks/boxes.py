@@ -1,0 +1,124 @@
+"""Checks the boxes of one picture and puts them into the house convention."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tf_frcnn.data.checks.problems import Problems, nearest_name
+
+
+class DrawnObject(NamedTuple):
+    """One object as its annotation has it.
+
+    Attributes:
+        name: class name.
+        corners: (ymin, xmin, ymax, xmax) as written in the file.
+        difficult: whether people found it hard to recognise.
+    """
+
+    name: str
+    corners: tuple[float, float, float, float]
+    difficult: bool
+
+
+class CheckedObjects(NamedTuple):
+    """The objects of one picture that can be used.
+
+    Attributes:
+        boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners.
+        labels: int32 [n] in 0..K-1.
+        difficult: bool [n].
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+
+
+def known_objects(
+    objects: list[DrawnObject],
+    class_names: tuple[str, ...],
+    problems: Problems,
+    file: str,
+) -> list[DrawnObject]:
+    """Returns the objects whose class is known; the others are `unknown_class`."""
+    known = []
+    for drawn in objects:
+        if drawn.name in class_names:
+            known.append(drawn)
+        else:
+            problems.add(
+                "unknown_class",
+                file,
+                f"{drawn.name!r} is none of the classes {', '.join(class_names)}"
+                f"{nearest_name(drawn.name, class_names)}",
+            )
+    return known
+
+
+def ordered_objects(
+    objects: list[DrawnObject], problems: Problems, file: str
+) -> list[DrawnObject]:
+    """Returns the objects whose corners are finite, in order, and not equal.
+
+    A box whose first and last pixel are the same row or column is a slip of the mouse,
+    even though an inclusive convention would give it one pixel; it has zero area.
+    """
+    ordered = []
+    for drawn in objects:
+        ymin, xmin, ymax, xmax = drawn.corners
+        if not np.isfinite(drawn.corners).all():
+            problems.add("non_finite_box", file, _words(drawn))
+        elif ymin == ymax or xmin == xmax:
+            problems.add("zero_area_box", file, _words(drawn))
+        elif ymin < ymax and xmin < xmax:
+            ordered.append(drawn)
+        elif problems.add("swapped_corners", file, _words(drawn)) == "repair":
+            y_range, x_range = sorted((ymin, ymax)), sorted((xmin, xmax))
+            corners = (y_range[0], x_range[0], y_range[1], x_range[1])
+            ordered.append(drawn._replace(corners=corners))
+    return ordered
+
+
+def objects_inside(
+    objects: list[DrawnObject],
+    boxes: np.ndarray,
+    size: tuple[int, int],
+    class_names: tuple[str, ...],
+    problems: Problems,
+    file: str,
+) -> CheckedObjects:
+    """Clips boxes to the picture and drops those of which nothing remains.
+
+    Args:
+        objects: n objects, for their classes and for messages.
+        boxes: float [n, 4], their continuous corners in the upright picture.
+        size: (height, width) of the upright picture in pixels.
+        class_names: K names.
+        problems: takes note of every `box_outside`.
+        file: name for messages.
+    """
+    height, width = size
+    clipped = np.clip(boxes, 0, [height, width, height, width])
+    is_outside = (clipped != boxes).any(axis=1)
+    is_empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    keep = np.ones(len(objects), bool)
+    for row in np.flatnonzero(is_outside):
+        detail = f"{_words(objects[row])}; the picture has {width} x {height} pixels"
+        action = problems.add(
+            "box_outside", file, detail, "drop" if is_empty[row] else ""
+        )
+        keep[row] = action == "repair"
+    kept = [objects[row] for row in np.flatnonzero(keep)]
+    return CheckedObjects(
+        boxes=clipped[keep].astype(np.float32),
+        labels=np.array([class_names.index(drawn.name) for drawn in kept], np.int32),
+        difficult=np.array([drawn.difficult for drawn in kept], bool),
+    )
+
+
+def _words(drawn: DrawnObject) -> str:
+    ymin, xmin, ymax, xmax = drawn.corners
+    return (
+        f"{drawn.name} has xmin {xmin:g}, ymin {ymin:g}, xmax {xmax:g}, ymax {ymax:g}"
+    )

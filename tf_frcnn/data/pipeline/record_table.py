@@ -1,0 +1,94 @@
+"""What the pipeline's functions look up of a picture: all records as tensors."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.decoding.resizing import ResizePlan
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.pipeline.canvases import Canvas, canvas_groups, listed_canvases
+from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
+
+
+class RecordTable(NamedTuple):
+    """One row per record; n records.
+
+    The functions of a dataset take these tensors as inputs, not as constants of their
+    graphs, whose size is limited to 2 GB; an array would become a constant.
+
+    Attributes:
+        image_ids: string [n].
+        orientations: int32 [n], EXIF 1..8.
+        plan: int64 and float64 [n, sides, 2], how a picture is resized to each short
+            side.
+        groups: int64 [n], row in `canvases`; pictures of a group share batches.
+        canvases: int64 [canvases, 2], (height, width) in network pixels.
+        boxes: float32 [n, (boxes), 4], file pixels.
+        labels: int32 [n, (boxes)].
+        difficult: bool [n, (boxes)].
+        proposals: in file pixels, of tensors; None where there are none.
+    """
+
+    image_ids: tf.Tensor
+    orientations: tf.Tensor
+    plan: ResizePlan
+    groups: tf.Tensor
+    canvases: tf.Tensor
+    boxes: tf.RaggedTensor
+    labels: tf.RaggedTensor
+    difficult: tf.RaggedTensor
+    proposals: CachedProposals | None
+
+
+def record_table(
+    examples: ExampleSet,
+    plan: ResizePlan,
+    canvases: Sequence[Canvas] | int,
+    *,
+    drop_difficult: bool = False,
+    proposals: CachedProposals | None = None,
+) -> RecordTable:
+    """Returns the table of a data set, in the host's memory.
+
+    Args:
+        examples: the data set of n records.
+        plan: of arrays [n, sides]; see `plan_records`.
+        canvases: (height, width) in pixels, or a multiple; see `listed_canvases`.
+        drop_difficult: leaves out the boxes marked difficult.
+        proposals: arrays with a row for each record, or None.
+
+    Raises:
+        DataError: no canvas holds a picture, or the proposals are not the records'.
+    """
+    records = examples.records
+    canvases = listed_canvases(plan.sizes, canvases)
+    used = [~r.difficult if drop_difficult else slice(None) for r in records]
+    if proposals is not None and len(proposals.boxes) != len(records):
+        raise DataError(
+            f"{examples.name}: proposals for {len(proposals.boxes)} pictures, but the "
+            f"set has {len(records)}."
+        )
+
+    def ragged(field):
+        rows = [getattr(r, field)[keep] for r, keep in zip(records, used, strict=True)]
+        return tf.RaggedTensor.from_row_lengths(
+            np.concatenate(rows), [len(row) for row in rows]
+        )
+
+    with tf.device("CPU:0"):
+        return RecordTable(
+            image_ids=tf.constant([r.image_id for r in records]),
+            orientations=tf.constant([r.orientation for r in records], tf.int32),
+            plan=ResizePlan(*map(tf.constant, plan)),
+            groups=tf.constant(canvas_groups(records, plan.sizes, canvases)),
+            canvases=tf.constant(canvases, tf.int64),
+            boxes=ragged("boxes"),
+            labels=ragged("labels"),
+            difficult=ragged("difficult"),
+            proposals=None
+            if proposals is None
+            else CachedProposals(*map(tf.constant, proposals)),
+        )

@@ -1,0 +1,90 @@
+"""Pictures without annotations, to detect objects in."""
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.checks.images import UnreadableImageError, inspect_files
+from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
+from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+
+def find_images(patterns: Sequence[str | Path]) -> list[Path]:
+    """Lists the files meant by files, folders and glob patterns, each once.
+
+    Of a folder, all files with the ending of a picture count, not those of its
+    subfolders.
+
+    Raises:
+        DataError: a file or folder does not exist, or a pattern or folder gives none.
+    """
+    found = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        elif path.is_file():
+            files = [path]
+        else:
+            files = [Path(p) for p in glob(str(pattern), recursive=True)]
+        files = [file for file in files if file.is_file()]
+        if not files:
+            raise DataError(
+                f"{pattern}: no picture found; give a file, a folder or a pattern of "
+                f"files that end in {', '.join(IMAGE_SUFFIXES)}."
+            )
+        found |= dict.fromkeys(sorted(files))
+    return list(found)
+
+
+def read_images(
+    paths: Sequence[Path],
+    class_names: Sequence[str] = (),
+    *,
+    policy: Policy = DEFAULT_POLICY,
+) -> ExampleSet:
+    """Reads pictures without annotations; unreadable ones are dropped and counted.
+
+    Args:
+        paths: the files; their paths are the image ids.
+        class_names: what detections will be called.
+        policy: what is done about unreadable pictures.
+
+    Raises:
+        DataError: no picture is readable.
+    """
+    problems, records = Problems(policy), []
+    for path, facts in zip(paths, inspect_files(paths), strict=True):
+        if isinstance(facts, UnreadableImageError):
+            problems.add("unreadable_image", str(path), str(facts))
+        else:
+            records.append(_record(path, facts))
+    if not records:
+        problems.print()
+        raise DataError(f"None of the {len(paths)} pictures is readable.")
+    return ExampleSet(
+        name=f"{len(records)} pictures",
+        class_names=tuple(class_names),
+        records=tuple(records),
+        problems=problems,
+        images=StoredImages(tf.constant([r.source for r in records]), are_paths=True),
+    )
+
+
+def _record(path, facts):
+    height, width = facts.upright_size
+    return Record(
+        image_id=str(path),
+        source=str(path),
+        height=height,
+        width=width,
+        orientation=facts.orientation,
+        boxes=np.zeros([0, 4], np.float32),
+        labels=np.zeros([0], np.int32),
+        difficult=np.zeros([0], bool),
+    )

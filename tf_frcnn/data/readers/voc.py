@@ -1,0 +1,181 @@
+"""Reads folders of the PASCAL VOC kind."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.checks.boxes import known_objects, objects_inside, ordered_objects
+from tf_frcnn.data.checks.images import (
+    ImageFacts,
+    UnreadableImageError,
+    inspect_files,
+    turn_boxes_upright,
+)
+from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
+from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
+from tf_frcnn.data.readers.voc_annotation import (
+    Annotation,
+    UnreadableAnnotationError,
+    read_annotation,
+)
+from tf_frcnn.data.readers.voc_folder import VocFolder, open_voc_folder, split_ids
+
+
+class _Pair(NamedTuple):
+    image_id: str
+    image: Path
+    annotation_name: str
+    annotation: Annotation
+
+
+def read_voc(
+    directory: str | Path,
+    split: str,
+    *,
+    class_names: Sequence[str] = (),
+    one_based: bool = True,
+    policy: Policy = DEFAULT_POLICY,
+) -> ExampleSet:
+    """Reads one split of a folder with JPEGImages, Annotations and ImageSets/Main.
+
+    Every picture is opened and decoded once, so that training meets no damaged file.
+    Only direct objects count, not the parts of which VOC's layout task consists.
+
+    Args:
+        directory: such as VOCdevkit/VOC2007.
+        split: a name such as "trainval", or a sum such as "train+val". Any name will
+            do for a folder without ImageSets, which then is read as a whole.
+        class_names: K names, as written in the files; label k is the k-th. None: the
+            sorted names of all the folder's annotations, whatever the split.
+        one_based: whether corners are VOC's whole pixels, counted from 1 and inclusive,
+            so that a box covers [min - 1, max]. False: corners are taken as they are,
+            continuous and counted from 0. Many `box_outside` at the left and upper
+            border show that True was wrong.
+        policy: what is done about faults in the data.
+
+    Returns:
+        The records in the order of the split, and what was wrong.
+
+    Raises:
+        DataError: if the folder or the split does not exist, if no picture can be
+            used, or where the policy says so.
+
+    Source: Everingham et al., VOC2007 development kit, section 4.
+    """
+    folder = open_voc_folder(directory)
+    problems = Problems(policy)
+    ids = split_ids(folder, split, problems)
+    class_names = tuple(class_names) or _names_in(folder)
+    pairs = list(_pairs(folder, ids, problems))
+    records = []
+    facts = inspect_files(pair.image for pair in pairs)
+    for pair, fact in zip(pairs, facts, strict=True):
+        record = _record(pair, fact, class_names, one_based, problems)
+        if record is not None:
+            records.append(record)
+    name = f"{folder.root}:{split}"
+    if not records:
+        raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
+    images = StoredImages(tf.constant([r.source for r in records]), are_paths=True)
+    return ExampleSet(name, class_names, tuple(records), problems, images)
+
+
+def _names_in(folder: VocFolder) -> tuple[str, ...]:
+    names = set()
+    for path in folder.annotations.values():
+        try:
+            names.update(drawn.name for drawn in read_annotation(path).objects)
+        except UnreadableAnnotationError:
+            continue  # reported where its picture belongs to the split
+    if not names:
+        raise DataError(
+            f"{folder.root}/Annotations names no object; give class_names, or the "
+            "folder that holds the annotations."
+        )
+    return tuple(sorted(names))
+
+
+def _pairs(
+    folder: VocFolder, ids: Sequence[str], problems: Problems
+) -> Iterator[_Pair]:
+    """Yields the pictures that have a file and an annotation that can be read."""
+    for image_id in ids:
+        image_name, xml_name = f"JPEGImages/{image_id}", f"Annotations/{image_id}.xml"
+        paths = folder.images.get(image_id, [])
+        if not paths:
+            problems.add(
+                "missing_image", image_name, "there is no picture of this name"
+            )
+        elif image_id not in folder.annotations:
+            problems.add("missing_annotation", xml_name, "there is no such file")
+        elif len(paths) == 1 or _chosen(paths, problems):
+            try:
+                annotation = read_annotation(folder.annotations[image_id])
+                yield _Pair(image_id, paths[0], xml_name, annotation)
+            except UnreadableAnnotationError as error:
+                problems.add("unreadable_annotation", xml_name, str(error))
+
+
+def _chosen(paths: Sequence[Path], problems: Problems) -> bool:
+    names = " and ".join(path.name for path in paths)
+    detail = f"{names} have the same stem; the first is used"
+    return problems.add("ambiguous_image", f"JPEGImages/{paths[0].name}", detail) == (
+        "repair"
+    )
+
+
+def _record(
+    pair: _Pair,
+    facts: ImageFacts | UnreadableImageError,
+    class_names: tuple[str, ...],
+    one_based: bool,
+    problems: Problems,
+) -> Record | None:
+    """Returns the checked record, or None if the picture is dropped."""
+    image_name, xml_name = f"JPEGImages/{pair.image.name}", pair.annotation_name
+    if isinstance(facts, UnreadableImageError):
+        problems.add("unreadable_image", image_name, str(facts))
+        return None
+    size_is_right = pair.annotation.size in (None, facts.upright_size)
+    if not size_is_right and _settle_size(pair, facts, problems) == "drop":
+        return None
+    if facts.orientation != 1:
+        problems.add("rotated_image", image_name, f"EXIF {facts.orientation}")
+    objects = known_objects(pair.annotation.objects, class_names, problems, xml_name)
+    objects = ordered_objects(objects, problems, xml_name)
+    boxes = np.array([drawn.corners for drawn in objects]).reshape(-1, 4)
+    boxes = boxes - ([1, 1, 0, 0] if one_based else 0)
+    if not size_is_right and _drawn_as_stored(pair, facts):
+        boxes = turn_boxes_upright(boxes, facts)
+    checked = objects_inside(
+        objects, boxes, facts.upright_size, class_names, problems, xml_name
+    )
+    if not len(checked.boxes):
+        problems.add(
+            "empty_annotation",
+            xml_name,
+            f"of {len(pair.annotation.objects)} objects in the file none remains",
+        )
+    return Record(
+        pair.image_id, str(pair.image), *facts.upright_size, facts.orientation, *checked
+    )
+
+
+def _drawn_as_stored(pair: _Pair, facts: ImageFacts) -> bool:
+    return pair.annotation.size == (facts.stored_height, facts.stored_width)
+
+
+def _settle_size(pair: _Pair, facts: ImageFacts, problems: Problems) -> str:
+    (height, width), stated = facts.upright_size, pair.annotation.size
+    outcome = "the boxes are taken as they are"
+    if _drawn_as_stored(pair, facts):
+        outcome = "the boxes are turned upright with it"
+    return problems.add(
+        "wrong_size",
+        pair.annotation_name,
+        f"it says {stated[1]} x {stated[0]} pixels, but the upright picture has "
+        f"{width} x {height}; {outcome}",
+    )

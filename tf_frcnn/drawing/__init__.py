@@ -1,0 +1,1 @@
+"""Boxes on images, and ground truth beside predictions."""

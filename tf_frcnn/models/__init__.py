@@ -1,0 +1,1 @@
+"""Detectors as Keras models: their parts, and the models made of them."""

@@ -1,0 +1,1 @@
+"""Run folders: training, alternating training, callbacks, inference, reports."""

@@ -1,0 +1,137 @@
+"""The 4-step alternating training of Ren et al. 2015, section 3.2.
+
+1. An RPN is trained.
+2. A detector with a trunk of its own is trained on the proposals of step 1.
+3. An RPN head is trained on the trunk of step 2, which stays as it is.
+4. The box head is trained on with the proposals of step 3; the trunk stays.
+
+The result is one Faster R-CNN: the trunk of step 2, the RPN head of step 3 and the box
+head of step 4.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tf_frcnn.assembly import (
+    STEP_NAMES,
+    build_evaluation_batches,
+    build_examples,
+    build_model,
+    build_step_config,
+    proposals_file,
+)
+from tf_frcnn.config import Config
+from tf_frcnn.data import CachedProposals, DataError, read_proposals, write_proposals
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.runs.callbacks import save_weights
+from tf_frcnn.runs.inference import CONFIG_FILE, LAST_WEIGHTS, propose, write_settings
+from tf_frcnn.runs.training import check_run_folder, train, write_samples
+
+STEPS_FOLDER, PROPOSALS_FOLDER = "steps", "proposals"
+
+
+def train_alternating(
+    config: Config, directory: str | Path, *, resume: bool = False
+) -> FasterRCNN:
+    """Trains in four steps and fills a run folder that any command takes.
+
+    Every step is a run in a folder of its own under steps/; the proposals of steps 1
+    and 3 lie beside their weights.
+
+    Args:
+        config: a configuration whose scheme is alternating.
+        directory: the run folder; new, or an earlier run's with `resume`.
+        resume: goes on within the step, and after the epoch, that the run finished.
+
+    Returns:
+        The detector.
+
+    Raises:
+        FileExistsError, FileNotFoundError, NonFiniteLossError: as `train`.
+    """
+    directory = Path(directory)
+    check_run_folder(directory, resume)
+    class_names = _write_run_files(config, directory)
+    folders = [directory / STEPS_FOLDER / name for name in STEP_NAMES]
+    models = []
+    for step, folder in enumerate(folders):
+        print(f"Step {step + 1} of {len(folders)}: {folder.name[2:]}.")
+        proposals = folders[step - 1] / PROPOSALS_FOLDER
+        step_config = build_step_config(config, step, proposals)
+        begun = resume and (folder / CONFIG_FILE).is_file()
+        start = _take_trunk_and_head(models[1]) if step >= 2 else None
+        model = train(step_config, folder, resume=begun, start_from=start)
+        if not isinstance(model, FasterRCNN):
+            _store_proposals(step_config, model, folder / PROPOSALS_FOLDER)
+        models.append(model)
+    detector = build_model(config, class_names)
+    _copy_weights(models[2], detector, ("rpn_head",))
+    _copy_weights(models[3], detector, ("backbone", "box_head", "box_predictor"))
+    save_weights(detector, directory / LAST_WEIGHTS)
+    return detector
+
+
+def _write_run_files(config: Config, directory: Path) -> tuple[str, ...]:
+    """Writes what every run folder has; returns the class names."""
+    class_names = build_examples(config, "train").class_names
+    write_settings(directory, config, class_names)
+    write_samples(directory, build_examples(config, "validation", class_names))
+    return class_names
+
+
+def _take_trunk_and_head(detector: FasterRCNN):
+    """Returns what starts a model from step 2's weights and fixes the trunk."""
+
+    def start(model: RegionProposalNetwork) -> None:
+        parts = ["backbone"]
+        if isinstance(model, FasterRCNN):
+            parts += ["box_head", "box_predictor"]
+        _copy_weights(detector, model, parts)
+        model.backbone.trainable = False
+
+    return start
+
+
+def _copy_weights(source, target, parts) -> None:
+    for name in parts:
+        getattr(target, name).set_weights(getattr(source, name).get_weights())
+
+
+def _store_proposals(config: Config, model: RegionProposalNetwork, folder) -> None:
+    """Writes the proposals of the training and the validation pictures."""
+    for split in ("train", "validation"):
+        examples = build_examples(config, split, model.class_names)
+        for_training = split == "train"
+        file = proposals_file(folder, examples, for_training=for_training)
+        image_ids = [record.image_id for record in examples.records]
+        if _holds(file, image_ids):
+            continue
+        batches = build_evaluation_batches(config, examples)
+        proposed = propose(model, examples, batches, training=for_training)
+        folder.mkdir(exist_ok=True)
+        write_proposals(file, _by_image(proposed, len(image_ids)), image_ids)
+        print(f"Proposals of {examples.name}: {file}")
+
+
+def _holds(file: Path, image_ids: Sequence[str]) -> bool:
+    """Says whether a file has the proposals of these pictures."""
+    try:
+        read_proposals(file, image_ids)
+    except DataError:
+        return False
+    return True
+
+
+def _by_image(proposed: ProposedBoxes, num_images: int) -> CachedProposals:
+    """Arranges the proposals of all pictures in rows, best first, padded with zeros."""
+    order = np.lexsort([-proposed.scores, proposed.image_index])
+    images = proposed.image_index[order]
+    slots = np.arange(len(images)) - np.searchsorted(images, images)
+    shape = (num_images, int(slots.max(initial=0)) + 1)
+    boxes, valid = np.zeros([*shape, 4], np.float32), np.zeros(shape, bool)
+    boxes[images, slots], valid[images, slots] = proposed.boxes[order], True
+    return CachedProposals(boxes, valid)

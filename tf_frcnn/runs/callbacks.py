@@ -1,0 +1,188 @@
+"""What happens at the end of each epoch of a run."""
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data import ExampleSet
+from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc, proposal_recall
+from tf_frcnn.runs.inference import (
+    BEST_WEIGHTS,
+    LAST_WEIGHTS,
+    detect,
+    ground_truth_of,
+    propose,
+)
+
+LOG_FILE = "log.csv"
+
+
+class ValidationMAP(keras.callbacks.Callback):
+    """Adds `val_mAP` to the logs, so that callbacks after it can monitor it.
+
+    Args:
+        examples: the validation set.
+        batches: its evaluation batches.
+        every: epochs from one validation to the next; the last epoch is validated too.
+        on_detections: called with the epoch (from 0) and the detections.
+        **metric: keyword arguments of `evaluate_voc`.
+    """
+
+    def __init__(
+        self,
+        examples: ExampleSet,
+        batches: tf.data.Dataset,
+        *,
+        every: int = 1,
+        on_detections: Callable[[int, DetectedBoxes], None] | None = None,
+        **metric,
+    ):
+        super().__init__()
+        self.examples, self.batches, self.every = examples, batches, every
+        self.on_detections, self.metric = on_detections, metric
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Detects, evaluates, and adds the result to the logs."""
+        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+            return
+        detections = detect(self.model, self.examples, self.batches)
+        num_classes = len(self.examples.class_names)
+        truth = ground_truth_of(self.examples)
+        result = evaluate_voc(truth, detections, num_classes, **self.metric)
+        logs["val_mAP"] = float(np.nan_to_num(result.mean))
+        if self.on_detections:
+            self.on_detections(epoch, detections)
+
+
+class ValidationRecall(keras.callbacks.Callback):
+    """Adds `val_recall`, the proposals' average recall over IoU 0.5 to 1, to the logs.
+
+    Args:
+        examples: the validation set.
+        batches: its evaluation batches.
+        num_proposals: of the best per picture that count.
+        every: epochs from one validation to the next; the last epoch is validated too.
+    """
+
+    def __init__(
+        self,
+        examples: ExampleSet,
+        batches: tf.data.Dataset,
+        *,
+        num_proposals: int,
+        every: int = 1,
+    ):
+        super().__init__()
+        self.examples, self.batches, self.every = examples, batches, every
+        self.num_proposals = num_proposals
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Proposes, measures, and adds the result to the logs."""
+        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+            return
+        proposals = propose(self.model, self.examples, self.batches, training=False)
+        recall = proposal_recall(
+            ground_truth_of(self.examples),
+            proposals,
+            num_proposals=[self.num_proposals],
+        )
+        logs["val_recall"] = float(np.nan_to_num(recall.average_recalls[0]))
+
+
+class RunLog(keras.callbacks.Callback):
+    """Keeps the logs of all epochs in a CSV file and as TensorBoard scalars.
+
+    Args:
+        directory: the run folder.
+        writer: of TensorBoard summaries.
+        start_epoch: rows from this epoch on, of an interrupted run, are dropped.
+    """
+
+    def __init__(
+        self, directory: Path, writer: tf.summary.SummaryWriter, start_epoch: int = 0
+    ):
+        super().__init__()
+        self.path, self.writer = directory / LOG_FILE, writer
+        self.rows = _read_rows(self.path)[:start_epoch]
+
+    def best(self, figure: str) -> float:
+        """Returns the highest value of a figure so far, -1 if there is none."""
+        return max([-1.0, *(float(row.get(figure) or -1.0) for row in self.rows)])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the learning rate that the epoch starts with."""
+        rate = self.model.optimizer.learning_rate
+        self.rate = float(keras.ops.convert_to_numpy(rate))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds a row for the epoch."""
+        logs["learning_rate"] = self.rate
+        self.rows.append({"epoch": epoch + 1, **logs})
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with self.path.open("w", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(self.rows)
+        with self.writer.as_default(step=epoch + 1):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+
+
+class LastWeights(keras.callbacks.Callback):
+    """Saves the weights and the optimizer's state after each epoch.
+
+    The optimizer's step tells how far a run has come, so nothing else is needed to
+    resume it.
+
+    Args:
+        directory: the run folder.
+    """
+
+    def __init__(self, directory: Path):
+        super().__init__()
+        self.path = directory / LAST_WEIGHTS
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves the weights."""
+        save_weights(self.model, self.path)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Saves the weights of the highest validation figure.
+
+    Args:
+        directory: the run folder.
+        figure: its name in the logs, such as "val_mAP".
+        best: the highest value of the epochs before.
+    """
+
+    def __init__(self, directory: Path, figure: str = "val_mAP", best: float = -1.0):
+        super().__init__()
+        self.path, self.figure, self.best = directory / BEST_WEIGHTS, figure, best
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves the weights if they are better than any before."""
+        if logs.get(self.figure, -1.0) > self.best:
+            self.best = logs[self.figure]
+            save_weights(self.model, self.path)
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Saves beside the file, then moves: an interrupted write leaves the old file."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name("part." + path.name)
+    model.save_weights(part)
+    os.replace(part, path)
+
+
+def _read_rows(path: Path) -> Sequence[dict]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,194 @@
+"""Detections of whole data sets and files, their evaluation, and trained runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.assembly import build_model
+from tf_frcnn.config import Config, dump_config, load_config
+from tf_frcnn.data import ExampleSet
+from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.models.rpn import RegionProposalNetwork
+
+CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
+BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
+
+
+class Run(NamedTuple):
+    """A trained model and what it was made with.
+
+    Attributes:
+        directory: the run folder.
+        config: the effective configuration.
+        model: the model with the weights of the run.
+    """
+
+    directory: Path
+    config: Config
+    model: RegionProposalNetwork
+
+
+def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
+    """Writes the effective configuration and the class list into a run folder."""
+    (directory / CONFIG_FILE).write_text(dump_config(config))
+    names = "".join(f"{name}\n" for name in class_names)
+    (directory / CLASSES_FILE).write_text(names, encoding="utf-8")
+
+
+def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """Loads a run with its best weights, or the last ones where none was validated.
+
+    Args:
+        directory: the run folder.
+        overrides: settings that replace those of the run; see `config.load_config`.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+    """
+    directory = Path(directory)
+    config = load_config(run_config(directory), overrides)
+    model = build_model(config, run_classes(directory))
+    weights = [directory / BEST_WEIGHTS, directory / LAST_WEIGHTS]
+    found = [path for path in weights if path.is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"{directory} has no weights yet: neither {BEST_WEIGHTS} nor "
+            f"{LAST_WEIGHTS}. The run ended before its first epoch did; resume it."
+        )
+    load_weights(model, found[0])
+    return Run(directory, config, model)
+
+
+def run_config(directory: Path) -> Path:
+    """Returns the configuration file of a run folder.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+    """
+    for name in (CONFIG_FILE, CLASSES_FILE):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory} is no run folder: it has no {name}. Give the folder that "
+                "tf-frcnn train or convert printed."
+            )
+    return directory / CONFIG_FILE
+
+
+def run_classes(directory: Path) -> tuple[str, ...]:
+    """Returns the class names of a run folder."""
+    return tuple((directory / CLASSES_FILE).read_text(encoding="utf-8").splitlines())
+
+
+def load_weights(model: RegionProposalNetwork, path: Path) -> None:
+    """Loads weights, or says in one line which file does not fit."""
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f"{path}: these are no weights of the configured network "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+
+
+def take_weights(run: Run, model: RegionProposalNetwork) -> None:
+    """Sets a model's weights to those of a run, as far as it has such parts.
+
+    Where the model has other classes, its box predictor keeps its own weights. What is
+    done is printed.
+
+    Raises:
+        ValueError: the networks differ.
+    """
+    parts = set(model.parts_type._fields) & set(run.model.parts_type._fields)
+    has_its_classes = model.class_names == run.model.class_names
+    for name in sorted(parts if has_its_classes else parts - {"box_predictor"}):
+        target, source = getattr(model, name), getattr(run.model, name)
+        shapes = [[tuple(w.shape) for w in part.weights] for part in (target, source)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{run.directory}: its {name} is another one than the configuration's; "
+                f"train with {run.directory / CONFIG_FILE}."
+            )
+        target.set_weights(source.get_weights())
+    print(f"Weights of {run.directory}.")
+    if not has_its_classes:
+        print(
+            f"Its {len(run.model.class_names)} classes are not these "
+            f"{len(model.class_names)}: the box predictor starts from random ones."
+        )
+
+
+def ground_truth_of(examples: ExampleSet) -> GroundTruth:
+    """Returns the objects of an example set; image i is record i."""
+    records = examples.records
+    counts = [len(record.boxes) for record in records]
+    return GroundTruth(
+        image_index=np.repeat(np.arange(len(records)), counts),
+        boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
+        labels=np.concatenate([r.labels for r in records]),
+        difficult=np.concatenate([r.difficult for r in records]),
+    )
+
+
+def detect(
+    model: RegionProposalNetwork, examples: ExampleSet, batches: tf.data.Dataset
+) -> DetectedBoxes:
+    """Detects objects in all batches; image i is record i, boxes in file pixels.
+
+    Args:
+        model: the detector.
+        examples: what the batches were made of.
+        batches: evaluation batches.
+    """
+    parts = []
+    for rows, found in _outputs(model.predict_step, examples, batches):
+        image, slot = np.nonzero(found["valid"])
+        own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
+        parts.append((rows[image], *own))
+    return DetectedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def propose(
+    model: RegionProposalNetwork,
+    examples: ExampleSet,
+    batches: tf.data.Dataset,
+    *,
+    training: bool,
+) -> ProposedBoxes:
+    """Collects the RPN's proposals in file pixels; other arguments as for `detect`.
+
+    Args:
+        training: as many proposals as in training, or as in inference.
+    """
+
+    def step(batch):
+        proposals = model.propose(model.first_stage(batch), batch, training=training)
+        return model.in_file(proposals, batch)
+
+    parts = []
+    for rows, found in _outputs(step, examples, batches):
+        image, slot = np.nonzero(found.valid)
+        parts.append((rows[image], found.boxes[image, slot], found.scores[image, slot]))
+    return ProposedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def detections_of_image(detections: DetectedBoxes, image: int) -> DetectedBoxes:
+    """Returns the detections of one image, best first."""
+    rows = np.flatnonzero(detections.image_index == image)
+    rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
+    return DetectedBoxes(*(column[rows] for column in detections))
+
+
+def _outputs(step, examples, batches) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yields the records' rows and the step's outputs as arrays, batch by batch."""
+    row_of = {record.image_id: row for row, record in enumerate(examples.records)}
+    # One graph for all canvases and for a last, smaller batch.
+    graph = tf.function(step, input_signature=[batches.element_spec])
+    for batch in batches:
+        ids = [image_id.decode() for image_id in batch["image_ids"].numpy()]
+        outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
+        yield np.array([row_of[image_id] for image_id in ids]), outputs

@@ -1,0 +1,279 @@
+"""A run: from a configuration to a folder with weights, logs, pictures and metrics."""
+
+import difflib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.assembly import (
+    RunPlan,
+    build_evaluation_batches,
+    build_examples,
+    build_model,
+    build_plan,
+    build_training_batches,
+    compile_model,
+    load_initial_weights,
+)
+from tf_frcnn.config import Config, dump_config
+from tf_frcnn.data import ExampleSet
+from tf_frcnn.drawing.boxes import write_png
+from tf_frcnn.drawing.comparisons import ComparisonPictures, load_pictures
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.models.detector import NON_FINITE_LOSS
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.runs.callbacks import (
+    BestWeights,
+    LastWeights,
+    RunLog,
+    ValidationMAP,
+    ValidationRecall,
+)
+from tf_frcnn.runs.inference import (
+    BEST_WEIGHTS,
+    CLASSES_FILE,
+    CONFIG_FILE,
+    LAST_WEIGHTS,
+    run_classes,
+    write_settings,
+)
+
+PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names the step and the images."""
+
+
+class _Prepared(NamedTuple):
+    """Everything a run trains with."""
+
+    directory: Path
+    plan: RunPlan
+    model: RegionProposalNetwork
+    validation: ExampleSet
+    validation_batches: tf.data.Dataset
+    batches: tf.data.Dataset
+    steps_per_epoch: int
+    start_epoch: int
+
+
+def train(
+    config: Config,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    start_from: Callable[[RegionProposalNetwork], None] | None = None,
+    class_order: Sequence[str] = (),
+) -> RegionProposalNetwork:
+    """Trains a model and fills a run folder.
+
+    The folder gets config.yaml, classes.txt, problems.json (what was repaired or
+    dropped in the data), log.csv, tensorboard/, pictures/ (ground truth beside
+    predictions of the first validation images) and weights/ (best and last).
+
+    Args:
+        config: the configuration.
+        directory: the run folder; new, or an earlier run's with `resume`.
+        resume: goes on from the last epoch that the run finished.
+        start_from: sets the weights to start from, and which of them stay as they are,
+            instead of the configured ones.
+        class_order: that of the model where the data has just these classes.
+
+    Returns:
+        The model with its last weights.
+
+    Raises:
+        FileExistsError: the folder holds a run and `resume` is False.
+        FileNotFoundError: there is nothing to resume.
+        NonFiniteLossError: a loss became NaN or infinite.
+    """
+    directory = Path(directory)
+    check_run_folder(directory, resume)
+    if resume:
+        _report_changes(directory, config)
+    prepared = _prepare(config, directory, resume, start_from, class_order)
+    if prepared.start_epoch >= prepared.plan.epochs:
+        print(f"The run has done all of its {prepared.plan.epochs} epochs.")
+        return prepared.model
+    try:
+        prepared.model.fit(
+            prepared.batches,
+            steps_per_epoch=prepared.steps_per_epoch,
+            initial_epoch=prepared.start_epoch,
+            epochs=prepared.plan.epochs,
+            validation_data=prepared.validation_batches,
+            validation_freq=_validated_epochs(prepared.plan),
+            callbacks=_callbacks(prepared),
+            shuffle=False,
+        )
+    except tf.errors.InvalidArgumentError as error:
+        if NON_FINITE_LOSS not in error.message:
+            raise
+        start = error.message.index(NON_FINITE_LOSS)
+        what = error.message[start:].splitlines()[0].replace("] [", " ").rstrip("]")
+        raise NonFiniteLossError(
+            f"{what}. The weights before this step are those of "
+            f"{directory / LAST_WEIGHTS}, if an epoch was finished. Lower "
+            "train.learning_rate, set train.clip_norm or raise train.warmup_steps."
+        ) from error
+    return prepared.model
+
+
+def _prepare(
+    config: Config, directory: Path, resume: bool, start_from, class_order
+) -> _Prepared:
+    examples = build_examples(config, "train")
+    if resume and (directory / CLASSES_FILE).is_file():
+        class_order = _own_classes(directory, examples)
+    if sorted(class_order) == sorted(examples.class_names):
+        examples = build_examples(config, "train", class_order)
+    class_names = examples.class_names
+    validation = build_examples(config, "validation", class_names)
+    _report_data(directory, (examples, validation))
+    model = build_model(config, class_names)
+    if start_from:
+        start_from(model)
+    batches, steps_per_epoch = build_training_batches(config, examples)
+    compile_model(config, model, steps_per_epoch)
+    start_epoch = 0
+    if resume and (directory / LAST_WEIGHTS).is_file():
+        model.load_weights(directory / LAST_WEIGHTS)
+        start_epoch = int(model.optimizer.iterations.numpy()) // steps_per_epoch
+        print(f"Resuming after epoch {start_epoch}.")
+        batches, _ = build_training_batches(config, examples, start_epoch)
+    elif not start_from and (report := load_initial_weights(config, model)):
+        random = f"; random: {', '.join(report.random)}" if report.random else ""
+        print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
+    write_settings(directory, config, class_names)
+    write_samples(directory, validation)
+    return _Prepared(
+        directory=directory,
+        plan=build_plan(config),
+        model=model,
+        validation=validation,
+        validation_batches=build_evaluation_batches(config, validation),
+        batches=batches,
+        steps_per_epoch=steps_per_epoch,
+        start_epoch=start_epoch,
+    )
+
+
+def _own_classes(directory: Path, examples: ExampleSet) -> tuple[str, ...]:
+    """Returns the classes of a run that goes on, in the order of its labels."""
+    names = run_classes(directory)
+    if sorted(names) != sorted(examples.class_names):
+        raise ValueError(
+            f"{directory / CLASSES_FILE}: the run has the classes {', '.join(names)}, "
+            f"but {examples.name} has {', '.join(examples.class_names)}; it "
+            "can only go on with the same."
+        )
+    return names
+
+
+def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
+    plan, directory = prepared.plan, prepared.directory
+    writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
+    log = RunLog(directory, writer, prepared.start_epoch)
+    pictures = ComparisonPictures(prepared.validation, plan.keep_images)
+
+    def keep_pictures(epoch: int, detections: DetectedBoxes) -> None:
+        for name, picture in pictures.drawn(detections):
+            file = f"epoch_{epoch + 1:03d}_{name}.png"
+            write_png(directory / "pictures" / file, picture)
+            with writer.as_default(step=epoch + 1):
+                tf.summary.image(name, picture[np.newaxis])
+
+    if isinstance(prepared.model, FasterRCNN):
+        figure = "val_mAP"
+        validation = ValidationMAP(
+            prepared.validation,
+            prepared.validation_batches,
+            every=plan.validation_every,
+            on_detections=keep_pictures,
+            **plan.metric,
+        )
+    else:
+        figure = "val_recall"
+        validation = ValidationRecall(
+            prepared.validation,
+            prepared.validation_batches,
+            every=plan.validation_every,
+            num_proposals=prepared.model.proposal_layer.test_counts[1],
+        )
+    # The last weights last: they end the epoch, and what was interrupted before is
+    # repeated.
+    return [
+        validation,
+        log,
+        BestWeights(directory, figure, log.best(figure)),
+        LastWeights(directory),
+    ]
+
+
+def _validated_epochs(plan: RunPlan) -> list[int]:
+    """Returns the epochs, counted from 1, after which the run validates."""
+    every = plan.validation_every
+    return sorted({*range(every, plan.epochs + 1, every), plan.epochs})
+
+
+def check_run_folder(directory: Path, resume: bool) -> None:
+    """Makes the run folder; `resume` needs an existing run, and it needs `resume`."""
+    if resume and not (directory / CONFIG_FILE).is_file():
+        raise FileNotFoundError(
+            f"{directory} has no {CONFIG_FILE}: there is nothing to resume. Train "
+            "without --resume."
+        )
+    if resume and (directory / BEST_WEIGHTS).is_file():
+        if not (directory / LAST_WEIGHTS).is_file():
+            raise FileNotFoundError(
+                f"{directory} was converted and not trained: there is nothing to "
+                f"resume. Start from it by --init {directory}."
+            )
+    if not resume and (directory / CONFIG_FILE).is_file():
+        raise FileExistsError(
+            f"{directory} holds a run already. Go on with it by --resume, or choose "
+            "another folder by --output."
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+
+
+def _report_changes(directory: Path, config: Config) -> None:
+    """Prints the settings in which a resumed run differs from what it began with."""
+    before = (directory / CONFIG_FILE).read_text().splitlines()
+    after = dump_config(config).splitlines()
+    changes = [
+        line
+        for line in difflib.unified_diff(before, after, lineterm="", n=0)
+        if line[0] in "+-" and line[:3] not in ("+++", "---")
+    ]
+    if changes:
+        print("Resuming with changed settings:", *changes, sep="\n  ")
+
+
+def write_samples(directory: Path, validation: ExampleSet) -> None:
+    """Keeps a few upright pictures, which an export is tried on."""
+    count = min(NUM_SAMPLES, len(validation.records))
+    pictures = load_pictures(validation, range(count))
+    for record, picture in zip(validation.records, pictures, strict=False):
+        write_png(directory / SAMPLES_FOLDER / f"{record.image_id}.png", picture)
+
+
+def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
+    """Prints and keeps what was repaired or dropped in the data."""
+    rows = {}
+    for examples in sets:
+        print(
+            f"{examples.name}: {len(examples.records)} images, "
+            f"{sum(len(r.boxes) for r in examples.records)} objects, "
+            f"{len(examples.class_names)} classes."
+        )
+        examples.problems.print()
+        rows[examples.name] = json.loads(examples.problems.to_json())
+    (directory / PROBLEMS_FILE).write_text(json.dumps(rows, indent=1))
