@@ -86,48 +86,67 @@ def tiny_detector():
     def build(
         *,
         frozen_blocks=0,
-        score_form="softmax",
-        score_threshold=0.05,
-        plus_one=False,
         model_type=None,
+        conventions="plain",
+        seed=0,
+        weight_decay=0.0005,
+        bias_rate=1.0,
         **settings,
     ):
         import keras
 
-        from tf_frcnn.models.faster_rcnn import FasterRCNN, Parts
+        from tf_frcnn import models
 
         keras.utils.set_random_seed(0)
-        parts = _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one)
-        model_type = model_type or FasterRCNN
-        if model_type.parts_type is not Parts:
-            parts = parts.of_rpn
-        model = model_type(parts, ("wide", "tall"), plus_one=plus_one, **settings)
+        model_type = model_type or models.FasterRCNN
+        model = model_type(
+            **_tiny_parts(model_type, frozen_blocks, conventions, settings),
+            class_names=("wide", "tall"),
+            weight_decay=weight_decay,
+            bias_rate=bias_rate,
+            seed=seed,
+        )
         model.build()
         return model
 
     return build
 
 
-def _tiny_parts(frozen_blocks, score_form, score_threshold, plus_one):
-    from tf_frcnn import layers
+def _tiny_parts(model_type, frozen_blocks, conventions, settings):
+    """Makes the parts; `settings` are section -> setting -> value."""
+    from tf_frcnn import layers, models
     from tf_frcnn.backbones import BACKBONES
-    from tf_frcnn.models.faster_rcnn import Parts
 
-    backbone = BACKBONES["tiny"]
-    return Parts(
-        normalization=layers.ImageNormalization(backbone.image_mode),
-        backbone=backbone.build(frozen_blocks),
-        anchor_grid=layers.AnchorGrid(backbone.strides, scales=(2, 3, 5)),
-        rpn_head=layers.RPNHead(9, channels=32, score_form=score_form),
-        anchor_targets=layers.AnchorTargetLayer(plus_one=plus_one),
-        proposal_layer=layers.ProposalLayer(
-            train_counts=(200, 60), test_counts=(100, 40), plus_one=plus_one
-        ),
-        proposal_targets=layers.ProposalTargetLayer(num_samples=32, plus_one=plus_one),
-        roi_pooling=layers.RoIPooling(backbone.strides),
-        box_head=layers.FullyConnectedHead(64, dropout=0.0),
-        box_predictor=layers.BoxPredictor(2),
-        detection_layer=layers.DetectionLayer(
-            score_threshold=score_threshold, max_per_image=20, plus_one=plus_one
-        ),
+    def of(section, **defaults):
+        return defaults | settings.get(section, {})
+
+    backbone, shared = (
+        BACKBONES["tiny"],
+        {"loss": of("loss"), "conventions": conventions},
     )
+    counts = {"train_pre_nms": 200, "train_post_nms": 60}
+    counts |= {"test_pre_nms": 100, "test_post_nms": 40}
+    roi = of("roi", num_samples=32, head_units=64, dropout=0.0)
+    parts = {
+        "preprocessing": layers.Preprocessing({"mode": backbone.image_mode}),
+        "backbone": backbone.build(frozen_blocks),
+    }
+    if model_type is not models.FastRCNN:
+        parts["rpn"] = models.RegionProposalNetwork(
+            backbone.strides,
+            anchors=of("anchors", scales=(2, 3, 5)),
+            rpn=of("rpn", channels=32),
+            proposals=of("proposals", **counts),
+            **shared,
+        )
+    if model_type is not models.ProposalNetwork:
+        parts["roi_head"] = models.RoIHead(
+            2,
+            layers.FullyConnectedHead(roi),
+            backbone.strides,
+            num_proposals=60,
+            roi=roi,
+            detections=of("detections", max_per_image=20),
+            **shared,
+        )
+    return parts

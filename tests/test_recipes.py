@@ -16,7 +16,7 @@ from tf_frcnn.config import load_config
 RECIPES = sorted(CONFIGS.glob("*.yaml"))
 # Small enough for a test; nothing of the method is replaced.
 SMALL = (
-    *("data.short_side=96", "data.long_side=128", "data.canvases=[[96, 128]]"),
+    *("images.short_side=96", "images.long_side=128", "images.canvases=[[96, 128]]"),
     *("data.train_short_sides=[]", "data.batch_size=1"),
     *("proposals.train_post_nms=60", "proposals.test_post_nms=20"),
     *("roi.num_samples=16", "roi.head_units=32", "backbone.weights=random"),

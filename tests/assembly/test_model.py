@@ -1,5 +1,3 @@
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from tf_frcnn.assembly import (
     load_initial_weights,
     split_seed,
 )
-from tf_frcnn.config import Config, ConfigError, load_config
+from tf_frcnn.config import ConfigError, load_config
 from tf_frcnn.data import (
     DATASETS,
     SHAPE_CLASSES,
@@ -23,12 +21,11 @@ from tf_frcnn.data import (
     derive_canvases,
     write_voc,
 )
-from tf_frcnn.models.faster_rcnn import FastRCNN
-from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models import FastRCNN, ProposalNetwork
 
 SMALL = """
-data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2, short_side: 64,
-  long_side: 96}
+data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2}
+images: {short_side: 64, long_side: 96}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}
 rpn: {channels: 8}
 roi: {head_units: 8}
@@ -38,71 +35,22 @@ roi: {head_units: 8}
 # No setting of these sections has its default, and hardly two have the same value.
 UNUSUAL = """
 seed: 7
-backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group,
-  image_mode: scaled}
-boxes: {plus_one: true, max_log_scale: 1.5}
-anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9],
-  sizes: [20, 40, 50], on_padding: true}
-rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid,
-  positive_iou: 0.62, negative_iou: 0.31,
-  clobber_positives: true, allowed_border: 5, num_samples: 99, positive_fraction: 0.44}
-proposals: {train_pre_nms: 811, train_post_nms: 412, test_pre_nms: 613,
-  test_post_nms: 214, nms_iou: 0.66, nms_plus_one: false, test_nms: false,
-  per_level: true, min_size: 3.5, min_size_in: network, min_score: 0.01,
-  cut_first: true}
-roi: {num_samples: 77, foreground_fraction: 0.36, foreground_iou: 0.58,
-  background_iou_high: 0.49, background_iou_low: 0.07, add_ground_truth: false,
-  fill_with_repeats: true, pooling: align, pooled_size: 3, crop_max_pool: false,
-  aligned: true, sampling_ratio: 3, cell_size: canvas, level_rule: anchor,
-  class_agnostic: true,
-  delta_stds: [0.2, 0.3, 0.4, 0.5], head_units: 20, dropout: 0.23}
-detections: {score_threshold: 0.11, nms_iou: 0.39, class_agnostic_nms: true,
-  max_per_image: 42, min_size: 1.25, clip: own_side}
-loss: {rpn_sigma: 2.25, roi_sigma: 1.75, rpn_divisor: objects, roi_divisor: objects,
-  rpn_classes: focal, roi_classes: focal, focal_alpha: 0.3, focal_gamma: 1.5}
+conventions: {base: tf_faster_rcnn, max_log_scale: 1.5}
+images: {mode: scaled}
+backbone: {name: tiny, weights: random, frozen_blocks: 1, normalization: group}
+anchors: {style: centred, ratios: [0.4, 2.5], scales: [1, 3, 9], sizes: [20, 40, 50]}
+rpn: {channels: 24, num_convs: 2, output_size: 3, score_form: sigmoid}
+proposals: {train_pre_nms: 811, train_post_nms: 412, per_level: true}
+roi: {num_samples: 77, add_ground_truth: false, pooling: align, pooled_size: 3,
+  level_rule: anchor, class_agnostic: true, head_units: 20, dropout: 0.23}
+detections: {score_threshold: 0.11, nms_iou: 0.39, max_per_image: 42}
+loss: {rpn_sigma: 2.25, roi_sigma: 1.75, roi_classes: focal}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
   decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
   double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true,
-  validation_every: 3,
-  keep_images: 6}
+  validation_every: 3, keep_images: 6}
 evaluation: {metric: area, iou: 0.65, plus_one: true}
 """
-STDS = (0.2, 0.3, 0.4, 0.5)
-# What has to arrive in the parts of the model.
-ARRIVED = {
-    "anchor_grid": {"strides": (16,), "style": "centred"}
-    | {"ratios": (0.4, 2.5), "scales": (1, 3, 9), "sizes": (20, 40, 50)}
-    | {"on_padding": True},
-    "rpn_head": {"num_anchors": 6, "channels": 24, "score_form": "sigmoid"}
-    | {"num_convs": 2, "output_size": 3},
-    "anchor_targets": {"positive_iou": 0.62, "negative_iou": 0.31}
-    | {"clobber_positives": True, "allowed_border": 5, "num_samples": 99}
-    | {"positive_fraction": 0.44, "best_is_positive": True, "plus_one": True},
-    "proposal_layer": {"train_counts": (811, 412), "test_counts": (613, 214)}
-    | {
-        "nms_iou": 0.66,
-        "min_size": 3.5,
-        "min_size_in": "network",
-        "plus_one": True,
-        "nms_plus_one": False,
-    }
-    | {"test_nms": False, "per_level": True, "min_score": 0.01, "max_log_scale": 1.5}
-    | {"cut_first": True},
-    "proposal_targets": {"num_samples": 77, "foreground_fraction": 0.36}
-    | {"foreground_iou": 0.58, "background_iou": (0.07, 0.49)}
-    | {"add_ground_truth": False, "fill_with_repeats": True}
-    | {"delta_stds": STDS, "plus_one": True},
-    "roi_pooling": {"strides": (16,), "method": "align", "pooled_size": 3}
-    | {"crop_max_pool": False, "aligned": True, "sampling_ratio": 3, "for_xla": True}
-    | {"cell_size": "canvas"},
-    "box_head": {"units": 20, "dropout": 0.23},
-    "box_predictor": {"num_classes": 3, "class_agnostic": True, "regresses": True},
-    "detection_layer": {"score_threshold": 0.11, "nms_iou": 0.39}
-    | {"max_per_image": 42, "delta_stds": STDS, "plus_one": True}
-    | {"class_agnostic_nms": True}
-    | {"max_log_scale": 1.5, "min_size": 1.25, "clip": "own_side"},
-    "normalization": {"mode": "scaled"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -131,41 +79,31 @@ def unusual_model(unusual_config):
     return model
 
 
-def test_no_setting_of_the_unusual_configuration_has_its_default(unusual_config):
-    default = dataclasses.asdict(Config())
-    unusual = dataclasses.asdict(unusual_config)
-    assert unusual.pop("seed") != default.pop("seed")
-    for section in ("data", "model"):  # have tests of their own
-        unusual.pop(section)
-    same = [
-        f"{section}.{name}"
-        for section, settings in unusual.items()
-        for name, value in settings.items()
-        if value == default[section][name]
-    ]
-    # The layer belongs to other trunks, and the rest would contradict the settings or
-    # change the parts.
-    assert same == [
-        *("backbone.layer", "rpn.best_is_positive", "roi.hard_examples"),
-        *("roi.regress_boxes", "roi.head_convs", "train.scheme", "train.step_epochs"),
-        "train.optimizer",
-    ]
-
-
-@pytest.mark.parametrize("part", ARRIVED)
-def test_the_settings_arrive_in_the_layers(unusual_model, part):
-    layer = getattr(unusual_model, part)
-    own = {name: v for name, v in layer.get_config().items() if name in ARRIVED[part]}
-    assert own == ARRIVED[part]
-    inherited = {"name", "trainable", "dtype"}
-    assert layer.get_config().keys() - own.keys() <= inherited
+def test_every_layer_has_the_settings_of_its_part(unusual_model, unusual_config):
+    config, rpn, head = unusual_config, unusual_model.rpn, unusual_model.roi_head
+    conventions = config.conventions
+    assert conventions.plus_one and conventions.max_log_scale == 1.5
+    assert unusual_model.preprocessing.images == config.images
+    assert rpn.anchor_grid.anchors == config.anchors
+    assert rpn.head.rpn == rpn.anchor_targets.rpn == config.rpn
+    assert rpn.proposal_layer.proposals == config.proposals
+    for layer in (rpn.anchor_grid, rpn.anchor_targets, rpn.proposal_layer):
+        assert layer.conventions == conventions
+    for layer in (head.proposal_targets, head.pooling, head.box_head, head.predictor):
+        assert layer.roi == config.roi
+    assert head.detection_layer.detections == config.detections
+    assert head.detection_layer.roi == config.roi
+    for layer in (head.proposal_targets, head.pooling, head.detection_layer):
+        assert layer.conventions == conventions
+    assert rpn.loss == head.loss == config.loss
+    assert rpn.stage_losses.sigma == 2.25 and head.stage_losses.sigma == 1.75
 
 
 def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
     settings = {"roi.head_convs": 3, "backbone.normalization": "group"}
-    head = build_model(config_of(settings), ("a",)).box_head
-    expected = {"units": 8, "num_convs": 3, "channels": 256, "normalization": "group"}
-    assert expected.items() <= head.get_config().items()
+    head = build_model(config_of(settings), ("a",)).roi_head.box_head
+    assert (head.units, len(head.convs), head.channels) == (8, 3, 256)
+    assert head.normalization == "group"
 
 
 def test_convolutions_before_a_tail_are_an_error(config_of):
@@ -176,11 +114,8 @@ def test_convolutions_before_a_tail_are_an_error(config_of):
 
 def test_the_settings_arrive_in_the_model_and_the_optimizer(unusual_model):
     model, optimizer = unusual_model, unusual_model.optimizer
-    assert (model.seed, model.plus_one, model.weight_decay) == (7, True, 0.003)
-    assert model.rpn_losses == (2.25, (0.3, 1.5), "objects")
-    assert model.roi_losses == (1.75, (0.3, 1.5), "objects")
-    assert (model.bias_rate, model.level_rule) == (2.0, "anchor")
-    assert model.box_head.compute_dtype == "bfloat16"
+    assert (model.seed, model.weight_decay, model.bias_rate) == (7, 0.003, 2.0)
+    assert model.roi_head.box_head.compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     assert model.backbone.name == "tiny" and model.uses_xla
     assert isinstance(optimizer, keras.optimizers.SGD)
@@ -214,18 +149,18 @@ def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
 
 def test_the_weights_fit_the_settings(unusual_model):
     # 6 anchors with one score each; 3 * 3 cells of the trunk's 128 channels.
-    assert unusual_model.rpn_head.scores.kernel.shape == (3, 3, 24, 6)
-    assert unusual_model.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
-    assert unusual_model.box_predictor.logits.kernel.shape == (20, 4)
-    assert unusual_model.box_predictor.deltas.kernel.shape == (20, 4)
+    assert unusual_model.rpn.head.scores.kernel.shape == (3, 3, 24, 6)
+    assert unusual_model.roi_head.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
+    assert unusual_model.roi_head.predictor.logits.kernel.shape == (20, 4)
+    assert unusual_model.roi_head.predictor.deltas.kernel.shape == (20, 4)
     assert unusual_model.class_names == ("a", "b", "c")
 
 
 def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(config_of):
     vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
     model = build_model(vgg16, ("a",))
-    assert model.normalization.mode == "caffe"
-    assert model.anchor_grid.strides == model.roi_pooling.strides == (16,)
+    assert model.preprocessing.images.mode == "caffe"
+    assert model.rpn.anchor_grid.strides == model.roi_head.pooling.strides == (16,)
     frozen = [layer.name for layer in model.backbone.layers if not layer.trainable]
     convs = [name for name in frozen if "conv" in name]
     assert convs == [f"block{block}_conv{n}" for block in (1, 2) for n in (1, 2)]
@@ -233,41 +168,42 @@ def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(con
 
 def test_the_kind_decides_which_stages_there_are(config_of):
     rpn = build_model(config_of({"model.kind": "rpn"}), ("a",))
-    assert type(rpn) is RegionProposalNetwork and not hasattr(rpn, "box_head")
+    assert type(rpn) is ProposalNetwork and rpn.roi_head is None
     settings = {"model.kind": "fast_rcnn", "data.proposals": "somewhere"}
-    assert type(build_model(config_of(settings), ("a",))) is FastRCNN
+    fast_rcnn = build_model(config_of(settings), ("a",))
+    assert type(fast_rcnn) is FastRCNN and fast_rcnn.rpn is None
 
 
 def test_hard_examples_are_sought_among_all_proposals(config_of):
     settings = {"roi.hard_examples": 32, "proposals.train_post_nms": 500}
     model = build_model(config_of(settings), ("a",))
-    assert model.num_hard_rois == 32
-    assert model.proposal_targets.num_samples == 500
-    assert model.proposal_targets.foreground_fraction == 1.0
+    sampling = model.roi_head.proposal_targets.roi
+    assert sampling.hard_examples == 32 and sampling.num_samples == 500
+    assert sampling.foreground_fraction == 1.0
 
 
 def test_a_head_may_leave_the_boxes_alone(config_of):
     model = build_model(config_of({"roi.regress_boxes": "false"}), ("a",))
-    assert not model.box_predictor.regresses
+    assert model.roi_head.predictor.deltas is None
 
 
 def test_a_pyramid_gives_every_level_to_the_rpn_and_the_last_not_to_the_rois(config_of):
     model = build_model(config_of({"backbone.name": "resnet50_fpn"}), ("a",))
-    assert model.anchor_grid.strides == (4, 8, 16, 32, 64)
-    assert model.roi_pooling.strides == (4, 8, 16, 32)
-    assert isinstance(model.box_head, layers.FullyConnectedHead)
+    assert model.rpn.anchor_grid.strides == (4, 8, 16, 32, 64)
+    assert model.roi_head.pooling.strides == (4, 8, 16, 32)
+    assert isinstance(model.roi_head.box_head, layers.FullyConnectedHead)
 
 
 def test_a_tail_is_the_box_head(config_of):
     model = build_model(config_of({"backbone.name": "mobilenet_v1_025_c4"}), ("a",))
-    assert isinstance(model.box_head, layers.TailHead)
+    assert isinstance(model.roi_head.box_head, layers.TailHead)
 
 
 def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
     settings = {"backbone.name": "MobileNetV2", "backbone.layer": "block_12_add"}
     settings["backbone.frozen_blocks"] = 0
     model = build_model(config_of(settings), ("a",))
-    assert model.anchor_grid.strides == (16,)
+    assert model.rpn.anchor_grid.strides == (16,)
     with pytest.raises(ConfigError, match=r"MobileNetV2.*set backbone\.layer"):
         build_model(config_of({"backbone.name": "MobileNetV2"}), ("a",))
     with pytest.raises(ConfigError, match=r"backbone\.layer = 'x': tiny is no network"):
@@ -276,7 +212,7 @@ def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
 
 def test_equal_seeds_give_equal_weights(config_of):
     kernels = [
-        build_model(config_of({"seed": seed}), ("a",)).rpn_head.convs[0].kernel.numpy()
+        build_model(config_of({"seed": seed}), ("a",)).rpn.head.convs[0].kernel.numpy()
         for seed in (3, 3, 4)
     ]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -398,7 +334,7 @@ def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
 def test_canvases_are_those_of_the_settings_or_derived(config_of):
     derived = derive_canvases(64, 96)
     assert build_resizing(config_of()) == ((64,), 96, derived, "bilinear")
-    own = config_of({"data.canvases": [[96, 96], [64, 96]]})
+    own = config_of({"images.canvases": [[96, 96], [64, 96]]})
     assert build_resizing(own) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
 
 
@@ -412,7 +348,11 @@ def test_training_has_short_sides_of_its_own(config_of):
 
 
 def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
-    settings = {"data.pad_to": 32, "data.resize": "bicubic", "data.long_side": "null"}
+    settings = {
+        "images.pad_to": 32,
+        "images.resize": "bicubic",
+        "images.long_side": "null",
+    }
     config = config_of(settings)
     assert build_resizing(config) == ((64,), None, 32, "bicubic")
     examples = build_examples(config, "train")
@@ -431,8 +371,8 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
     monkeypatch.setattr(
         assembly.data, "training_batches", lambda *a, **k: calls.append((a, k))
     )
-    settings = {"data.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
-    settings |= {"data.train_short_sides": [48, 80], "data.resize": "caffe"}
+    settings = {"images.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
+    settings |= {"data.train_short_sides": [48, 80], "images.resize": "caffe"}
     examples = build_examples(config_of(settings), "train")
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
         switches = {"data.flip": flip, "data.train_on_difficult": difficult}

@@ -5,7 +5,7 @@ import pytest
 from tf_frcnn.backbones.application import _IMAGE_MODES, application_backbone
 from tf_frcnn.backbones.imagenet import number_unnamed_layers
 from tf_frcnn.backbones.pretrained import set_weights, weighted_layers
-from tf_frcnn.layers import ImageNormalization
+from tf_frcnn.layers import Preprocessing
 
 NETWORKS = [name for name in dir(keras.applications) if name[0].isupper()]
 
@@ -24,7 +24,7 @@ def test_every_family_has_the_image_mode_of_its_own_preprocessing():
     images = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype(np.float32)
     for module, mode in _IMAGE_MODES.items():
         expected = getattr(keras.applications, module).preprocess_input(images.copy())
-        normalised = ImageNormalization(mode)(images, np.float32([[4, 5]]))
+        normalised = Preprocessing({"mode": mode})(images, np.float32([[4, 5]]))
         np.testing.assert_allclose(normalised, expected, atol=1e-4, err_msg=module)
 
 

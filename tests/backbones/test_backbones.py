@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tf_frcnn.backbones import BACKBONES
-from tf_frcnn.layers import ImageNormalization
+from tf_frcnn.layers import Preprocessing
 
 # The others are other sizes of these; their own tests see to them.
 NAMES = [
@@ -67,6 +67,6 @@ def test_rois_are_pooled_from_maps_that_there_are(backbone):
 
 
 def test_the_image_mode_is_one_that_the_normalization_knows(backbone):
-    layer = ImageNormalization(backbone.image_mode)
+    layer = Preprocessing({"mode": backbone.image_mode})
     white = np.full([1, 1, 1, 3], 255, np.float32)
     assert np.all(layer(white, np.float32([[1, 1]])) > 0)

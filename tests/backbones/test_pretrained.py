@@ -90,7 +90,7 @@ def trunk():
 @pytest.fixture
 def head():
     """Is a head of two units for RoIs of one cell and three channels."""
-    head = FullyConnectedHead(2)
+    head = FullyConnectedHead({"head_units": 2})
     head.build((None, None, 1, 1, 3))
     return head
 
@@ -214,7 +214,7 @@ def test_the_layers_of_a_tail_must_be_there_too():
 
 
 def test_the_convolutions_of_a_head_are_set_singly_or_stay_random():
-    head = ConvolutionalHead(2, num_convs=1, channels=4)
+    head = ConvolutionalHead({"head_units": 2, "head_convs": 1})
     head.build((None, None, 1, 1, 3))
     weights = {"head_conv1_bn": [np.full([4], value) for value in (1, 2, 3, 4)]}
     report = set_weights(weights, head)

@@ -181,7 +181,7 @@ def close(found, expected, tolerance=1e-4):
 def test_the_picture_is_the_originals(pair, draw):
     model, batch, *_ = pair
     image = np.moveaxis(preprocess(draw(*PICTURE, seed=4)), 0, -1)
-    normalised = model.normalization(batch["images"], batch["image_sizes"])
+    normalised = model.preprocessing(batch["images"], batch["image_sizes"])
     np.testing.assert_allclose(normalised[0], image, atol=1.01 / 255)
     assert (np.abs(normalised[0] - image) > 1e-6).mean() < 0.001
 
@@ -239,14 +239,14 @@ def test_all_weights_but_counters_are_used(loaded, file):
 def test_the_settings_are_the_originals(loaded, file):
     config, is_resnet = loaded.config, file[2]
     trunk = "resnet50_c4_bubbliiiing" if is_resnet else "vgg16_floor"
-    assert config.backbone.name == trunk and config.backbone.image_mode == "scaled"
+    assert config.backbone.name == trunk and config.images.mode == "scaled"
     assert config.roi.pooled_size == (14 if is_resnet else 7)
-    data = config.data
-    assert (data.short_side, data.long_side, data.pad_to) == (600, None, 1)
+    images = config.images
+    assert (images.short_side, images.long_side, images.pad_to) == (600, None, 1)
     proposals = config.proposals
     assert (proposals.test_pre_nms, proposals.test_post_nms) == (3000, 300)
     assert (proposals.train_pre_nms, proposals.train_post_nms) == (12000, 600)
-    assert (proposals.min_size, proposals.min_size_in) == (16, "network")
+    assert (proposals.min_size, config.conventions.min_size_in) == (16, "network")
     assert config.train.optimizer == "adam" and "0.02" in loaded.notes[0]
     assert config.detections.score_threshold == 0.5
 

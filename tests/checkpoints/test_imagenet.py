@@ -37,7 +37,7 @@ def features_of(loaded, images, layer=None):
     if layer:
         trunk = keras.Model(trunk.input, trunk.get_layer(layer).output)
     sizes = np.float32([images.shape[1:3]])
-    return trunk(model.normalization(images, sizes)).numpy()
+    return trunk(model.preprocessing(images, sizes)).numpy()
 
 
 def hidden_of(loaded, pooled):
@@ -87,7 +87,7 @@ def test_torchvisions_vgg16(torch, images, tmp_path):
     close(features_of(loaded, images), expected)
     pooled = random_pooled(7, 512)
     close(hidden_of(loaded, pooled), network.head(network.nchw(pooled)))
-    assert loaded.config.data.resize == "chainer"
+    assert loaded.config.images.resize == "chainer"
     assert loaded.config.roi.pooling == "pool"
 
 
@@ -111,7 +111,7 @@ def test_torchvisions_resnet_is_the_trunk_below_a_random_pyramid(
     close(features_of(loaded, images, "conv5_block3_out"), expected)
     assert loaded.config.backbone.name == "resnet50_fpn"
     assert loaded.config.rpn.score_form == "sigmoid"
-    assert loaded.config.data.pad_to is None
+    assert loaded.config.images.pad_to is None
 
 
 @pytest.mark.parametrize("fc6", [0, 1])
@@ -127,7 +127,7 @@ def test_caffes_vgg16_in_both_countings(torch, images, tmp_path, fc6):
     close(features_of(loaded, images), expected)
     pooled = random_pooled(7, 512)
     close(hidden_of(loaded, pooled), network.head(network.nchw(pooled), fc6))
-    assert loaded.config.boxes.plus_one
+    assert loaded.config.conventions.plus_one
 
 
 @pytest.mark.parametrize(("depth", "units"), [(50, 6), (101, 23), (152, 36)])
@@ -187,7 +187,7 @@ def test_slims_networks_are_turned_to_bgr(images, tmp_path, scope, top):
     close(features_of(loaded, images), expected)
     pooled = random_pooled(7, expected.shape[-1])
     close(hidden_of(loaded, pooled), original.head(pooled).numpy())
-    assert loaded.config.backbone.image_mode == "fast_rcnn"
+    assert loaded.config.images.mode == "fast_rcnn"
     assert loaded.config.roi.crop_max_pool == (scope == "vgg_16")
 
 
@@ -240,7 +240,7 @@ def test_keras_vgg16(images, tmp_path, ending):
     close(features_of(loaded, images), trunk(keras_pixels(images)).numpy())
     pooled = random_pooled(7, 512)
     close(hidden_of(loaded, pooled), head(pooled).numpy())
-    assert loaded.config.backbone.image_mode == "caffe"
+    assert loaded.config.images.mode == "caffe"
 
 
 def test_keras_vgg16_without_its_top_has_a_random_head(tmp_path):

@@ -158,9 +158,9 @@ def test_all_weights_are_used_and_the_trainers_notes_are_not(loaded):
 
 def test_the_settings_are_the_originals(loaded):
     config = loaded.config
-    assert config.backbone.image_mode == "chainer"
-    assert (config.data.short_side, config.data.long_side) == (600, 1000)
-    assert (config.data.resize, config.data.pad_to) == ("chainer", 1)
+    assert config.images.mode == "chainer"
+    assert (config.images.short_side, config.images.long_side) == (600, 1000)
+    assert (config.images.resize, config.images.pad_to) == ("chainer", 1)
     proposals = config.proposals
     assert (proposals.test_pre_nms, proposals.test_post_nms) == (6000, 300)
     assert (proposals.train_pre_nms, proposals.train_post_nms) == (12000, 2000)

@@ -164,7 +164,7 @@ def test_the_deepest_resnet_has_all_its_weights():
     sizes = {"152__cls_score__biases": 21, "152__rpn_cls_score__biases": 30}
     description = describe(**sizes)
     config = make_config(description.settings, "test")
-    assert (config.data.short_side, config.data.long_side) == (800, 1333)
+    assert (config.images.short_side, config.images.long_side) == (800, 1333)
     assert (config.anchors.scales[0], config.proposals.test_post_nms) == (2.0, 1000)
     model = build_model(config, description.class_names)
     assert set(named_variables(model)) == set(description.name_map)

@@ -27,8 +27,8 @@ SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
 BOXES = np.float32([[20, 30, 120, 200], [150, 40, 280, 180], [60, 100, 100, 140]])
 LABELS = np.int64([1, 2, 3])
 NUMBERS = tuple(str(n) for n in range(1, 11))
-SMALL = ("data.short_side=224", "data.long_side=373")
-MEDIUM = ("data.short_side=416", "data.long_side=693")
+SMALL = ("images.short_side=224", "images.long_side=373")
+MEDIUM = ("images.short_side=416", "images.long_side=693")
 # Detector -> its class list, the variant given, and the size of its pictures.
 DETECTORS = {
     "fasterrcnn_resnet50_fpn": (None, None, SMALL),
@@ -145,7 +145,7 @@ def test_all_weights_are_loaded(converted):
 
 def test_pictures_reach_the_network_alike(converted, picture):
     batch = converted.batches[picture]
-    images = converted.model.normalization(batch["images"], batch["image_sizes"])
+    images = converted.model.preprocessing(batch["images"], batch["image_sizes"])
     expected = converted.expected(picture, "image").transpose(0, 2, 3, 1)
     assert_close(images, expected, 1e-4)
     np.testing.assert_array_equal(
@@ -347,7 +347,7 @@ def test_a_file_of_another_program_is_named():
 def test_the_settings_are_those_of_the_recipe():
     recipe = CONFIGS / "torchvision_resnet50_fpn.yaml"
     own = make_config(torchvision.settings_of("fasterrcnn_resnet50_fpn"), "test")
-    published = load_config(recipe, ["anchors.on_padding=true"])
+    published = load_config(recipe, ["conventions.on_padding=true"])
     for section in (
         "anchors",
         "boxes",

@@ -16,7 +16,8 @@ from tf_frcnn.export.saved_model import write_graph
 from tf_frcnn.runs.inference import load_run, write_settings
 
 SETTINGS = """
-data: {reader: shapes, short_side: 96, long_side: 128, canvases: [[128, 128]]}
+data: {reader: shapes}
+images: {short_side: 96, long_side: 128, canvases: [[128, 128]]}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}
 anchors: {scales: [2, 3, 5]}
 rpn: {channels: 16}

@@ -1,7 +1,4 @@
-import ast
-import dataclasses
-import inspect
-import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -9,20 +6,21 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.paths import CONFIGS
 from tf_frcnn.config import (
     Config,
     ConfigError,
+    DataSettings,
+    ImageSettings,
+    RoISettings,
+    RPNSettings,
+    TrainSettings,
+    config_schema,
     dump_config,
     load_config,
-    loading,
-    network,
+    make_config,
+    recipe_names,
 )
-from tf_frcnn.config import sections as other_sections
-from tf_frcnn.config.network import RoIConfig, RPNConfig
-from tf_frcnn.config.sections import DataConfig, TrainConfig
-
-CONFIG_FILES = sorted(CONFIGS.glob("*.yaml"))
+from tf_frcnn.config.loading import SECTIONS
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def message(path, *overrides):
 
 def test_a_file_changes_what_it_names_and_nothing_else(write):
     path = write("seed: 3\nrpn:\n  positive_iou: 0.6\n  score_form: sigmoid\n")
-    rpn = RPNConfig(positive_iou=0.6, score_form="sigmoid")
+    rpn = RPNSettings(positive_iou=0.6, score_form="sigmoid")
     assert load_config(path) == Config(seed=3, rpn=rpn)
 
 
@@ -66,7 +64,7 @@ def test_an_override_replaces_the_files_value_and_the_last_one_counts(write):
     path = write("train: {learning_rate: 0.1, epochs: 3}")
     overrides = ["train.learning_rate=0.2", "train.learning_rate=1e-3", "seed = 7"]
     loaded = load_config(path, overrides)
-    assert loaded == Config(seed=7, train=TrainConfig(learning_rate=0.001, epochs=3))
+    assert loaded == Config(seed=7, train=TrainSettings(learning_rate=0.001, epochs=3))
 
 
 @pytest.mark.parametrize("form", ["1e-3", "1E-3", "1.e-3", ".1e-2", "0.001", "+1e-3"])
@@ -76,11 +74,11 @@ def test_every_way_to_write_a_number_is_read_as_one(write, form):
 
 
 def test_whole_numbers_serve_as_floats_and_lists_become_tuples(write):
-    path = write("anchors: {scales: [4, 8]}\ndata: {canvases: [[600, 800]]}")
+    path = write("anchors: {scales: [4, 8]}\nimages: {canvases: [[600, 800]]}")
     loaded = load_config(path)
     assert loaded.anchors.scales == (4.0, 8.0)
     assert isinstance(loaded.anchors.scales[0], float)
-    assert loaded.data.canvases == ((600, 800),)
+    assert loaded.images.canvases == ((600, 800),)
 
 
 def test_null_stands_for_no_value_where_a_field_allows_it(write):
@@ -103,11 +101,8 @@ WRONG_FILES = {
     "data: {class_names: [cat, cat]}": (
         "a.yaml: data.class_names = ['cat', 'cat'] must not hold a value twice."
     ),
-    "data: {reader: vco}": (
-        "a.yaml: data.reader = 'vco' must be one of voc, tfds_voc, shapes."
-    ),
-    "data: {canvases: [[600]]}": (
-        "a.yaml: data.canvases[0] = [600] must be a list of 2 values."
+    "images: {canvases: [[600]]}": (
+        "a.yaml: images.canvases[0] = [600] must be a list of 2 values."
     ),
     "data: {policy: {wrong_size: fix}}": (
         "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, raise."
@@ -116,19 +111,19 @@ WRONG_FILES = {
     "anchors: {scales: [8, -1]}": (
         "a.yaml: anchors.scales[1] = -1 must lie in (0, inf)."
     ),
-    "data: {short_side: 800, long_side: 600}": (
-        "a.yaml: data.short_side = 800 must be at most data.long_side = 600."
+    "images: {short_side: 800, long_side: 600}": (
+        "a.yaml: images.short_side = 800 must be at most images.long_side = 600."
     ),
-    "data: {pad_to: 32, canvases: [[600, 800]]}": (
-        "a.yaml: data.pad_to = 32 gives each picture a canvas of its own; set either "
-        "it or data.canvases."
+    "images: {pad_to: 32, canvases: [[600, 800]]}": (
+        "a.yaml: images.pad_to = 32 gives each image a canvas of its own; set either "
+        "it or images.canvases."
     ),
-    "data: {long_side: null}": (
-        "a.yaml: data.long_side = null leaves open how large the canvases are; set "
-        "data.pad_to or data.canvases."
+    "images: {long_side: null}": (
+        "a.yaml: images.long_side = null leaves open how large the canvases are; set "
+        "images.pad_to or images.canvases."
     ),
-    "data: {resize: nearest}": (
-        "a.yaml: data.resize = 'nearest' must be one of bilinear, caffe, chainer, "
+    "images: {resize: nearest}": (
+        "a.yaml: images.resize = 'nearest' must be one of bilinear, caffe, chainer, "
         "torchvision, bicubic."
     ),
     "rpn: {negative_iou: 0.8}": (
@@ -167,8 +162,8 @@ WRONG_FILES = {
         "rpn_divisor, roi_divisor, rpn_classes, roi_classes, focal_alpha, focal_gamma."
     ),
     "1: 2": (
-        "a.yaml: 1 is not a setting; there are seed, model, data, backbone, anchors, "
-        "boxes, rpn, proposals, roi, detections, loss, train, evaluation."
+        "a.yaml: 1 is not a setting; there are seed, conventions, model, data, images, "
+        "backbone, anchors, rpn, proposals, roi, detections, loss, train, evaluation."
     ),
     "roi: {hard_examples: 3}\nproposals: {train_post_nms: 2}": (
         "a.yaml: roi.hard_examples = 3 must be at most proposals.train_post_nms = 2."
@@ -269,24 +264,24 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
 
 def test_python_code_is_held_to_the_same_rules():
     with pytest.raises(ConfigError, match=r"^rpn.channels = 0 must lie in \[1, inf\)"):
-        RPNConfig(channels=0)
-    with pytest.raises(ConfigError, match=r"^data.short_side = 700 must be at most"):
-        dataclasses.replace(DataConfig(), short_side=700, long_side=600)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+        RPNSettings(channels=0)
+    with pytest.raises(ConfigError, match=r"^images.short_side = 700 must be at most"):
+        ImageSettings().replace(short_side=700, long_side=600)
+    with pytest.raises(ValueError, match="frozen"):
         Config().rpn.channels = 4
 
 
 def test_two_configurations_share_no_mapping():
     policy = {"wrong_size": "drop"}
-    data = DataConfig(policy=policy)
+    data = DataSettings(policy=policy)
     policy["wrong_size"] = "raise"
     assert data.policy == {"wrong_size": "drop"}
-    assert DataConfig().policy is not DataConfig().policy
+    assert DataSettings().policy is not DataSettings().policy
 
 
 def test_a_dump_is_plain_yaml_in_the_order_of_the_fields():
     lines = dump_config(Config()).splitlines()
-    assert lines[:3] == ["seed: 0", "model:", "  kind: faster_rcnn"]
+    assert lines[:3] == ["seed: 0", "conventions: plain", "model:"]
     assert "  ratios: [0.5, 1.0, 2.0]" in lines
     assert "  clip_norm: null" in lines
     assert yaml.safe_load(dump_config(Config()))["rpn"]["channels"] == 512
@@ -294,7 +289,7 @@ def test_a_dump_is_plain_yaml_in_the_order_of_the_fields():
 
 def test_text_that_looks_like_something_else_stays_text(write):
     class_names = ("1e-3", "null", "yes", "07", "a: b", "- ", "# x")
-    original = Config(data=DataConfig(class_names=class_names))
+    original = Config(data=DataSettings(class_names=class_names))
     assert load_config(write(dump_config(original))) == original
 
 
@@ -312,29 +307,66 @@ def test_a_dump_is_read_back_as_the_same_configuration(
     tmp_path_factory, names, rate, border, stds, canvases
 ):
     original = Config(
-        data=DataConfig(class_names=names, canvases=canvases, policy={"a: b": "drop"}),
-        rpn=RPNConfig(allowed_border=border),
-        roi=RoIConfig(delta_stds=stds),
-        train=TrainConfig(learning_rate=rate),
+        data=DataSettings(class_names=names, policy={"a: b": "drop"}),
+        images=ImageSettings(canvases=canvases),
+        rpn=RPNSettings(allowed_border=border),
+        roi=RoISettings(delta_stds=stds),
+        train=TrainSettings(learning_rate=rate),
     )
     path = tmp_path_factory.mktemp("dump") / "a.yaml"
     path.write_text(dump_config(original), encoding="utf-8")
     assert load_config(path) == original
 
 
-def test_every_setting_is_documented():
-    documented = []
-    for module in (loading, other_sections, network):
-        for part in ast.parse(inspect.getsource(module)).body:
-            for statement, following in itertools.pairwise(getattr(part, "body", [])):
-                if "= setting(" in ast.unparse(statement):
-                    assert isinstance(following.value, ast.Constant)
-                    documented.append(statement.target.id)
-    sections = [f.type for f in dataclasses.fields(Config) if f.name != "seed"]
-    settings = [f.name for section in sections for f in dataclasses.fields(section)]
-    assert sorted(documented) == sorted(["seed", *settings])
+def test_every_setting_is_documented_and_reaches_the_schema():
+    schema = json.loads(config_schema())
+    for section, part in SECTIONS.items():
+        described = schema["$defs"][part.__name__]["properties"]
+        for name, field in part.model_fields.items():
+            assert field.description.endswith((".", "...")), f"{section}.{name}"
+            assert described[name]["description"] == field.description
+    assert {"base", "seed", *SECTIONS} == schema["properties"].keys()
 
 
-@pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: path.name)
-def test_every_file_of_configs_can_be_loaded(path):
-    assert dump_config(load_config(path))
+def test_a_section_is_called_what_its_messages_call_it():
+    assert all(part.section == name for name, part in SECTIONS.items())
+
+
+def test_a_file_starts_from_the_recipe_or_the_file_that_it_names(write):
+    Path("b.yaml").write_text("base: zf_voc07\nrpn: {channels: 8}\n")
+    loaded = load_config(write("base: b.yaml\nseed: 3\nroi: {num_samples: 9}"))
+    start = load_config("zf_voc07")
+    changed = {
+        "rpn": start.rpn.replace(channels=8),
+        "roi": start.roi.replace(num_samples=9),
+    }
+    assert loaded == start.replace(seed=3, **changed)
+    made = make_config({"base": "zf_voc07", "rpn": {"channels": 8}}, "test")
+    assert made == start.replace(rpn=start.rpn.replace(channels=8))
+
+
+def test_a_fault_of_a_base_is_blamed_on_its_file(write):
+    Path("b.yaml").write_text("rpn: {positive_iou: 0.5}\n")
+    path = write("base: b.yaml\nrpn: {channels: 8}")
+    assert load_config(path).rpn.positive_iou == 0.5
+    Path("b.yaml").write_text("rpn: {positive_iou: 5}\n")
+    assert message(path) == "b.yaml: rpn.positive_iou = 5 must lie in (0, 1]."
+    path = write("base: b.yaml\nrpn: {positive_iou: 6}")
+    assert message(path) == "a.yaml: rpn.positive_iou = 6 must lie in (0, 1]."
+    assert message(path, "rpn.positive_iou=7").startswith("--set: rpn.positive_iou = 7")
+
+
+def test_a_base_must_exist_and_not_lead_back(write):
+    assert message(write("base: vgg61_voc07")).startswith("a.yaml: base: ")
+    assert message(write("base: 3")) == (
+        "a.yaml: base = 3 must be the name of a recipe."
+    )
+    Path("b.yaml").write_text("base: a.yaml\n")
+    assert message(write("base: b.yaml")) == (
+        "a.yaml: base leads back to itself: a.yaml -> b.yaml -> a.yaml."
+    )
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_can_be_loaded_by_its_name(name):
+    assert dump_config(load_config(name))

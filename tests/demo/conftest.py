@@ -20,9 +20,9 @@ from tf_frcnn.demo import listen, picture_detector, serve
 from tf_frcnn.runs.inference import load_run
 
 SETTINGS = {
-    "data.short_side": 96,
-    "data.long_side": 128,
-    "data.canvases": [[128, 128]],
+    "images.short_side": 96,
+    "images.long_side": 128,
+    "images.canvases": [[128, 128]],
     "rpn.channels": 16,
     "proposals.test_pre_nms": 100,
     "proposals.test_post_nms": 20,

@@ -19,8 +19,8 @@ def resizing():
 @pytest.fixture(scope="session")
 def model(tiny_detector):
     """A detector whose box head is no longer symmetric in its two classes."""
-    model = tiny_detector(score_threshold=0.3)
-    logits = model.box_predictor.logits
+    model = tiny_detector(detections={"score_threshold": 0.3})
+    logits = model.roi_head.predictor.logits
     logits.set_weights([10 * logits.kernel.numpy(), np.array([0, 0.5, 0.2])])
     return model
 

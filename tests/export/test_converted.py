@@ -32,7 +32,7 @@ needs_packages = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def pyramid(tiny_detector):
     """The tiny detector on a pyramid of three maps, of which RoIs use two."""
-    single = tiny_detector(score_threshold=0.3)
+    single = tiny_detector(detections={"score_threshold": 0.3})
     maps = [single.backbone.get_layer(f"stage{n}_add").output for n in (3, 4)]
     maps = feature_pyramid(maps, 32, first_level=3, extra_level=True)
     parts = single.parts._replace(
@@ -46,7 +46,7 @@ def pyramid(tiny_detector):
     )
     model = FasterRCNN(parts, single.class_names)
     model.build()
-    logits = model.box_predictor.logits
+    logits = model.roi_head.predictor.logits
     logits.set_weights([10 * logits.kernel.numpy(), np.array([0, 0.5, 0.2])])
     return model
 

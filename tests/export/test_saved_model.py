@@ -102,7 +102,7 @@ def test_an_export_that_detects_otherwise_is_discarded(
     background,
     what,
 ):
-    other = tiny_detector(score_threshold=0.3)
+    other = tiny_detector(detections={"score_threshold": 0.3})
     other.set_weights(model.get_weights())
     kernel, bias = other.box_predictor.logits.get_weights()
     bias[0] += background

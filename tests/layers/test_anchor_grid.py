@@ -22,7 +22,7 @@ def lay(grid, features, sizes):
 
 
 def test_anchors_lie_row_by_row_and_the_ratios_of_a_cell_together():
-    grid = AnchorGrid((10,), style="centred", ratios=(1, 4), scales=(0.8,))
+    grid = AnchorGrid((10,), {"style": "centred", "ratios": (1, 4), "scales": (0.8,)})
     features = np.zeros([1, 2, 2, 1], np.float32)
     anchors, _ = lay(grid, features, np.float32([[20, 20]]))
     square, tall = np.float32([1, 1, 9, 9]), np.float32([-3, 3, 13, 7])
@@ -32,7 +32,7 @@ def test_anchors_lie_row_by_row_and_the_ratios_of_a_cell_together():
 
 
 def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
-    grid = AnchorGrid((10,), ratios=(1,), scales=(1,))
+    grid = AnchorGrid((10,), {"ratios": (1,), "scales": (1,)})
     features = np.zeros([3, 2, 3, 1], np.float32)
     _, valid = lay(grid, features, np.float32([[20, 30], [10, 21], [11, 10]]))
     np.testing.assert_array_equal(
@@ -42,15 +42,20 @@ def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
 
 
 def test_the_anchors_of_a_cell_belong_to_the_picture_together():
-    grid = AnchorGrid((10,), ratios=(1, 2), scales=(1, 2))
+    grid = AnchorGrid((10,), {"ratios": (1, 2), "scales": (1, 2)})
     features = np.zeros([1, 1, 2, 1], np.float32)
     _, valid = lay(grid, features, np.float32([[10, 10]]))
     np.testing.assert_array_equal(valid, [[True] * 4 + [False] * 4])
 
 
 def test_a_cell_has_an_anchor_for_each_ratio_and_scale():
-    assert AnchorGrid().num_anchors == 9
-    assert AnchorGrid(ratios=(1, 2), scales=(4, 8, 16, 32)).num_anchors == 8
+    assert AnchorGrid().anchors.per_cell == 9
+    assert (
+        AnchorGrid(
+            anchors={"ratios": (1, 2), "scales": (4, 8, 16, 32)}
+        ).anchors.per_cell
+        == 8
+    )
 
 
 @pytest.mark.parametrize("case", ["case0", "case1", "case2"])
@@ -59,8 +64,10 @@ def test_caffe_anchors_equal_tf_faster_rcnn(golden, case):
     features, sizes, stride = empty_map(stored, case)
     grid = AnchorGrid(
         (stride,),
-        ratios=tuple(stored[f"{case}_ratios"]),
-        scales=tuple(stored[f"{case}_scales"]),
+        {
+            "ratios": tuple(stored[f"{case}_ratios"]),
+            "scales": tuple(stored[f"{case}_scales"]),
+        },
     )
     anchors, valid = lay(grid, features, sizes)
     np.testing.assert_array_equal(anchors, stored[f"{case}_grid"][:, YX])
@@ -73,9 +80,11 @@ def test_centred_anchors_equal_chenyuntc(golden, case):
     features, sizes, stride = empty_map(stored, case)
     grid = AnchorGrid(
         (stride,),
-        style="centred",
-        ratios=tuple(stored[f"{case}_ratios"]),
-        scales=tuple(stored[f"{case}_scales"]),
+        {
+            "style": "centred",
+            "ratios": tuple(stored[f"{case}_ratios"]),
+            "scales": tuple(stored[f"{case}_scales"]),
+        },
     )
     anchors, _ = lay(grid, features, sizes)
     np.testing.assert_allclose(
@@ -90,9 +99,11 @@ def test_corner_anchors_equal_bubbliiiing(golden, case):
     # Its ratios are width / height.
     grid = AnchorGrid(
         (stride,),
-        style="corner",
-        ratios=tuple(1 / stored[f"{case}_ratios"]),
-        scales=tuple(stored[f"{case}_scales"]),
+        {
+            "style": "corner",
+            "ratios": tuple(1 / stored[f"{case}_ratios"]),
+            "scales": tuple(stored[f"{case}_scales"]),
+        },
     )
     anchors, _ = lay(grid, features, sizes)
     np.testing.assert_allclose(
@@ -110,9 +121,11 @@ def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
     strides = [int(level[0]) // 8 for level in sizes]
     grid = AnchorGrid(
         strides,
-        style="torchvision",
-        ratios=tuple(stored[f"{case}_ratios"]),
-        scales=tuple(sizes[0] / strides[0]),
+        {
+            "style": "torchvision",
+            "ratios": tuple(stored[f"{case}_ratios"]),
+            "scales": tuple(sizes[0] / strides[0]),
+        },
     )
     features = [np.zeros([1, *level, 1], np.float32) for level in maps]
     canvas = stored[f"{case}_image_hw"]
@@ -121,7 +134,7 @@ def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
     )
     expected = stored[f"{case}_anchors_t"].T[:, YX].astype(np.float32)
     np.testing.assert_array_equal(anchors.boxes, expected)
-    counts = [int(np.prod(level)) * grid.num_anchors for level in maps]
+    counts = [int(np.prod(level)) * grid.anchors.per_cell for level in maps]
     assert [int(size) for size in anchors.level_sizes] == counts
 
 
@@ -130,7 +143,7 @@ def test_anchors_under_torchvisions_targets_and_proposals_are_the_grids(golden, 
     stored = golden(file)
     strides, canvas = stored["strides"], stored["image_hw"]
     scales = tuple(stored["sizes"][0] / strides[0])
-    grid = AnchorGrid(strides.tolist(), style="torchvision", scales=scales)
+    grid = AnchorGrid(strides.tolist(), {"style": "torchvision", "scales": scales})
     features = [np.zeros([1, *(canvas // stride), 1], np.float32) for stride in strides]
     anchors = grid(features, np.float32(canvas[np.newaxis]), np.int32(canvas))
     np.testing.assert_array_equal(anchors.boxes, stored["anchors"][:, YX])
@@ -143,9 +156,11 @@ def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
     strides, canvas = stored[f"{case}_strides"], stored[f"{case}_image_hw"]
     grid = AnchorGrid(
         strides.tolist(),
-        style="centred",
-        ratios=tuple(stored[f"{case}_ratios"]),
-        scales=(float(stored[f"{case}_scale"]),),
+        {
+            "style": "centred",
+            "ratios": tuple(stored[f"{case}_ratios"]),
+            "scales": (float(stored[f"{case}_scale"]),),
+        },
     )
     features = [np.zeros([1, *(canvas // stride), 1], np.float32) for stride in strides]
     anchors = layer_in(mode, grid)(
@@ -159,14 +174,14 @@ def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
 
 
 def test_sizes_are_the_same_on_every_map(in_mode):
-    grid = AnchorGrid((8, 16), style="centred", ratios=(1,), sizes=(12, 40))
+    grid = AnchorGrid((8, 16), {"style": "centred", "ratios": (1,), "sizes": (12, 40)})
     features = [np.zeros([1, 2, 2, 1], np.float32), np.zeros([1, 1, 1, 1], np.float32)]
 
     def boxes(*inputs):
         return grid(list(inputs[:2]), *inputs[2:]).boxes
 
     anchors = in_mode(boxes)(*features, np.float32([[16, 16]]), np.int32([16, 16]))
-    assert grid.num_anchors == 2
+    assert grid.anchors.per_cell == 2
     np.testing.assert_array_equal(anchors[:2], [[-2, -2, 10, 10], [-16, -16, 24, 24]])
     np.testing.assert_array_equal(anchors[-2:], [[2, 2, 14, 14], [-12, -12, 28, 28]])
     np.testing.assert_array_equal((anchors[:, 2] - anchors[:, 0]), [12, 40] * 5)
@@ -177,8 +192,10 @@ def test_sizes_equal_torchvisions_on_maps_of_any_stride(golden):
     strides = [int(level[0]) // 8 for level in stored["case0_sizes"]]
     one_size = stored["case0_sizes"][0]
     settings = {"style": "torchvision", "ratios": tuple(stored["case0_ratios"])}
-    by_sizes = AnchorGrid(strides[:1], sizes=tuple(one_size), **settings)
-    by_scales = AnchorGrid(strides[:1], scales=tuple(one_size / strides[0]), **settings)
+    by_sizes = AnchorGrid(strides[:1], {"sizes": tuple(one_size), **settings})
+    by_scales = AnchorGrid(
+        strides[:1], {"scales": tuple(one_size / strides[0]), **settings}
+    )
     features = np.zeros([1, *stored["case0_grid_hw"][0], 1], np.float32)
     canvas = np.int32(stored["case0_image_hw"])
     np.testing.assert_array_equal(
@@ -188,7 +205,9 @@ def test_sizes_equal_torchvisions_on_maps_of_any_stride(golden):
 
 
 def test_the_padding_has_anchors_if_asked_for(in_mode):
-    grid = AnchorGrid((10,), ratios=(1, 2), scales=(1,), on_padding=True)
+    grid = AnchorGrid(
+        (10,), {"ratios": (1, 2), "scales": (1,)}, conventions={"on_padding": True}
+    )
     features, sizes = np.zeros([2, 2, 3, 1], np.float32), np.float32([[20, 30], [5, 5]])
 
     def valid(*inputs):
@@ -206,7 +225,5 @@ def test_a_wrong_number_of_maps_is_named_with_the_strides():
 
 
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(
-        ValueError, match=r"style = 'rounded'.*'caffe', 'centred', 'corner'"
-    ):
-        AnchorGrid(style="rounded")
+    with pytest.raises(ValueError, match=r"style = 'rounded'.*caffe, centred, corner"):
+        AnchorGrid(anchors={"style": "rounded"})

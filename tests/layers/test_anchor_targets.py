@@ -12,7 +12,9 @@ EVERY_ANCHOR = 10**6
 
 def anchors_of(stored, case, style):
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
-    grid = AnchorGrid(style=style, scales=tuple(stored[f"{case}_scales"]))
+    grid = AnchorGrid(
+        anchors={"style": style, "scales": tuple(stored[f"{case}_scales"])}
+    )
     sizes = np.float32([[16 * height, 16 * width]])
     features = [np.zeros([1, height, width, 1], np.float32)]
     return grid(features, sizes, np.int32([16 * height, 16 * width]))
@@ -96,7 +98,7 @@ def test_the_best_anchor_of_a_box_need_not_be_an_object():
     anchors, _, _ = hand_made()
     gt_boxes = np.float32([[[10, 10, 30, 45]]])  # IoU 4/7 with the best anchor
     for best_is_positive, first in ((True, 1), (False, -1)):
-        labels, _ = AnchorTargetLayer(best_is_positive=best_is_positive)(
+        labels, _ = AnchorTargetLayer({"best_is_positive": best_is_positive})(
             whole(anchors), np.float32([[100, 100]]), gt_boxes, np.int32([[0]]), SEED
         )
         assert labels[0, 0] == first
@@ -107,7 +109,7 @@ def test_the_best_anchor_of_a_box_need_not_be_an_object():
 )
 def test_an_anchor_may_cross_the_edge_by_the_allowed_border(border, label):
     anchors, _, _ = hand_made()
-    labels, _ = AnchorTargetLayer(allowed_border=border)(
+    labels, _ = AnchorTargetLayer({"allowed_border": border})(
         whole(anchors),
         np.float32([[100, 100]]),
         np.float32([[[60, 60, 80, 80]]]),
@@ -146,7 +148,7 @@ def test_an_image_without_objects_is_all_background():
 def test_the_sample_follows_from_the_seed(golden):
     stored = golden("anchor_target_tf_faster_rcnn")
     *inputs, _ = tfr_inputs(stored, "case1")
-    layer = AnchorTargetLayer(num_samples=64, plus_one=True)
+    layer = AnchorTargetLayer({"num_samples": 64}, conventions={"plus_one": True})
     first, same, other = (
         layer(*inputs, np.int64(seed)).labels.numpy()
         for seed in ([1, 5], [1, 5], [1, 6])
@@ -161,7 +163,7 @@ def test_the_sample_follows_from_the_seed(golden):
 def test_padded_ground_truth_changes_nothing(golden):
     stored = golden("anchor_target_tf_faster_rcnn")
     anchors, sizes, gt_boxes, gt_labels, seed = tfr_inputs(stored, "case2")
-    layer = AnchorTargetLayer(plus_one=True)
+    layer = AnchorTargetLayer(conventions={"plus_one": True})
     expected = layer(anchors, sizes, gt_boxes, gt_labels, seed)
     padding = np.tile(anchors.boxes[100:101], [1, 3, 1])
     padded = layer(
@@ -179,9 +181,11 @@ def test_padded_ground_truth_changes_nothing(golden):
 def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
     stored = golden("anchor_target_tf_faster_rcnn")
     layer = AnchorTargetLayer(
-        clobber_positives=bool(stored[f"{case}_clobber"]),
-        num_samples=EVERY_ANCHOR,
-        plus_one=True,
+        {
+            "clobber_positives": bool(stored[f"{case}_clobber"]),
+            "num_samples": EVERY_ANCHOR,
+        },
+        conventions={"plus_one": True},
     )
     labels, deltas = layer_in(mode, layer)(*tfr_inputs(stored, case))
     np.testing.assert_array_equal(labels[0], tfr_labels(stored, case))
@@ -193,7 +197,7 @@ def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
 @pytest.mark.parametrize(("mode", "case"), in_modes(4, compiled="case3"))
 def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
     stored = golden("anchor_target_chenyuntc")
-    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR)
+    layer = AnchorTargetLayer({"num_samples": EVERY_ANCHOR})
     labels, deltas = layer_in(mode, layer)(*chn_inputs(stored, case))
     np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
     np.testing.assert_allclose(deltas[0], stored[f"{case}_loc"], rtol=0, atol=1e-5)
@@ -203,7 +207,7 @@ def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
 def test_sampled_counts_equal_tf_faster_rcnn(golden, name):
     stored = golden("anchor_target_tf_faster_rcnn")
     inputs = tfr_inputs(stored, "sampled", stored[f"{name}_gt_boxes"])
-    labels, _ = AnchorTargetLayer(plus_one=True)(*inputs)
+    labels, _ = AnchorTargetLayer(conventions={"plus_one": True})(*inputs)
     assert counts_of(labels) == list(stored[f"{name}_counts_after"])
 
 
@@ -230,7 +234,9 @@ def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
     iou = pairwise_iou(anchors.boxes[inside], gt_boxes[0], plus_one=plus_one).numpy()
     unreached = iou.max(axis=0) == 0
     assert unreached.any() and not unreached.all()
-    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR, plus_one=plus_one)
+    layer = AnchorTargetLayer(
+        {"num_samples": EVERY_ANCHOR}, conventions={"plus_one": plus_one}
+    )
     labels, _ = layer(anchors, sizes, gt_boxes, gt_labels, seed)
     reached_only = np.where(unreached, -1, gt_labels).astype(np.int32)
     without, _ = layer(anchors, sizes, gt_boxes, reached_only, seed)
@@ -247,7 +253,7 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
     gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
     gt_labels = np.zeros([1, len(gt_boxes)], np.int32)
     gt_labels[0, -1] = -1
-    layer = AnchorTargetLayer(allowed_border=None, num_samples=EVERY_ANCHOR)
+    layer = AnchorTargetLayer({"allowed_border": None, "num_samples": EVERY_ANCHOR})
     labels, deltas = layer_in(mode, layer)(
         whole(stored["anchors"][:, YX]),
         stored["image_hw"][np.newaxis].astype(np.float32),
@@ -265,11 +271,13 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
 
 def test_the_deltas_beside_an_unreached_box_are_those_of_the_references(golden):
     stored = golden("anchor_target_tf_faster_rcnn")
-    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR, plus_one=True)
+    layer = AnchorTargetLayer(
+        {"num_samples": EVERY_ANCHOR}, conventions={"plus_one": True}
+    )
     deltas = layer(*tfr_inputs(stored, "case6")).deltas[0]
     targets = stored["case6_bbox_targets"].reshape(-1, 4)[:, YX]
     np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-5)
     stored = golden("anchor_target_chenyuntc")
-    layer = AnchorTargetLayer(num_samples=EVERY_ANCHOR)
+    layer = AnchorTargetLayer({"num_samples": EVERY_ANCHOR})
     deltas = layer(*chn_inputs(stored, "case4")).deltas[0]
     np.testing.assert_allclose(deltas, stored["case4_loc"], rtol=0, atol=1e-5)

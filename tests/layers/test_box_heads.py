@@ -17,14 +17,14 @@ def dropped(head, seed, num_rois=32):
 @pytest.fixture
 def head():
     """Is a head that without dropout returns its input of positive values."""
-    head = FullyConnectedHead(UNITS, dropout=0.25)
+    head = FullyConnectedHead({"head_units": UNITS, "dropout": 0.25})
     head.build((None, None, 1, 1, UNITS))
     head.set_weights([np.eye(UNITS), np.zeros(UNITS)] * 2)
     return head
 
 
 def test_two_layers_with_relu_by_hand():
-    head = FullyConnectedHead(2)
+    head = FullyConnectedHead({"head_units": 2})
     pooled = np.float32([[[[[1, 2]]], [[[-3, 1]]]]])
     head(pooled)
     head.fc6.set_weights([np.float32([[1, -1], [1, 0]]), np.float32([0, 2])])
@@ -34,7 +34,7 @@ def test_two_layers_with_relu_by_hand():
 
 
 def test_a_roi_is_flattened_by_row_by_column_by_channel(head):
-    head = FullyConnectedHead(12)
+    head = FullyConnectedHead({"head_units": 12})
     pooled = np.arange(24, dtype=np.float32).reshape(1, 2, 2, 3, 2)
     head(pooled)
     head.set_weights([np.eye(12), np.zeros(12)] * 2)
@@ -48,7 +48,7 @@ def test_dropout_is_off_outside_of_training(head):
 
 
 def test_a_head_without_dropout_needs_no_seed_in_training():
-    head = FullyConnectedHead(UNITS, dropout=0.0)
+    head = FullyConnectedHead({"head_units": UNITS, "dropout": 0.0})
     ones = np.ones([1, 3, 1, 1, UNITS], np.float32)
     np.testing.assert_array_equal(head(ones, training=True), head(ones))
 
@@ -105,7 +105,7 @@ def picking(channels_in, channels):
 
 
 def test_convolutions_with_relu_and_a_layer_by_hand(in_mode):
-    head = ConvolutionalHead(2, num_convs=2, channels=2)
+    head = ConvolutionalHead({"head_units": 2, "head_convs": 2}, channels=2)
     # One RoI of 1 x 3 cells and two channels.
     pooled = np.float32([[[[[9, 9], [1, -2], [3, 4]]]]])
     head(pooled)
@@ -124,7 +124,9 @@ def test_convolutions_with_relu_and_a_layer_by_hand(in_mode):
 
 
 def test_each_roi_goes_through_the_convolutions_on_its_own():
-    head = ConvolutionalHead(8, num_convs=2, channels=6, normalization="group")
+    head = ConvolutionalHead(
+        {"head_units": 8, "head_convs": 2}, channels=6, normalization="group"
+    )
     pooled = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 5)).astype(np.float32)
     together = head(pooled)
     assert together.shape == (2, 3, 8)
@@ -133,7 +135,7 @@ def test_each_roi_goes_through_the_convolutions_on_its_own():
 
 
 def test_a_convolutional_head_has_the_weights_of_torchvision():
-    head = ConvolutionalHead(1024)
+    head = ConvolutionalHead({"head_units": 1024, "head_convs": 4})
     head.build((None, None, 7, 7, 256))
     # Four of 256 x 256 x 9 and a scale and shift of 256 each, then the layer.
     learned = 4 * (256 * 256 * 9 + 2 * 256) + (49 * 256 + 1) * 1024
@@ -145,7 +147,9 @@ def test_a_convolutional_head_has_the_weights_of_torchvision():
 
 @pytest.mark.parametrize(("normalization", "free"), [("frozen_batch", 4), ("group", 8)])
 def test_batch_normalisations_of_a_head_stay_fixed(normalization, free):
-    head = ConvolutionalHead(3, num_convs=2, channels=6, normalization=normalization)
+    head = ConvolutionalHead(
+        {"head_units": 3, "head_convs": 2}, channels=6, normalization=normalization
+    )
     pooled = np.random.default_rng(0).normal(size=(1, 4, 3, 3, 5)).astype(np.float32)
     before = head(pooled)
     # Two kernels and a layer; with group normalisation two scales and shifts besides.

@@ -27,7 +27,7 @@ def test_deltas_of_picks_the_class_of_each_roi():
 
 
 def test_class_agnostic_deltas_serve_every_class():
-    predictor = BoxPredictor(3, class_agnostic=True)
+    predictor = BoxPredictor(3, {"class_agnostic": True})
     picked = predictor.deltas_of(numbered_deltas(3, 1), np.int32([[2, 0, -1]]))
     np.testing.assert_array_equal(
         picked, [[[0, 1, 2, 3], [100, 101, 102, 103], [200, 201, 202, 203]]]
@@ -47,7 +47,7 @@ def test_four_units_in_turn_are_the_deltas_of_a_class():
 
 
 def test_a_class_agnostic_predictor_has_one_set_of_deltas():
-    predictor = BoxPredictor(20, class_agnostic=True)
+    predictor = BoxPredictor(20, {"class_agnostic": True})
     predictor.build((None, None, 8))
     assert predictor.count_params() == (8 * 21 + 21) + (8 * 4 + 4)
     predictor = BoxPredictor(20)
@@ -65,7 +65,7 @@ def test_weights_begin_as_in_the_paper():
 
 
 def test_a_predictor_that_does_not_regress_leaves_the_proposals_as_they_are():
-    predictor = BoxPredictor(20, regresses=False)
+    predictor = BoxPredictor(20, {"regress_boxes": False})
     logits, deltas = predictor(np.ones([2, 3, 8], np.float32))
     assert predictor.count_params() == 8 * 21 + 21
     assert logits.shape == (2, 3, 21)

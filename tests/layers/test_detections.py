@@ -54,7 +54,7 @@ def test_detections_of_all_classes_come_by_falling_score():
 
 def test_boxes_of_all_classes_may_suppress_each_other():
     probabilities = [[0.1, 0.6, 0.3], [0.4, 0.1, 0.5], [0.5, 0.2, 0.3]]
-    layer = DetectionLayer(class_agnostic_nms=True)
+    layer = DetectionLayer({"class_agnostic_nms": True})
     boxes, scores, labels = detect(layer, BOXES, probabilities)
     # One is left of each place, and it keeps its class.
     np.testing.assert_allclose(scores, [0.6, 0.3], rtol=1e-6)
@@ -65,7 +65,7 @@ def test_boxes_of_all_classes_may_suppress_each_other():
 def test_a_detection_scores_above_the_threshold_and_not_at_it():
     # Two logits that are equal: both probabilities are exactly 0.5.
     probabilities = [[1, 1], [0, 1]]
-    layer = DetectionLayer(score_threshold=0.5)
+    layer = DetectionLayer({"score_threshold": 0.5})
     _, scores, _ = detect(layer, BOXES[1:], probabilities)
     np.testing.assert_array_equal(scores, [1.0])
 
@@ -73,7 +73,7 @@ def test_a_detection_scores_above_the_threshold_and_not_at_it():
 def test_only_the_best_of_all_classes_are_kept():
     probabilities = [[0.0, 0.7, 0.3], [0.4, 0.6, 0.0], [0.1, 0.4, 0.5]]
     apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
-    layer = DetectionLayer(max_per_image=3)
+    layer = DetectionLayer({"max_per_image": 3})
     _, scores, labels = detect(layer, apart, probabilities)
     np.testing.assert_allclose(scores, [0.7, 0.6, 0.5], rtol=1e-6)
     np.testing.assert_array_equal(labels, [0, 0, 1])
@@ -82,7 +82,7 @@ def test_only_the_best_of_all_classes_are_kept():
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_of_equal_scores_only_as_many_are_kept_as_there_are_places(layer_in, mode):
     apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
-    layer = layer_in(mode, DetectionLayer(max_per_image=2))
+    layer = layer_in(mode, DetectionLayer({"max_per_image": 2}))
     boxes, scores, _ = detect(layer, apart, [[1, 1], [0, 1], [1, 1]])
     np.testing.assert_array_equal(scores, [1.0, 0.5])
     np.testing.assert_allclose(boxes, np.float32(apart)[[1, 0]], atol=1e-4)
@@ -106,19 +106,21 @@ def test_class_agnostic_deltas_serve_every_class():
 
 @pytest.mark.parametrize(("plus_one", "last"), [(False, 100), (True, 99)])
 def test_detections_are_clipped_to_the_picture(plus_one, last):
-    layer = DetectionLayer(plus_one=plus_one)
+    layer = DetectionLayer(conventions={"plus_one": plus_one})
     boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
     assert boxes[0, 0] == 0 and boxes[0, 3] == last
 
 
 def test_detections_may_leave_the_picture():
-    layer = DetectionLayer(clip="none")
+    layer = DetectionLayer(conventions={"clip": "none"})
     boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
     np.testing.assert_allclose(boxes, [[-5, 90, 50, 120]], atol=1e-4)
 
 
 def test_of_a_box_outside_only_the_corner_of_that_side_is_moved():
-    layer = DetectionLayer(clip="own_side", plus_one=True, score_threshold=0.0)
+    layer = DetectionLayer(
+        {"score_threshold": 0.0}, conventions={"clip": "own_side", "plus_one": True}
+    )
     # The last row of pixels is 99; the first box begins behind it by less than a
     # pixel, the second by more.
     boxes = [[99.5, 10, 99.5, 30], [120, 10, 130, 30], [-5, 40, 50, 60]]
@@ -131,15 +133,19 @@ def test_of_a_box_outside_only_the_corner_of_that_side_is_moved():
 
 def test_unknown_clips_are_refused():
     with pytest.raises(ValueError, match="clip = 'both' must be one of"):
-        DetectionLayer(clip="both")
+        DetectionLayer(conventions={"clip": "both"})
 
 
 def test_the_border_decides_what_overlaps_only_where_boxes_end_there():
     # Within the picture the first two are one box; as they are, their IoU is 1 / 3.
     boxes = [[0, 60, 20, 100], [0, 60, 20, 180], [40, 0, 60, 20]]
     probabilities = [[0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
-    _, clipped, _ = detect(DetectionLayer(nms_iou=0.5), boxes, probabilities)
-    _, whole, _ = detect(DetectionLayer(nms_iou=0.5, clip="none"), boxes, probabilities)
+    _, clipped, _ = detect(DetectionLayer({"nms_iou": 0.5}), boxes, probabilities)
+    _, whole, _ = detect(
+        DetectionLayer({"nms_iou": 0.5}, conventions={"clip": "none"}),
+        boxes,
+        probabilities,
+    )
     np.testing.assert_allclose(clipped, [0.9, 0.6], rtol=1e-6)
     np.testing.assert_allclose(whole, [0.9, 0.8, 0.6], rtol=1e-6)
 
@@ -148,7 +154,7 @@ def test_the_border_decides_what_overlaps_only_where_boxes_end_there():
 def test_places_beyond_all_boxes_of_all_classes_stay_empty(places):
     apart = [[0, 0, 10, 10], [0, 20, 10, 30], [0, 40, 10, 50]]
     probabilities = [[0.1, 0.6, 0.3], [0.0, 0.2, 0.8], [0.5, 0.4, 0.1]]
-    layer = DetectionLayer(max_per_image=places)
+    layer = DetectionLayer({"max_per_image": places})
     boxes, scores, labels = detect(layer, apart, probabilities)
     best = np.float32([0.8, 0.6, 0.4, 0.3, 0.2, 0.1])[:places]
     np.testing.assert_allclose(scores, best, rtol=1e-6)
@@ -180,7 +186,9 @@ def test_detections_equal_tf_faster_rcnn(golden, layer_in, mode):
     rois = stored["tfr_rois"][:, 1:][:, YX] / np.float32(stored["tfr_im_scale"])
     deltas = stored["tfr_bbox_pred"].astype(np.float32).reshape(-1, 21, 4)[..., YX]
     layer = DetectionLayer(
-        score_threshold=0.0, delta_stds=(1.0, 1.0, 1.0, 1.0), plus_one=True
+        {"score_threshold": 0.0},
+        roi={"delta_stds": (1.0, 1.0, 1.0, 1.0)},
+        conventions={"plus_one": True},
     )
     boxes, scores, labels = detect(
         layer_in(mode, layer),
@@ -204,7 +212,9 @@ def test_detections_equal_chenyuntc(golden, layer_in, mode):
     decoded = stored["chn_cls_bbox"].reshape(-1, 21, 4) + 128
     proposals = np.tile(np.float32([100, 100, 300, 300]), [len(decoded), 1])
     deltas = encode_boxes(decoded, proposals[:, np.newaxis])
-    layer = DetectionLayer(max_per_image=300, delta_stds=(1.0, 1.0, 1.0, 1.0))
+    layer = DetectionLayer(
+        {"max_per_image": 300}, roi={"delta_stds": (1.0, 1.0, 1.0, 1.0)}
+    )
     boxes, scores, labels = detect(
         layer_in(mode, layer),
         proposals,
@@ -222,7 +232,7 @@ def test_detections_equal_chenyuntc(golden, layer_in, mode):
 
 def test_detections_that_are_too_small_go():
     boxes = [[0, 0, 5, 20], [30, 0, 50, 5], [60, 0, 80, 20]]
-    layer = DetectionLayer(min_size=10.0)
+    layer = DetectionLayer({"min_size": 10.0})
     found, _, _ = detect(layer, boxes, [[0, 1]] * 3)
     np.testing.assert_allclose(found, boxes[2:], atol=1e-4)
 
@@ -230,7 +240,7 @@ def test_detections_that_are_too_small_go():
 def test_the_growth_of_a_detection_may_be_bounded():
     deltas = np.zeros([1, 2, 4])
     deltas[..., 2] = 5 * 3  # log of the height, in units of 0.2
-    layer = DetectionLayer(max_log_scale=float(np.log(2)))
+    layer = DetectionLayer(conventions={"max_log_scale": float(np.log(2))})
     boxes, _, _ = detect(layer, [[40, 40, 50, 50]], [[0, 1]], deltas)
     np.testing.assert_allclose(boxes, [[35, 40, 55, 50]], atol=1e-4)
 
@@ -246,7 +256,8 @@ def test_detections_equal_torchvision(golden, layer_in, mode, image):
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     deltas = stored["tv_deltas"][rows].astype(np.float32).reshape(-1, 21, 4)[..., YX]
     layer = DetectionLayer(
-        nms_iou=0.5, max_log_scale=float(np.log(1000 / 16)), min_size=0.01
+        {"nms_iou": 0.5, "min_size": 0.01},
+        conventions={"max_log_scale": float(np.log(1000 / 16))},
     )
     boxes, scores, labels = detect(
         layer_in(mode, layer),

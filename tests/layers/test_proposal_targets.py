@@ -76,7 +76,7 @@ ALL_OF_THEM = {
 
 
 def test_labels_and_deltas_by_hand():
-    layer = ProposalTargetLayer(**ALL_OF_THEM)
+    layer = ProposalTargetLayer(ALL_OF_THEM)
     boxes, labels, deltas = targets_of(layer, CANDIDATES, [BOX], [6])
     rows = rows_among(boxes[:5], np.float32(CANDIDATES))
     assert set(rows[:3]) == {0, 1, 2} and set(rows[3:]) == {3, 4}
@@ -91,24 +91,22 @@ def test_labels_and_deltas_by_hand():
 def test_background_begins_at_its_lower_bound_and_ends_below_its_upper_bound():
     quarter = [10, 10, 15, 30]
     layer = ProposalTargetLayer(
-        **ALL_OF_THEM, foreground_iou=0.9, background_iou=(0.25, 0.5)
+        {
+            **ALL_OF_THEM,
+            "foreground_iou": 0.9,
+            "background_iou_low": 0.25,
+            "background_iou_high": 0.5,
+        }
     )
     boxes, labels, _ = targets_of(layer, [*CANDIDATES, quarter], [BOX], [0])
     np.testing.assert_array_equal(labels, [1, 0, *[-1] * 6])
     np.testing.assert_array_equal(boxes[:2], [BOX, quarter])
 
 
-def test_a_roi_in_both_ranges_is_foreground_once():
-    layer = ProposalTargetLayer(**ALL_OF_THEM, background_iou=(0.0, 0.9))
-    boxes, labels, _ = targets_of(layer, CANDIDATES, [BOX], [0])
-    np.testing.assert_array_equal(labels, [1, 1, 1, 0, 0, -1, -1, -1])
-    assert len(np.unique(boxes[:5], axis=0)) == 5
-
-
 def test_a_roi_takes_the_class_of_the_box_it_overlaps_most():
     gt_boxes = [BOX, [10, 10, 30, 20]]
     boxes, labels, _ = targets_of(
-        ProposalTargetLayer(**ALL_OF_THEM), CANDIDATES[:3], gt_boxes, [4, 9]
+        ProposalTargetLayer(ALL_OF_THEM), CANDIDATES[:3], gt_boxes, [4, 9]
     )
     rows = rows_among(boxes[:3], np.float32(CANDIDATES))
     assert dict(zip(rows, labels[:3], strict=True)) == {0: 5, 1: 5, 2: 10}
@@ -116,18 +114,18 @@ def test_a_roi_takes_the_class_of_the_box_it_overlaps_most():
 
 def test_ground_truth_is_a_candidate_if_asked_for():
     far = [[50, 50, 60, 60]]
-    layer = ProposalTargetLayer(num_samples=4)
+    layer = ProposalTargetLayer({"num_samples": 4})
     boxes, labels, deltas = targets_of(layer, far, [BOX], [2])
     np.testing.assert_array_equal(boxes[:2], [BOX, far[0]])
     np.testing.assert_array_equal(labels, [3, 0, -1, -1])
     np.testing.assert_array_equal(deltas, np.zeros([4, 4]))
-    layer = ProposalTargetLayer(num_samples=4, add_ground_truth=False)
+    layer = ProposalTargetLayer({"num_samples": 4, "add_ground_truth": False})
     _, labels, _ = targets_of(layer, far, [BOX], [2])
     np.testing.assert_array_equal(labels, [0, -1, -1, -1])
 
 
 def test_padded_proposals_and_padded_ground_truth_are_never_taken():
-    layer = ProposalTargetLayer(num_samples=8, foreground_fraction=1.0)
+    layer = ProposalTargetLayer({"num_samples": 8, "foreground_fraction": 1.0})
     boxes, labels, _ = targets_of(
         layer,
         [*CANDIDATES, BOX, [0, 0, 0, 0]],
@@ -142,7 +140,7 @@ def test_padded_proposals_and_padded_ground_truth_are_never_taken():
 
 def test_an_image_without_objects_gives_background_only():
     boxes, labels, deltas = targets_of(
-        ProposalTargetLayer(num_samples=8), CANDIDATES, [BOX], [-1]
+        ProposalTargetLayer({"num_samples": 8}), CANDIDATES, [BOX], [-1]
     )
     assert set(rows_among(boxes[:5], np.float32(CANDIDATES))) == {0, 1, 2, 3, 4}
     np.testing.assert_array_equal(labels, [0] * 5 + [-1] * 3)
@@ -150,7 +148,9 @@ def test_an_image_without_objects_gives_background_only():
 
 
 def test_an_image_without_objects_has_no_background_above_a_lower_bound():
-    layer = ProposalTargetLayer(num_samples=2, background_iou=(0.1, 0.5))
+    layer = ProposalTargetLayer(
+        {"num_samples": 2, "background_iou_low": 0.1, "background_iou_high": 0.5}
+    )
     _, labels, _ = targets_of(layer, CANDIDATES, [BOX], [-1])
     np.testing.assert_array_equal(labels, [-1, -1])
 
@@ -159,7 +159,7 @@ def test_the_sample_follows_from_the_seed():
     rng = np.random.default_rng(0)
     corners = np.sort(rng.uniform(0, 100, (60, 2, 2)), axis=1)
     boxes = corners.reshape(60, 4)
-    layer = ProposalTargetLayer(num_samples=16)
+    layer = ProposalTargetLayer({"num_samples": 16})
     first, same, other = (
         targets_of(layer, boxes, boxes[:2], [0, 1], seed=np.int64(seed))[0]
         for seed in ([1, 5], [1, 5], [2, 5])
@@ -169,7 +169,7 @@ def test_the_sample_follows_from_the_seed():
 
 
 def test_an_image_does_not_depend_on_padding_nor_on_its_batch_mate():
-    layer = ProposalTargetLayer(**ALL_OF_THEM | {"add_ground_truth": True})
+    layer = ProposalTargetLayer(ALL_OF_THEM | {"add_ground_truth": True})
     alone = targets_of(layer, CANDIDATES, [BOX], [6])
     mate, padding = np.float32([[[5, 5, 25, 25]] * 9]), np.float32([BOX] * 4)
     first = np.concatenate([CANDIDATES, padding])[np.newaxis]
@@ -203,11 +203,14 @@ def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
     use_gt, keep = bool(stored[f"{case}_use_gt"]), stored[f"{case}_keep"]
     candidates = np.concatenate([boxes, gt_boxes]) if use_gt else boxes
     layer = ProposalTargetLayer(
-        num_samples=len(candidates),
-        foreground_fraction=1.0,
-        background_iou=(float(stored[f"{case}_bg_thresh_lo"]), 0.5),
-        add_ground_truth=use_gt,
-        plus_one=True,
+        {
+            "num_samples": len(candidates),
+            "foreground_fraction": 1.0,
+            "background_iou_low": float(stored[f"{case}_bg_thresh_lo"]),
+            "background_iou_high": 0.5,
+            "add_ground_truth": use_gt,
+        },
+        conventions={"plus_one": True},
     )
     rois, labels, deltas = targets_of(layer_in(mode, layer), boxes, gt_boxes, gt_labels)
     used = labels >= 0
@@ -232,10 +235,12 @@ def test_counts_with_repeats_equal_tf_faster_rcnn(golden, case):
     stored = golden("proposal_target_tf_faster_rcnn")
     name = case.removesuffix("_batch128")
     layer = ProposalTargetLayer(
-        background_iou=(float(stored.get(f"{name}_bg_thresh_lo", 0.0)), 0.5),
-        add_ground_truth=bool(stored.get(f"{name}_use_gt", False)),
-        fill_with_repeats=True,
-        plus_one=True,
+        {
+            "background_iou_low": float(stored.get(f"{name}_bg_thresh_lo", 0.0)),
+            "background_iou_high": 0.5,
+            "add_ground_truth": bool(stored.get(f"{name}_use_gt", False)),
+        },
+        conventions={"fill_with_repeats": True, "plus_one": True},
     )
     _, labels, _ = targets_of(layer, *tfr_inputs(stored, name))
     assert counts_of(labels) == list(stored[f"{case}_counts"][:2])
@@ -247,7 +252,9 @@ def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
     boxes, gt_boxes = stored[f"{case}_in_rois"], stored[f"{case}_gt_bbox"]
     keep, num_foreground = stored[f"{case}_keep"], int(stored[f"{case}_num_fg"])
     candidates = np.concatenate([boxes, gt_boxes])
-    layer = ProposalTargetLayer(num_samples=len(candidates), foreground_fraction=1.0)
+    layer = ProposalTargetLayer(
+        {"num_samples": len(candidates), "foreground_fraction": 1.0}
+    )
     rois, labels, deltas = targets_of(
         layer_in(mode, layer), boxes, gt_boxes, stored[f"{case}_gt_label"]
     )
@@ -283,7 +290,9 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
     boxes, candidates = (stored[f"{case}_{key}"][:, YX] for key in ("in_rois", "rois"))
     gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
     gt_labels = np.append(stored[f"{case}_gt_labels"] - 1, -1)
-    layer = ProposalTargetLayer(num_samples=len(candidates), foreground_fraction=1.0)
+    layer = ProposalTargetLayer(
+        {"num_samples": len(candidates), "foreground_fraction": 1.0}
+    )
     rois, labels, deltas = targets_of(layer_in(mode, layer), boxes, gt_boxes, gt_labels)
     rows = rows_among(rois, candidates)
     np.testing.assert_array_equal(np.sort(rows), np.arange(len(candidates)))
@@ -295,7 +304,7 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
 
 def test_a_roi_keeps_the_level_of_its_proposal():
     proposals = proposals_of(CANDIDATES)._replace(levels=np.int32([[3, 1, 4, 1, 5]]))
-    targets = ProposalTargetLayer(**ALL_OF_THEM)(
+    targets = ProposalTargetLayer(ALL_OF_THEM)(
         proposals, np.float32([[BOX]]), np.int32([[0]]), SEED
     )
     rows = rows_among(targets.boxes[0, :5].numpy(), np.float32(CANDIDATES))

@@ -87,12 +87,14 @@ def test_the_lower_of_two_overlapping_proposals_goes():
     anchors = [[0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]]
     boxes, _ = propose(ProposalLayer(), [0.5, 0.9, 0.1], anchors)
     np.testing.assert_allclose(boxes, [[0, 0, 10, 8], [50, 50, 60, 60]])
-    boxes, _ = propose(ProposalLayer(nms_iou=0.81), [0.5, 0.9, 0.1], anchors)
+    boxes, _ = propose(ProposalLayer({"nms_iou": 0.81}), [0.5, 0.9, 0.1], anchors)
     np.testing.assert_allclose(boxes[:, 3], [8, 10, 60])
 
 
 def test_training_and_inference_have_their_own_counts():
-    layer = ProposalLayer(train_counts=(4, 3), test_counts=(2, 5))
+    layer = ProposalLayer(
+        {"train_pre_nms": 4, "train_post_nms": 3, "test_pre_nms": 2, "test_post_nms": 2}
+    )
     scores = [0.1, 0.6, 0.3, 0.5, 0.2]
     anchors = in_a_row(5)
     _, train_scores = propose(layer, scores, anchors, training=True)
@@ -103,7 +105,7 @@ def test_training_and_inference_have_their_own_counts():
 
 def test_boxes_are_counted_before_suppression_too():
     # The second best is suppressed, but it has taken one of the two places.
-    layer = ProposalLayer(test_counts=(2, 2))
+    layer = ProposalLayer({"test_pre_nms": 2, "test_post_nms": 2})
     anchors = [[0, 0, 10, 10], [0, 0, 10, 10], [0, 20, 10, 30]]
     _, scores = propose(layer, [0.9, 0.8, 0.7], anchors)
     np.testing.assert_array_equal(scores, np.float32([0.9]))
@@ -112,24 +114,24 @@ def test_boxes_are_counted_before_suppression_too():
 def test_the_smallest_side_is_in_pixels_of_the_file():
     anchors = [[0, 0, 20, 20], [0, 30, 19, 50], [0, 60, 20, 79], [40, 0, 60, 30]]
     scores = [0.9, 0.8, 0.7, 0.6]
-    boxes, _ = propose(ProposalLayer(min_size=10), scores, anchors, scale=2)
+    boxes, _ = propose(ProposalLayer({"min_size": 10}), scores, anchors, scale=2)
     np.testing.assert_allclose(boxes, [[0, 0, 20, 20], [40, 0, 60, 30]])
-    boxes, _ = propose(ProposalLayer(min_size=10), scores, anchors)
+    boxes, _ = propose(ProposalLayer({"min_size": 10}), scores, anchors)
     assert len(boxes) == 4
 
 
 def test_the_smallest_side_may_be_in_pixels_of_the_network():
     anchors = [[0, 0, 20, 20], [0, 30, 10, 50], [0, 60, 9, 80], [40, 0, 60, 9]]
-    layer = ProposalLayer(min_size=10, min_size_in="network")
+    layer = ProposalLayer({"min_size": 10}, conventions={"min_size_in": "network"})
     boxes, _ = propose(layer, [0.9, 0.8, 0.7, 0.6], anchors, scale=2)
     np.testing.assert_allclose(boxes, anchors[:2])
     with pytest.raises(ValueError, match="min_size_in = 'canvas'"):
-        ProposalLayer(min_size_in="canvas")
+        ProposalLayer(conventions={"min_size_in": "canvas"})
 
 
 def test_the_smallest_height_and_width_follow_the_scale_of_their_axis():
     anchors = np.float32([[0, 0, 20, 30], [40, 0, 70, 20]])
-    proposals = ProposalLayer(min_size=10)(
+    proposals = ProposalLayer({"min_size": 10})(
         rpn_outputs([0.9, 0.8]),
         whole(anchors),
         np.float32([[100, 100]]),
@@ -140,7 +142,7 @@ def test_the_smallest_height_and_width_follow_the_scale_of_their_axis():
 
 def test_small_boxes_go_before_the_best_are_counted():
     anchors = [[0, 0, 3, 3], [0, 20, 10, 30], [0, 40, 10, 50]]
-    layer = ProposalLayer(test_counts=(2, 2), min_size=5)
+    layer = ProposalLayer({"test_pre_nms": 2, "test_post_nms": 2, "min_size": 5})
     _, scores = propose(layer, [0.9, 0.8, 0.7], anchors)
     np.testing.assert_array_equal(scores, np.float32([0.8, 0.7]))
 
@@ -148,7 +150,7 @@ def test_small_boxes_go_before_the_best_are_counted():
 def test_probabilities_that_round_to_one_keep_the_order_of_their_logits():
     logits = np.float32([20, 40, 30])[np.newaxis, :, np.newaxis]
     rpn = rpn_outputs([1, 1, 1])._replace(logits=tf.constant(logits))
-    proposals = ProposalLayer(test_counts=(2, 2))(
+    proposals = ProposalLayer({"test_pre_nms": 2, "test_post_nms": 2})(
         rpn, whole(in_a_row(3)), np.float32([[100, 100]]), ONE_TO_ONE
     )
     boxes, _ = valid_rows(proposals)
@@ -159,14 +161,21 @@ def test_probabilities_that_round_to_one_keep_the_order_of_their_logits():
 def test_small_boxes_are_dropped_before_or_after_the_first_cut(cut_first, kept):
     anchors = in_a_row(4)
     anchors[0, 2:] = anchors[0, :2] + 4
-    layer = ProposalLayer(test_counts=(2, 2), min_size=5, cut_first=cut_first)
+    layer = ProposalLayer(
+        {"test_pre_nms": 2, "test_post_nms": 2, "min_size": 5},
+        conventions={"cut_first": cut_first},
+    )
     _, scores = propose(layer, [0.9, 0.8, 0.7, 0.6], anchors)
     np.testing.assert_allclose(scores, kept)
 
 
 def test_plus_one_clips_to_the_last_pixel():
     anchors = [[80, 80, 120, 130]]
-    boxes, _ = propose(ProposalLayer(plus_one=True), [0.9], anchors)
+    boxes, _ = propose(
+        ProposalLayer(conventions={"plus_one": True, "nms_plus_one": True}),
+        [0.9],
+        anchors,
+    )
     np.testing.assert_allclose(boxes, [[80, 80, 99, 99]], atol=1e-4)
     boxes, _ = propose(ProposalLayer(), [0.9], anchors)
     np.testing.assert_allclose(boxes, [[80, 80, 100, 100]], atol=1e-4)
@@ -174,7 +183,7 @@ def test_plus_one_clips_to_the_last_pixel():
 
 def test_an_anchor_that_is_not_valid_is_no_proposal_and_suppresses_none():
     anchors = np.float32([[0, 0, 10, 10], [0, 0, 10, 10], [0, 20, 10, 30]])
-    proposals = ProposalLayer(test_counts=(3, 3))(
+    proposals = ProposalLayer({"test_pre_nms": 3, "test_post_nms": 3})(
         rpn_outputs([0.9, 0.8, 0.7]),
         whole(anchors, [False, True, True]),
         np.float32([[100, 100]]),
@@ -193,7 +202,7 @@ def test_a_score_of_zero_is_still_a_proposal():
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_there_may_be_fewer_anchors_than_places(layer_in, mode):
-    layer = ProposalLayer(test_counts=(9, 6))
+    layer = ProposalLayer({"test_pre_nms": 9, "test_post_nms": 6})
     boxes, scores = propose(layer_in(mode, layer), [0.1, 0.6, 0.3], in_a_row(3))
     np.testing.assert_allclose(boxes, in_a_row(3)[[1, 2, 0]], atol=1e-4)
     np.testing.assert_array_equal(scores, np.float32([0.6, 0.3, 0.1]))
@@ -219,15 +228,18 @@ def test_no_gradient_flows_through_the_proposals():
 def test_proposals_equal_tf_faster_rcnn(golden, layer_in, mode, case, phase, in_graph):
     stored = golden("proposals_tf_faster_rcnn")
     inputs = tfr_inputs(stored, case)
-    layer = ProposalLayer(plus_one=True)
+    layer = ProposalLayer(conventions={"plus_one": True, "nms_plus_one": True})
     name = f"{case}_{phase}"
     if in_graph:
         name += "_graph"
         layer = ProposalLayer(
-            train_counts=(None, 2000),
-            test_counts=(None, 300),
-            plus_one=True,
-            nms_plus_one=False,
+            {
+                "train_pre_nms": None,
+                "train_post_nms": 2000,
+                "test_pre_nms": None,
+                "test_post_nms": 300,
+            },
+            conventions={"plus_one": True, "nms_plus_one": False},
         )
     boxes, scores = valid_rows(
         layer_in(mode, layer)(*inputs, training=phase == "train")
@@ -242,11 +254,11 @@ def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
     stored = golden("proposals_chenyuntc")
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     size = stored[f"{case}_image_hw"]
-    grid = AnchorGrid(style="centred")
+    grid = AnchorGrid(anchors={"style": "centred"})
     features = [np.zeros([1, height, width, 1])]
     anchors = grid(features, np.float32([size]), np.int32([0, 0])).boxes
     boxes, scores = propose(
-        layer_in(mode, ProposalLayer(min_size=16)),
+        layer_in(mode, ProposalLayer({"min_size": 16})),
         stored[f"{case}_score"],
         anchors,
         size=size,
@@ -265,9 +277,18 @@ def test_as_many_boxes_are_too_small_as_for_chenyuntc(golden, case):
     scores, size = stored[f"{case}_score"], stored[f"{case}_image_hw"]
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     features = [np.zeros([1, height, width, 1])]
-    anchors = AnchorGrid(style="centred")(features, np.float32([size]), size).boxes
+    anchors = AnchorGrid(anchors={"style": "centred"})(
+        features, np.float32([size]), size
+    ).boxes
     boxes, _ = propose(
-        ProposalLayer(test_counts=(None, len(scores)), test_nms=False, min_size=16),
+        ProposalLayer(
+            {
+                "test_pre_nms": None,
+                "test_post_nms": len(scores),
+                "test_nms": False,
+                "min_size": 16,
+            }
+        ),
         scores,
         anchors,
         size=size,
@@ -278,7 +299,15 @@ def test_as_many_boxes_are_too_small_as_for_chenyuntc(golden, case):
 
 
 def test_inference_without_suppression_takes_the_best():
-    layer = ProposalLayer(test_counts=(None, 2), train_counts=(3, 3), test_nms=False)
+    layer = ProposalLayer(
+        {
+            "test_pre_nms": None,
+            "test_post_nms": 2,
+            "train_pre_nms": 3,
+            "train_post_nms": 3,
+            "test_nms": False,
+        }
+    )
     same = [[0, 0, 10, 10]] * 3
     boxes, scores = propose(layer, [0.1, 0.9, 0.8], same)
     np.testing.assert_allclose(boxes, same[:2])
@@ -294,7 +323,10 @@ def test_proposals_without_suppression_equal_tf_faster_rcnn(
 ):
     stored = golden("proposals_tf_faster_rcnn")
     count = int(stored[f"{case}_top_n"])
-    layer = ProposalLayer(test_counts=(None, count), test_nms=False, plus_one=True)
+    layer = ProposalLayer(
+        {"test_pre_nms": None, "test_post_nms": count, "test_nms": False},
+        conventions={"plus_one": True, "nms_plus_one": True},
+    )
     inputs = tfr_inputs(stored, case)
     boxes, scores = valid_rows(layer_in(mode, layer)(*inputs))
     np.testing.assert_array_equal(scores, stored[f"{case}_top_scores"][:, 0])
@@ -308,22 +340,28 @@ def test_levels_are_cut_and_suppressed_apart_and_then_share_the_places():
     rpn = rpn_outputs([0.4, 0.9, 0.3, 0.5])
     rest = np.float32([[100, 100]]), ONE_TO_ONE
     for count, kept in ((3, [0.9, 0.5, 0.3]), (2, [0.9, 0.5])):
-        layer = ProposalLayer(test_counts=(3, count), per_level=True)
+        layer = ProposalLayer(
+            {"test_pre_nms": 3, "test_post_nms": count, "per_level": True}
+        )
         proposals = layer(rpn, anchors, *rest)
         np.testing.assert_array_equal(proposals.scores[0], np.float32(kept))
         np.testing.assert_array_equal(proposals.levels[0], [0, 1, 0][:count])
     # One per level before the suppression; the third has no place.
-    proposals = ProposalLayer(test_counts=(1, 3), per_level=True)(rpn, anchors, *rest)
+    proposals = ProposalLayer(
+        {"test_pre_nms": 1, "test_post_nms": 3, "per_level": True}
+    )(rpn, anchors, *rest)
     np.testing.assert_array_equal(proposals.scores[0], np.float32([0.9, 0.5, 0]))
     # Together, the box of the second level is suppressed by the first's.
-    proposals = ProposalLayer(test_counts=(4, 3))(rpn, anchors, *rest)
+    proposals = ProposalLayer({"test_pre_nms": 4, "test_post_nms": 3})(
+        rpn, anchors, *rest
+    )
     np.testing.assert_array_equal(proposals.scores[0], np.float32([0.9, 0.3, 0]))
 
 
 def test_the_growth_of_a_box_may_be_bounded():
     deltas = np.zeros([1, 1, 4])
     deltas[..., 2] = 3
-    layer = ProposalLayer(max_log_scale=float(np.log(2)))
+    layer = ProposalLayer(conventions={"max_log_scale": float(np.log(2))})
     boxes, _ = propose(layer, [0.9], [[40, 40, 50, 50]], deltas=deltas)
     np.testing.assert_allclose(boxes, [[35, 40, 55, 50]], atol=1e-4)
 
@@ -333,12 +371,15 @@ def test_the_growth_of_a_box_may_be_bounded():
 def test_proposals_equal_torchvision(golden, layer_in, mode, prefix):
     stored = golden("proposals_torchvision")
     layer = ProposalLayer(
-        test_counts=(int(stored["pre_nms_top_n"]), int(stored["post_nms_top_n"])),
-        nms_iou=float(stored["nms_thresh"]),
-        per_level=True,
-        min_size=float(stored["min_size"]),
-        min_score=0.98 if prefix else 0.0,
-        max_log_scale=float(np.log(1000 / 16)),
+        {
+            "test_pre_nms": int(stored["pre_nms_top_n"]),
+            "test_post_nms": int(stored["post_nms_top_n"]),
+            "nms_iou": float(stored["nms_thresh"]),
+            "per_level": True,
+            "min_size": float(stored["min_size"]),
+            "min_score": 0.98 if prefix else 0.0,
+        },
+        conventions={"max_log_scale": float(np.log(1000 / 16))},
     )
     logits = stored["objectness"][..., np.newaxis]
     deltas = stored["deltas"].astype(np.float32)[..., YX]
@@ -372,7 +413,7 @@ def test_the_batch_mate_of_a_reference_case_changes_nothing(golden):
         *(tf.concat([rng.permuted(part, axis=1), part], axis=0) for part in rpn)
     )
     half = rng.uniform(size=anchors.valid.shape) < 0.5
-    proposals = ProposalLayer(plus_one=True)(
+    proposals = ProposalLayer(conventions={"plus_one": True, "nms_plus_one": True})(
         both,
         anchors._replace(valid=np.concatenate([half, np.ones_like(half)])),
         np.concatenate([sizes - 40, sizes]),

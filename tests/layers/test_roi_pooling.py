@@ -10,23 +10,23 @@ pytestmark = pytest.mark.usefixtures("repeatable_operations")
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
 # The golden array and the settings that shall give it.
 REFERENCES = {
-    "roi_pool": {"method": "pool"},
-    "crop_pool": {"method": "crop"},
-    "crop_7": {"method": "crop", "crop_max_pool": False},
-    "roi_align_legacy_sr2": {"method": "align"},
-    "roi_align_legacy_srauto": {"method": "align", "sampling_ratio": 0},
-    "roi_align_aligned_sr2": {"method": "align", "aligned": True},
+    "roi_pool": {"pooling": "pool"},
+    "crop_pool": {"pooling": "crop"},
+    "crop_7": {"pooling": "crop", "crop_max_pool": False},
+    "roi_align_legacy_sr2": {"pooling": "align"},
+    "roi_align_legacy_srauto": {"pooling": "align", "sampling_ratio": 0},
+    "roi_align_aligned_sr2": {"pooling": "align", "aligned": True},
     "roi_align_aligned_srauto": {
-        "method": "align",
+        "pooling": "align",
         "aligned": True,
         "sampling_ratio": 0,
     },
 }
 METHODS = {
-    "crop": {"method": "crop"},
-    "pool": {"method": "pool"},
-    "align": {"method": "align", "aligned": True},
-    "adaptive align": {"method": "align", "sampling_ratio": 0},
+    "crop": {"pooling": "crop"},
+    "pool": {"pooling": "pool"},
+    "align": {"pooling": "align", "aligned": True},
+    "adaptive align": {"pooling": "align", "sampling_ratio": 0},
 }
 # Mode, for_xla.
 ROUTES = {
@@ -94,7 +94,9 @@ def test_corners_count_in_cells_of_the_stride(for_xla):
     for stride in (8, 16):
         boxes = np.float32([[[1, 1, 4, 4]]]) * stride
         for method in ("crop", "pool"):
-            layer = RoIPooling((stride,), method=method, pooled_size=2, for_xla=for_xla)
+            layer = RoIPooling(
+                (stride,), {"pooling": method, "pooled_size": 2}, for_xla=for_xla
+            )
             pooled = layer([numbered_map(6, 7)], boxes)[0, 0, ..., 0]
             np.testing.assert_allclose(pooled, [[22, 24], [42, 44]], rtol=1e-6)
 
@@ -107,7 +109,7 @@ def test_pooled_rois_and_gradients_equal_the_reference(golden, run_in, route, na
     is_own = np.arange(2)[:, np.newaxis] == rois[:, 0]
     upstream = np.where(is_own[..., np.newaxis, np.newaxis, np.newaxis], 1, 0)
     upstream = np.float32(upstream * stored["grad_out"])
-    layer = RoIPooling((16,), for_xla=for_xla, **REFERENCES[name])
+    layer = RoIPooling((16,), REFERENCES[name], for_xla=for_xla)
     pooled, (gradient,) = run_in(mode, pool_and_gradients(layer))(
         boxes, np.zeros([2, len(rois)], np.int32), upstream, stored["features"]
     )
@@ -124,7 +126,7 @@ def test_normalised_boxes_and_plain_crops_equal_tf_faster_rcnn(golden, run_in, r
     rois, (mode, for_xla) = stored["rois"], route
     last_cell = np.float32([19, 25, 19, 25]) * 16
     boxes = np.tile(stored["crop_boxes"] * last_cell, [2, 1, 1])
-    layer = RoIPooling(pooled_size=14, crop_max_pool=False, for_xla=for_xla)
+    layer = RoIPooling(roi={"pooled_size": 14, "crop_max_pool": False}, for_xla=for_xla)
     pooled = run_in(mode, lambda *inputs: layer(inputs[:1], inputs[1]))(
         stored["features"], boxes
     )
@@ -137,7 +139,7 @@ def test_rois_of_a_pyramid_equal_torchvision(golden, run_in, route):
     mode, for_xla = route
     boxes = np.stack([stored["ms_rois0"], stored["ms_rois1"]])[..., YX]
     strides = (4, 8, 16, 32)
-    layer = RoIPooling(strides, method="align", for_xla=for_xla)
+    layer = RoIPooling(strides, {"pooling": "align"}, for_xla=for_xla)
     pooled = run_in(
         mode, lambda boxes, *maps: layer(maps, boxes, assign_levels(boxes))
     )(boxes, *(stored[f"ms_feature_{stride}"] for stride in strides))
@@ -148,12 +150,12 @@ def test_rois_of_a_pyramid_equal_torchvision(golden, run_in, route):
 def test_a_roi_of_a_pyramid_is_pooled_as_from_its_map_alone(run_in, route, method):
     mode, for_xla = route
     boxes, levels, upstream, *maps = random_pyramid()
-    layer = RoIPooling(STRIDES, pooled_size=3, for_xla=for_xla, **method)
+    layer = RoIPooling(STRIDES, {"pooled_size": 3, **method}, for_xla=for_xla)
     pooled, gradients = run_in(mode, pool_and_gradients(layer))(
         boxes, levels, upstream, *maps
     )
     for level, (stride, own_map) in enumerate(zip(STRIDES, maps, strict=True)):
-        alone = RoIPooling((stride,), pooled_size=3, **method)
+        alone = RoIPooling((stride,), {"pooled_size": 3, **method})
         is_own = (levels == level)[..., np.newaxis, np.newaxis, np.newaxis]
         expected, (gradient,) = pool_and_gradients(alone)(
             boxes, levels, np.where(is_own, upstream, 0), own_map
@@ -167,9 +169,9 @@ def test_a_roi_of_a_pyramid_is_pooled_as_from_its_map_alone(run_in, route, metho
 
 def test_bfloat16_maps_give_nearly_the_same_in_bfloat16(for_xla, method):
     boxes, levels, upstream, *maps = random_pyramid(tf.bfloat16)
-    layer = RoIPooling(STRIDES, pooled_size=3, for_xla=for_xla, **method)
+    layer = RoIPooling(STRIDES, {"pooled_size": 3, **method}, for_xla=for_xla)
     results = pool_and_gradients(layer)(boxes, levels, upstream, *maps)
-    exact = RoIPooling(STRIDES, pooled_size=3, **method)
+    exact = RoIPooling(STRIDES, {"pooled_size": 3, **method})
     maps = [tf.cast(level, tf.float32) for level in maps]
     expected = pool_and_gradients(exact)(boxes, levels, upstream, *maps)
     for result, wanted in zip(*map(tf.nest.flatten, (results, expected)), strict=True):
@@ -182,7 +184,7 @@ def test_bfloat16_maps_give_nearly_the_same_in_bfloat16(for_xla, method):
 
 def test_maps_and_numbers_of_rois_may_be_unknown(for_xla, method):
     boxes, levels, _, *maps = random_pyramid()
-    layer = RoIPooling(STRIDES, for_xla=for_xla, **method)
+    layer = RoIPooling(STRIDES, method, for_xla=for_xla)
     traced = tf.function(
         lambda boxes, levels, *maps: layer(maps, boxes, levels),
         input_signature=[
@@ -201,7 +203,7 @@ def test_maps_and_numbers_of_rois_may_be_unknown(for_xla, method):
 
 def test_boxes_are_constants_for_the_gradient(for_xla, method):
     boxes, levels, _, *maps = random_pyramid()
-    layer = RoIPooling(STRIDES, for_xla=for_xla, **method)
+    layer = RoIPooling(STRIDES, method, for_xla=for_xla)
     boxes = tf.constant(boxes)
     with tf.GradientTape() as tape:
         tape.watch(boxes)
@@ -215,7 +217,9 @@ def test_corners_are_not_rounded_to_the_type_of_the_features(for_xla):
         np.tile(np.arange(48.0) % 4, [1, 2, 1])[..., np.newaxis], "bfloat16"
     )
     boxes = np.float32([[[0, 602, 0, 602]]])
-    layer = RoIPooling((16,), pooled_size=1, for_xla=for_xla, dtype="mixed_bfloat16")
+    layer = RoIPooling(
+        (16,), {"pooled_size": 1}, for_xla=for_xla, dtype="mixed_bfloat16"
+    )
     pooled = float(layer([features], boxes)[0, 0, 0, 0, 0])
     np.testing.assert_allclose(pooled, (602 / 16) % 4, rtol=2**-8)
 
@@ -226,7 +230,7 @@ def test_a_saved_model_pools_alike_by_the_routes_with_own_gradients(
 ):
     boxes, levels, _, *maps = random_pyramid()
     module = tf.Module()
-    module.layer = RoIPooling(STRIDES, method=method, for_xla=for_xla)
+    module.layer = RoIPooling(STRIDES, {"pooling": method}, for_xla=for_xla)
     module.pool = tf.function(
         lambda boxes, levels, *maps: module.layer(maps, boxes, levels),
         autograph=False,
@@ -239,9 +243,9 @@ def test_a_saved_model_pools_alike_by_the_routes_with_own_gradients(
 
 def test_an_unknown_method_is_named_with_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"method = 'average'.*'align', 'crop', 'pool'"
+        ValueError, match=r"roi.pooling = 'average' .* crop, pool, align"
     ):
-        RoIPooling(method="average")
+        RoIPooling(roi={"pooling": "average"})
 
 
 def test_each_map_needs_its_stride():
@@ -273,7 +277,12 @@ def test_cells_may_be_the_canvas_over_the_map(route, method, num_maps):
     in_cells = boxes / np.tile(canvas, 2) * np.tile(sizes[levels], 2)
     by_hand = in_cells * np.float32(strides)[levels][..., np.newaxis]
     layers = [
-        RoIPooling(strides, pooled_size=3, for_xla=for_xla, cell_size=name, **method)
+        RoIPooling(
+            strides,
+            {"pooled_size": 3, **method},
+            conventions={"cell_size": name},
+            for_xla=for_xla,
+        )
         for name in ("canvas", "stride")
     ]
 
@@ -291,15 +300,15 @@ def test_cells_may_be_the_canvas_over_the_map(route, method, num_maps):
 def test_cells_of_the_canvas_need_its_size_and_another_name_is_refused():
     features, boxes = [tf.zeros([1, 2, 2, 1])], tf.zeros([1, 1, 4])
     with pytest.raises(ValueError, match="'canvas' needs the canvas_size"):
-        RoIPooling((8,), cell_size="canvas")(features, boxes)
+        RoIPooling((8,), conventions={"cell_size": "canvas"})(features, boxes)
     with pytest.raises(ValueError, match="cell_size = 'map' must be one of"):
-        RoIPooling((8,), cell_size="map")
+        RoIPooling((8,), conventions={"cell_size": "map"})
 
 
 @pytest.mark.parametrize("name", ["crop", "align"])
 def test_unrolled_gathering_needs_no_loop_and_gives_the_same(name):
     boxes, levels, _, *maps = random_pyramid()
-    layer = RoIPooling(STRIDES, pooled_size=2, for_xla=True, **METHODS[name])
+    layer = RoIPooling(STRIDES, {"pooled_size": 2, **METHODS[name]}, for_xla=True)
     expected = layer(maps, boxes, levels)
 
     def kinds():

@@ -12,7 +12,7 @@ def head_that_passes_its_input(num_anchors):
     puts them together again.
     """
     channels = 2 * num_anchors
-    head = RPNHead(num_anchors, channels=2 * channels)
+    head = RPNHead(num_anchors, {"channels": 2 * channels})
     head.build((None, None, None, channels))
     identity = np.eye(channels, dtype=np.float32)
     kernel = np.zeros(head.convs[0].kernel.shape, np.float32)
@@ -30,7 +30,7 @@ def named_map(height, width, num_channels):
 
 
 def test_the_softmax_pairs_background_and_object_of_the_same_anchor():
-    head = RPNHead(2, channels=4)
+    head = RPNHead(2, {"channels": 4})
     features = np.ones([1, 1, 1, 3], np.float32)
     head(features)
     # The backgrounds of anchors 0 and 1, then their objects.
@@ -47,7 +47,7 @@ def test_the_softmax_pairs_background_and_object_of_the_same_anchor():
 
 
 def test_the_sigmoid_form_has_one_score_per_anchor():
-    head = RPNHead(2, channels=4, score_form="sigmoid")
+    head = RPNHead(2, {"channels": 4, "score_form": "sigmoid"})
     features = np.ones([1, 1, 1, 3], np.float32)
     head(features)
     head.scores.set_weights([np.zeros([1, 1, 4, 2]), np.float32([0, np.log(3)])])
@@ -77,7 +77,7 @@ def test_anchor_a_of_a_cell_stands_at_its_row_of_the_list():
 
 def test_a_sigmoid_map_is_listed_in_the_same_order():
     maps = RPNMaps(named_map(2, 4, 3), -named_map(2, 4, 3), named_map(2, 4, 12))
-    outputs = RPNHead(3, score_form="sigmoid").flatten([maps])
+    outputs = RPNHead(3, {"score_form": "sigmoid"}).flatten([maps])
     for y, x, a in np.ndindex(2, 4, 3):
         row, value = (y * 4 + x) * 3 + a, 100 * a + 10 * y + x
         np.testing.assert_array_equal(outputs.logits[0, row], [value])
@@ -85,7 +85,7 @@ def test_a_sigmoid_map_is_listed_in_the_same_order():
 
 
 def test_scores_and_deltas_see_3x3_cells_after_a_relu():
-    head = RPNHead(1, channels=1)
+    head = RPNHead(1, {"channels": 1})
     features = np.zeros([1, 4, 5, 1], np.float32)
     features[0, 1, 2] = 2
     head(features)
@@ -100,7 +100,7 @@ def test_scores_and_deltas_see_3x3_cells_after_a_relu():
 
 
 def test_several_convolutions_follow_each_other_and_outputs_may_see_more_cells():
-    head = RPNHead(1, channels=1, num_convs=2, output_size=3)
+    head = RPNHead(1, {"channels": 1, "num_convs": 2, "output_size": 3})
     features = np.zeros([1, 7, 7, 1], np.float32)
     features[0, 3, 3] = 1
     head(features)
@@ -124,7 +124,7 @@ def test_levels_are_listed_one_after_the_other():
 
 
 def test_only_the_3x3_convolution_computes_in_half_precision():
-    head = RPNHead(1, channels=1, dtype="mixed_bfloat16")
+    head = RPNHead(1, {"channels": 1}, dtype="mixed_bfloat16")
     features = np.full([1, 1, 1, 1], 256, np.float32)
     head(features)
     head.convs[0].set_weights([np.ones([3, 3, 1, 1]), np.ones(1)])
@@ -134,7 +134,7 @@ def test_only_the_3x3_convolution_computes_in_half_precision():
 
 
 def test_weights_begin_as_in_the_paper():
-    head = RPNHead(9, channels=512)
+    head = RPNHead(9, {"channels": 512})
     head.build((None, None, None, 512))
     assert head.count_params() == (
         (3 * 3 * 512 * 512 + 512) + (512 * 18 + 18) + (512 * 36 + 36)
@@ -165,4 +165,4 @@ def test_scores_and_probabilities_equal_tf_faster_rcnn(golden, case):
 
 def test_an_unknown_score_form_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match=r"score_form = 'tanh'.*softmax.*sigmoid"):
-        RPNHead(score_form="tanh")
+        RPNHead(rpn={"score_form": "tanh"})

@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn import layers
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_voc
-from tf_frcnn.models.detector import NON_FINITE_LOSS
-from tf_frcnn.models.faster_rcnn import FasterRCNN, FastRCNN
+from tf_frcnn.models import NON_FINITE_LOSS, FastRCNN
+from tf_frcnn.models.batch import inner_boxes
 from tf_frcnn.ops.losses import box_losses, classification_losses
 
 
@@ -27,6 +26,16 @@ def batch_of(images, sizes, boxes, labels, ids=None):
     if ids:
         batch["image_ids"] = tf.constant(ids)
     return batch
+
+
+def second_stage_of(model):
+    """Returns a Fast R-CNN that shares a detector's parts."""
+    return FastRCNN(
+        model.preprocessing,
+        model.backbone,
+        roi_head=model.roi_head,
+        class_names=model.class_names,
+    )
 
 
 def one_of(batch, row):
@@ -68,7 +77,7 @@ def test_two_pictures_are_learned_by_heart(tiny_detector, two_pictures):
 def test_a_picture_is_detected_alike_alone_and_beside_another(
     tiny_detector, two_pictures
 ):
-    model = tiny_detector(score_threshold=0.0)
+    model = tiny_detector(detections={"score_threshold": 0.0})
     together = model.predict_on_batch(two_pictures)
     assert together["valid"].sum() > 20
     for row in (0, 1):
@@ -114,7 +123,7 @@ def test_no_gradient_flows_through_the_proposals(tiny_detector, two_pictures):
     with tf.GradientTape() as tape:
         losses = model.compute_losses(two_pictures, 0)
         second_stage = losses["roi_class_loss"] + losses["roi_box_loss"]
-    deltas = model.rpn_head.deltas.kernel
+    deltas = model.rpn.head.deltas.kernel
     assert tape.gradient(second_stage, deltas.value) is None
 
 
@@ -155,15 +164,13 @@ def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_pictures(
 def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_pictures):
     # Rounding decides between the nearly equal scores of an untrained RPN, so the
     # second stage may see other proposals; here it sees the ground truth alone.
-    model = tiny_detector()
-    model.proposal_targets.foreground_fraction = 1.0
-    model.proposal_targets.num_samples = 1
-    model.proposal_targets.foreground_iou = 0.9
+    truth_alone = {"num_samples": 1, "foreground_fraction": 1.0, "foreground_iou": 0.9}
+    model = tiny_detector(roi=truth_alone)
     batch = {k: v for k, v in two_pictures.items() if k != "image_ids"}
     results = []
     for jit_compile in (False, True):
         model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
-        assert model.roi_pooling.for_xla == jit_compile
+        assert model.roi_head.pooling.for_xla == jit_compile
         step = tf.function(lambda b: model._gradient_step(b, tf.constant(0)))
         results.append(step(batch))
     (losses, gradients), (xla_losses, xla_gradients) = results
@@ -177,7 +184,7 @@ def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_pictures):
 def test_a_saved_model_predicts_and_trains_on_like_the_original(
     tiny_detector, two_pictures, tmp_path
 ):
-    model = tiny_detector(score_threshold=0.0)
+    model = tiny_detector(detections={"score_threshold": 0.0})
     model.compile(keras.optimizers.SGD(0.01, 0.9))
     model.train_on_batch(two_pictures)
     model.save(tmp_path / "model.keras")
@@ -213,7 +220,7 @@ def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
 
 
 def test_images_may_come_alone(tiny_detector, two_pictures):
-    model = tiny_detector(score_threshold=0.0)
+    model = tiny_detector(detections={"score_threshold": 0.0})
     images = two_pictures["images"][:1]
     whole = {"images": images, "image_sizes": tf.constant([[96.0, 128.0]])}
     for alone, batched in zip(
@@ -225,7 +232,10 @@ def test_images_may_come_alone(tiny_detector, two_pictures):
 
 
 def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
-    model, batch = tiny_detector(score_threshold=0.0), one_of(two_pictures, 0)
+    model, batch = (
+        tiny_detector(detections={"score_threshold": 0.0}),
+        one_of(two_pictures, 0),
+    )
     found = model.predict_on_batch(batch)
     halved = batch | {"scales": tf.constant([[2.0, 4.0]])}
     smaller = model.predict_on_batch(halved)
@@ -238,8 +248,8 @@ def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
 def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_pictures):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
     # proposal a detection is its proposal; the whole picture is (0, 0, 96, 128).
-    model = tiny_detector(plus_one=True, score_threshold=0.0)
-    inner = model.inner_boxes(two_pictures["boxes"], two_pictures)
+    model = tiny_detector(conventions="caffe", detections={"score_threshold": 0.0})
+    inner = inner_boxes(two_pictures["boxes"], two_pictures, plus_one=True)
     np.testing.assert_array_equal(inner[0, 0], [20, 30, 59, 99])
     found = model.predict_on_batch(two_pictures)
     assert found["boxes"][0, :, 2].max() == 96 and found["boxes"][0, :, 3].max() == 128
@@ -262,9 +272,9 @@ def test_biases_may_learn_at_twice_the_rate(tiny_detector, two_pictures):
 
 def test_weight_decay_is_half_the_sum_of_squares_of_trainable_kernels(tiny_detector):
     model = tiny_detector(frozen_blocks=4, weight_decay=0.1)
-    layers = (model.rpn_head.convs[0], model.rpn_head.scores, model.rpn_head.deltas)
-    layers += (model.box_head.fc6, model.box_head.fc7)
-    layers += (model.box_predictor.logits, model.box_predictor.deltas)
+    layers = (model.rpn.head.convs[0], model.rpn.head.scores, model.rpn.head.deltas)
+    layers += (model.roi_head.box_head.fc6, model.roi_head.box_head.fc7)
+    layers += (model.roi_head.predictor.logits, model.roi_head.predictor.deltas)
     squares = sum(np.sum(np.square(layer.kernel.numpy())) for layer in layers)
     np.testing.assert_allclose(model.decay_loss(), 0.1 * squares / 2, rtol=1e-5)
 
@@ -296,7 +306,7 @@ def test_the_rpns_six_results_have_the_layout_of_the_original(tiny_detector):
 
 
 def test_the_sigmoid_form_trains_but_has_no_six_results(tiny_detector, two_pictures):
-    model = tiny_detector(score_form="sigmoid")
+    model = tiny_detector(rpn={"score_form": "sigmoid"})
     losses = model.compute_losses(two_pictures, 0)
     np.testing.assert_allclose(losses["rpn_class_loss"], np.log(2), atol=0.05)
     with pytest.raises(ValueError, match="sigmoid"):
@@ -304,21 +314,21 @@ def test_the_sigmoid_form_trains_but_has_no_six_results(tiny_detector, two_pictu
 
 
 def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictures):
-    model = tiny_detector(num_hard_rois=5)
+    model = tiny_detector(roi={"hard_examples": 5})
     seen = []
-    original = model.second_stage
+    original = model.roi_head.call
 
-    def watch(features, rois, *others):
-        outputs = original(features, rois, *others)
+    def watch(features, rois, *others, **settings):
+        outputs = original(features, rois, *others, **settings)
         seen.append((rois, outputs))
         return outputs
 
-    model.second_stage = watch
+    model.roi_head.call = watch
     model.compute_losses(two_pictures, 0, training=True)
     (candidates, (logits, deltas)), (hard, _) = seen
     labels = candidates.labels.numpy()
-    assert labels.shape == (2, 32) and hard.labels.shape == (2, 5)
-    deltas = model.box_predictor.deltas_of(deltas, candidates.labels)
+    assert labels.shape == (2, 60) and hard.labels.shape == (2, 5)
+    deltas = model.roi_head.predictor.deltas_of(deltas, candidates.labels)
     loss = classification_losses(logits, candidates.labels)
     loss += box_losses(deltas, candidates.deltas, candidates.labels)
     loss = np.where(labels >= 0, loss, -1)
@@ -330,14 +340,12 @@ def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictu
 
 
 def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_pictures):
-    parts = tiny_detector(score_threshold=0.0).parts
-    still = layers.BoxPredictor(2, regresses=False)
-    model = FasterRCNN(parts._replace(box_predictor=still), ("wide", "tall"))
-    model.build()
+    still = {"regress_boxes": False}
+    model = tiny_detector(detections={"score_threshold": 0.0}, roi=still)
     losses = model.compute_losses(two_pictures, 0)
     assert losses["roi_box_loss"] == 0 and losses["roi_class_loss"] > 0
     found = model.predict_on_batch(one_of(two_pictures, 0))
-    proposals = model.propose(model.first_stage(two_pictures), two_pictures)
+    proposals = model.propose(two_pictures)
     own = found["boxes"][0][found["valid"][0]]
     gaps = np.abs(own[:, np.newaxis] - proposals.boxes[0].numpy()).max(axis=-1)
     assert len(own) and gaps.min(axis=1).max() < 1e-3
@@ -346,17 +354,15 @@ def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_picture
 def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
     tiny_detector, two_pictures
 ):
-    model = tiny_detector(model_type=FastRCNN, score_threshold=0.0)
+    model = tiny_detector(model_type=FastRCNN, detections={"score_threshold": 0.0})
     model.compile(keras.optimizers.SGD(0.01))
     proposals = tf.constant([[[20.0, 30, 60, 100], [0, 0, 40, 40]]] * 2)
     valid = tf.constant([[True, False], [True, True]])
     batch = two_pictures | {"proposals": proposals, "proposal_valid": valid}
     losses = model.compute_losses(batch, 0)
     assert set(losses) == {"loss", "roi_class_loss", "roi_box_loss", "decay_loss"}
-    before = [v.numpy() for v in model.rpn_head.variables]
+    assert model.rpn is None
     model.train_on_batch(batch)
-    for old, variable in zip(before, model.rpn_head.variables, strict=True):
-        np.testing.assert_array_equal(old, variable)
     found = model.predict_on_batch(batch)
     # Two classes for each valid proposal.
     assert found["valid"].sum(axis=1).tolist() == [2, 4]
@@ -365,33 +371,27 @@ def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
 def test_fast_rcnn_on_the_proposals_of_the_rpn_is_faster_rcnn(
     tiny_detector, two_pictures
 ):
-    whole = tiny_detector(score_threshold=0.0)
-    proposals = whole.propose(whole.first_stage(two_pictures), two_pictures)
+    whole = tiny_detector(detections={"score_threshold": 0.0})
+    proposals = whole.propose(two_pictures)
     stored = {"proposals": proposals.boxes, "proposal_valid": proposals.valid}
-    second = FastRCNN(whole.parts, whole.class_names)
+    second = second_stage_of(whole)
     second.build()
     expected, found = whole(two_pictures), second(two_pictures | stored)
     for name in ("boxes", "scores", "labels"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-4)
 
 
-def test_an_unknown_level_rule_is_named_with_the_known_ones(tiny_detector):
-    with pytest.raises(ValueError, match=r"level_rule = 'area'.*'size', 'anchor'"):
-        tiny_detector(level_rule="area")
-
-
 def test_stored_proposals_are_continuous_where_the_network_counts_last_pixels(
     tiny_detector, two_pictures
 ):
-    whole = tiny_detector(score_threshold=0.0, plus_one=True)
+    whole = tiny_detector(detections={"score_threshold": 0.0}, conventions="caffe")
     batch = two_pictures | {"scales": tf.constant([[2.0, 2.0]] * 2)}
-    proposals = whole.propose(whole.first_stage(batch), batch)
-    in_file = whole.in_file(proposals, batch)
+    in_file = whole.propose(batch)
     # The whole picture ends at its size, not at its last pixel.
     assert np.max(in_file.boxes[0, :, 2]) == 96 / 2 + 0.5
     assert not np.any(in_file.boxes.numpy()[~in_file.valid.numpy()])
     stored = {"proposals": 2 * in_file.boxes, "proposal_valid": in_file.valid}
-    second = FastRCNN(whole.parts, whole.class_names, plus_one=True)
+    second = second_stage_of(whole)
     second.build()
     expected, found = whole(batch), second(batch | stored)
     np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn import layers
-from tf_frcnn.models.faster_rcnn import FasterRCNN, Parts
+from tf_frcnn.models import FasterRCNN, RegionProposalNetwork, RoIHead
 
 STRIDES = (8, 16, 32)
 
@@ -21,27 +21,39 @@ def small_pyramid():
     return keras.Model(images, maps)
 
 
-def detector(**settings):
+def detector(level_rule="size", **rois):
     """Builds a detector whose RoIs do not use the coarsest map."""
     keras.utils.set_random_seed(1)
-    parts = Parts(
-        normalization=layers.ImageNormalization("unit"),
-        backbone=small_pyramid(),
-        anchor_grid=layers.AnchorGrid(STRIDES, style="centred", scales=(3,)),
-        rpn_head=layers.RPNHead(3, channels=8, score_form="sigmoid"),
-        anchor_targets=layers.AnchorTargetLayer(allowed_border=None),
-        proposal_layer=layers.ProposalLayer(
-            train_counts=(50, 40), test_counts=(30, 20), per_level=True
+    counts = {"train_pre_nms": 50, "train_post_nms": 40}
+    counts |= {"test_pre_nms": 30, "test_post_nms": 20}
+    roi = {
+        "num_samples": 16,
+        "add_ground_truth": level_rule != "anchor",
+        "pooling": "align",
+        "pooled_size": 3,
+        "head_units": 16,
+        "dropout": 0.0,
+        "level_rule": level_rule,
+        **rois,
+    }
+    model = FasterRCNN(
+        layers.Preprocessing({"mode": "unit"}),
+        small_pyramid(),
+        RegionProposalNetwork(
+            STRIDES,
+            anchors={"style": "centred", "scales": (3,)},
+            rpn={"channels": 8, "score_form": "sigmoid", "allowed_border": None},
+            proposals=counts | {"per_level": True},
         ),
-        proposal_targets=layers.ProposalTargetLayer(
-            num_samples=16, add_ground_truth=settings.get("level_rule") != "anchor"
+        RoIHead(
+            2,
+            layers.FullyConnectedHead(roi),
+            STRIDES[:2],
+            roi=roi,
+            detections={"score_threshold": 0.0, "max_per_image": 10},
         ),
-        roi_pooling=layers.RoIPooling(STRIDES[:2], method="align", pooled_size=3),
-        box_head=layers.FullyConnectedHead(16, dropout=0.0),
-        box_predictor=layers.BoxPredictor(2),
-        detection_layer=layers.DetectionLayer(score_threshold=0.0, max_per_image=10),
+        class_names=("wide", "tall"),
     )
-    model = FasterRCNN(parts, ("wide", "tall"), **settings)
     model.build()
     return model
 
@@ -64,18 +76,18 @@ def batch():
 
 def test_rois_are_pooled_from_the_map_for_their_size(batch):
     model = detector()
-    proposals = model.propose(model.first_stage(batch), batch)
+    proposals = model.propose(batch)
     # 112 pixels and more belong to stride 8 and up: canonical 224 on stride 16.
     boxes = tf.constant([[[0.0, 0, 50, 50], [0, 0, 300, 300]]])
-    levels = model._levels(proposals._replace(boxes=boxes))
+    levels = model.roi_head._levels(proposals._replace(boxes=boxes))
     np.testing.assert_array_equal(levels, [[0, 1]])
 
 
 def test_rois_may_be_pooled_from_the_map_of_their_anchor(batch):
     model = detector(level_rule="anchor")
-    proposals = model.propose(model.first_stage(batch), batch)
+    proposals = model.propose(batch)
     levels = tf.constant([[0, 1, 2]])
-    found = model._levels(proposals._replace(levels=levels))
+    found = model.roi_head._levels(proposals._replace(levels=levels))
     np.testing.assert_array_equal(found, [[0, 1, 1]])
 
 
@@ -101,10 +113,7 @@ def test_a_picture_is_detected_alike_alone_and_beside_another(batch):
 @pytest.mark.usefixtures("repeatable_operations")
 def test_xla_gives_the_same_losses_and_detections(batch):
     # The second stage sees the ground truth alone: rounding may reorder proposals.
-    model = detector()
-    model.proposal_targets.foreground_fraction = 1.0
-    model.proposal_targets.num_samples = 1
-    model.proposal_targets.foreground_iou = 0.9
+    model = detector(num_samples=1, foreground_fraction=1.0, foreground_iou=0.9)
     losses, gradients = [], []
     for jit_compile in (False, True):
         model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
@@ -119,10 +128,10 @@ def test_xla_gives_the_same_losses_and_detections(batch):
 
 
 def test_a_saved_pyramid_detects_like_the_original(batch, tmp_path):
-    model = detector(level_rule="anchor", num_hard_rois=4)
+    model = detector(level_rule="anchor", hard_examples=4)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert (loaded.level_rule, loaded.num_hard_rois) == ("anchor", 4)
+    assert loaded.roi_head.roi == model.roi_head.roi
     expected, found = model(batch), loaded(batch)
     np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-4)
 

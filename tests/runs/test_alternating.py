@@ -16,7 +16,7 @@ from tf_frcnn.runs.inference import load_run
 LAST = "weights/last.weights.h5"
 SETTINGS = (
     *("data.num_train=4", "data.num_validation=2", "data.num_test=1"),
-    *("data.short_side=96", "data.long_side=128", "data.canvases=[[128, 128]]"),
+    *("images.short_side=96", "images.long_side=128", "images.canvases=[[128, 128]]"),
     *("rpn.channels=16", "roi.head_units=16", "roi.num_samples=16"),
     *("proposals.train_pre_nms=200", "proposals.train_post_nms=50"),
     *("proposals.test_pre_nms=100", "proposals.test_post_nms=20"),

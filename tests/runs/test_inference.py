@@ -46,7 +46,7 @@ def batches(examples):
 
 @pytest.fixture(scope="module")
 def model(tiny_detector):
-    return tiny_detector(score_threshold=0.0)
+    return tiny_detector(detections={"score_threshold": 0.0})
 
 
 def network_input(examples, row):
@@ -135,7 +135,9 @@ def test_what_was_found_is_compared_with_the_objects_of_the_same_picture(
 
 
 def test_if_nothing_is_found_the_columns_are_empty(tiny_detector, examples, batches):
-    found = detect(tiny_detector(score_threshold=0.99), examples, batches)
+    found = detect(
+        tiny_detector(detections={"score_threshold": 0.99}), examples, batches
+    )
     assert found.boxes.shape == (0, 4)
     assert len(found.image_index) == len(found.scores) == len(found.labels) == 0
     assert detections_of_image(found, 2).boxes.shape == (0, 4)
@@ -203,7 +205,7 @@ def run_folder(small_config, tmp_path):
 
 def kernel_of_seed(config, seed):
     model = build_model(dataclasses.replace(config, seed=seed), ("a", "b"))
-    return model.rpn_head.convs[0].kernel.numpy()
+    return model.rpn.head.convs[0].kernel.numpy()
 
 
 def test_a_run_is_loaded_with_its_best_weights_or_else_the_last(
@@ -212,17 +214,17 @@ def test_a_run_is_loaded_with_its_best_weights_or_else_the_last(
     run = load_run(run_folder)
     assert run.config == small_config and run.directory == run_folder
     assert run.model.class_names == ("wide", "tall boys")
-    kernel = run.model.rpn_head.convs[0].kernel
+    kernel = run.model.rpn.head.convs[0].kernel
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 1))
     (run_folder / "weights" / "best.weights.h5").unlink()
-    kernel = load_run(run_folder).model.rpn_head.convs[0].kernel
+    kernel = load_run(run_folder).model.rpn.head.convs[0].kernel
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 2))
 
 
 def test_settings_of_a_run_may_be_replaced(run_folder):
-    run = load_run(run_folder, ["detections.nms_iou=0.45", "data.short_side=320"])
+    run = load_run(run_folder, ["detections.nms_iou=0.45", "images.short_side=320"])
     assert run.model.detection_layer.nms_iou == 0.45
-    assert run.config.data.short_side == 320
+    assert run.config.images.short_side == 320
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "classes.txt"])

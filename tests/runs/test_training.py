@@ -24,7 +24,7 @@ LAST, BEST = "weights/last.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
 SETTINGS = (
     *("data.num_train=8", "data.num_validation=3", "data.num_test=1"),
-    *("data.short_side=96", "data.long_side=128", "data.canvases=[[128, 128]]"),
+    *("images.short_side=96", "images.long_side=128", "images.canvases=[[128, 128]]"),
     *("rpn.channels=16", "roi.head_units=16", "roi.num_samples=16", "roi.dropout=0.5"),
     *("proposals.train_pre_nms=200", "proposals.train_post_nms=50"),
     *("proposals.test_pre_nms=100", "proposals.test_post_nms=20"),

@@ -83,12 +83,12 @@ def build_resizing(config: Config, *, for_training: bool = False) -> Resizing:
         config: the configuration.
         for_training: gives the short sides of training, of which there may be several.
     """
-    data = config.data
-    short_sides = data.train_short_sides if for_training else ()
-    short_sides = short_sides or (data.short_side,)
-    canvases = data.pad_to or data.canvases
-    canvases = canvases or derive_canvases(short_sides, data.long_side)
-    return Resizing(short_sides, data.long_side, canvases, data.resize)
+    images = config.images
+    short_sides = config.data.train_short_sides if for_training else ()
+    short_sides = short_sides or (images.short_side,)
+    canvases = images.pad_to or images.canvases
+    canvases = canvases or derive_canvases(short_sides, images.long_side)
+    return Resizing(short_sides, images.long_side, canvases, images.resize)
 
 
 def build_training_batches(

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 
@@ -10,44 +11,55 @@ from tf_frcnn import layers
 from tf_frcnn.backbones import BACKBONES, Backbone, application_backbone
 from tf_frcnn.backbones.pretrained import LoadReport, read_weights_file, set_weights
 from tf_frcnn.config import Config, ConfigError
-from tf_frcnn.models.faster_rcnn import FasterRCNN, FastRCNN, Parts
-from tf_frcnn.models.rpn import RegionProposalNetwork, StageLosses
+from tf_frcnn.models import (
+    Detector,
+    FasterRCNN,
+    FastRCNN,
+    ProposalNetwork,
+    RegionProposalNetwork,
+    RoIHead,
+)
 
 
-def build_model(config: Config, class_names: Sequence[str]) -> RegionProposalNetwork:
+def build_model(config: Config, class_names: Sequence[str]) -> Detector:
     """Builds the configured kind of model for these classes, with random weights.
 
     The weights follow from the seed of the configuration.
     """
     keras.utils.set_random_seed(config.seed)
+    backbone, kind = _backbone(config), _KINDS[config.model.kind]
+    mode = config.images.mode or backbone.image_mode
     with _precision(config.train.precision):
-        parts = _parts(config, len(class_names))
-    settings = {
-        "class_names": tuple(class_names),
-        "rpn_losses": _losses(config, "rpn"),
-        "weight_decay": config.train.weight_decay,
-        "bias_rate": 2.0 if config.train.double_bias_rate else 1.0,
-        "plus_one": config.boxes.plus_one,
-        "seed": config.seed,
-    }
-    if config.model.kind == "rpn":
-        model = RegionProposalNetwork(parts.of_rpn, **settings)
-    else:
-        model_type = FasterRCNN if config.model.kind == "faster_rcnn" else FastRCNN
-        model = model_type(
-            parts,
-            roi_losses=_losses(config, "roi"),
-            num_hard_rois=config.roi.hard_examples,
-            level_rule=config.roi.level_rule,
-            **settings,
+        model = kind.model(
+            layers.Preprocessing(config.images.replace(mode=mode)),
+            _backbone_model(config, backbone),
+            _rpn(config, backbone) if kind.has_rpn else None,
+            _roi_head(config, backbone, class_names) if kind.has_roi_head else None,
+            class_names=class_names,
+            weight_decay=config.train.weight_decay,
+            bias_rate=2.0 if config.train.double_bias_rate else 1.0,
+            seed=config.seed,
         )
     model.build()
     return model
 
 
-def load_initial_weights(
-    config: Config, model: RegionProposalNetwork
-) -> LoadReport | None:
+class _Kind(NamedTuple):
+    """A kind of model, and the parts that it has."""
+
+    model: type[Detector]
+    has_rpn: bool = True
+    has_roi_head: bool = True
+
+
+_KINDS = {
+    "faster_rcnn": _Kind(FasterRCNN),
+    "rpn": _Kind(ProposalNetwork, has_roi_head=False),
+    "fast_rcnn": _Kind(FastRCNN, has_rpn=False),
+}
+
+
+def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
     """Sets the weights training starts from; None where they stay random.
 
     Raises:
@@ -66,7 +78,7 @@ def load_initial_weights(
             "weights; set backbone.weights to random or to the path of a file."
         )
     weights = backbone.imagenet() if source == "imagenet" else read_weights_file(source)
-    heads = [model.box_head] if isinstance(model, FasterRCNN) else []
+    heads = [] if model.roi_head is None else [model.roi_head.box_head]
     return set_weights(weights, model.backbone, *heads)
 
 
@@ -129,117 +141,34 @@ def _precision(name: str):
         keras.config.set_dtype_policy(before)
 
 
-def _losses(config: Config, stage: str) -> StageLosses:
-    loss = config.loss
-    is_focal = getattr(loss, f"{stage}_classes") == "focal"
-    return StageLosses(
-        sigma=getattr(loss, f"{stage}_sigma"),
-        focal=(loss.focal_alpha, loss.focal_gamma) if is_focal else None,
-        divisor=getattr(loss, f"{stage}_divisor"),
-    )
-
-
-def _parts(config: Config, num_classes: int) -> Parts:
-    backbone = _backbone(config)
-    anchor_grid = layers.AnchorGrid(
-        backbone.strides,
-        style=config.anchors.style,
-        ratios=config.anchors.ratios,
-        scales=config.anchors.scales,
-        sizes=config.anchors.sizes,
-        on_padding=config.anchors.on_padding,
-    )
-    return Parts(
-        normalization=layers.ImageNormalization(
-            config.backbone.image_mode or backbone.image_mode
-        ),
-        backbone=_trunk(config, backbone),
-        anchor_grid=anchor_grid,
-        rpn_head=layers.RPNHead(
-            anchor_grid.num_anchors,
-            channels=config.rpn.channels,
-            score_form=config.rpn.score_form,
-            num_convs=config.rpn.num_convs,
-            output_size=config.rpn.output_size,
-        ),
-        anchor_targets=_anchor_targets(config),
-        proposal_layer=_proposal_layer(config),
-        proposal_targets=_proposal_targets(config),
-        roi_pooling=_roi_pooling(config, backbone),
-        box_head=_box_head(config, backbone),
-        box_predictor=layers.BoxPredictor(
-            num_classes,
-            class_agnostic=config.roi.class_agnostic,
-            regresses=config.roi.regress_boxes,
-        ),
-        detection_layer=_detection_layer(config),
-    )
-
-
-def _trunk(config: Config, backbone: Backbone) -> keras.Model:
+def _backbone_model(config: Config, backbone: Backbone) -> keras.Model:
     settings = {"frozen_blocks": config.backbone.frozen_blocks}
     if backbone.has_normalization:
         settings["normalization"] = config.backbone.normalization
     return backbone.build(**settings)
 
 
-def _anchor_targets(config: Config) -> layers.AnchorTargetLayer:
-    rpn = config.rpn
-    return layers.AnchorTargetLayer(
-        positive_iou=rpn.positive_iou,
-        negative_iou=rpn.negative_iou,
-        best_is_positive=rpn.best_is_positive,
-        clobber_positives=rpn.clobber_positives,
-        allowed_border=rpn.allowed_border,
-        num_samples=rpn.num_samples,
-        positive_fraction=rpn.positive_fraction,
-        plus_one=config.boxes.plus_one,
+def _rpn(config: Config, backbone: Backbone) -> RegionProposalNetwork:
+    return RegionProposalNetwork(
+        backbone.strides,
+        anchors=config.anchors,
+        rpn=config.rpn,
+        proposals=config.proposals,
+        loss=config.loss,
+        conventions=config.conventions,
     )
 
 
-def _proposal_layer(config: Config) -> layers.ProposalLayer:
-    proposals = config.proposals
-    return layers.ProposalLayer(
-        train_counts=(proposals.train_pre_nms, proposals.train_post_nms),
-        test_counts=(proposals.test_pre_nms, proposals.test_post_nms),
-        nms_iou=proposals.nms_iou,
-        test_nms=proposals.test_nms,
-        per_level=proposals.per_level,
-        min_size=proposals.min_size,
-        min_size_in=proposals.min_size_in,
-        min_score=proposals.min_score,
-        cut_first=proposals.cut_first,
-        max_log_scale=config.boxes.max_log_scale,
-        plus_one=config.boxes.plus_one,
-        nms_plus_one=proposals.nms_plus_one,
-    )
-
-
-def _proposal_targets(config: Config) -> layers.ProposalTargetLayer:
-    roi, mines = config.roi, config.roi.hard_examples is not None
-    return layers.ProposalTargetLayer(
-        # Hard examples are sought among all proposals.
-        num_samples=config.proposals.train_post_nms if mines else roi.num_samples,
-        foreground_fraction=1.0 if mines else roi.foreground_fraction,
-        foreground_iou=roi.foreground_iou,
-        background_iou=(roi.background_iou_low, roi.background_iou_high),
-        add_ground_truth=roi.add_ground_truth,
-        fill_with_repeats=roi.fill_with_repeats and not mines,
-        delta_stds=roi.delta_stds,
-        plus_one=config.boxes.plus_one,
-    )
-
-
-def _roi_pooling(config: Config, backbone: Backbone) -> layers.RoIPooling:
-    roi = config.roi
-    return layers.RoIPooling(
+def _roi_head(config: Config, backbone: Backbone, class_names) -> RoIHead:
+    return RoIHead(
+        len(class_names),
+        _box_head(config, backbone),
         backbone.strides[: backbone.num_roi_levels],
-        method=roi.pooling,
-        pooled_size=roi.pooled_size,
-        crop_max_pool=roi.crop_max_pool,
-        aligned=roi.aligned,
-        sampling_ratio=roi.sampling_ratio,
-        cell_size=roi.cell_size,
+        num_proposals=config.proposals.train_post_nms,
+        roi=config.roi,
+        detections=config.detections,
+        loss=config.loss,
+        conventions=config.conventions,
     )
 
 
@@ -254,23 +183,6 @@ def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
         return layers.TailHead(backbone.build_tail(config.backbone.normalization))
     if roi.head_convs:
         return layers.ConvolutionalHead(
-            roi.head_units,
-            num_convs=roi.head_convs,
-            normalization=config.backbone.normalization,
+            roi, normalization=config.backbone.normalization
         )
-    return layers.FullyConnectedHead(roi.head_units, dropout=roi.dropout)
-
-
-def _detection_layer(config: Config) -> layers.DetectionLayer:
-    detections = config.detections
-    return layers.DetectionLayer(
-        score_threshold=detections.score_threshold,
-        nms_iou=detections.nms_iou,
-        class_agnostic_nms=detections.class_agnostic_nms,
-        max_per_image=detections.max_per_image,
-        delta_stds=config.roi.delta_stds,
-        max_log_scale=config.boxes.max_log_scale,
-        min_size=detections.min_size,
-        clip=detections.clip,
-        plus_one=config.boxes.plus_one,
-    )
+    return layers.FullyConnectedHead(roi)

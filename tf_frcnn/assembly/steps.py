@@ -1,6 +1,5 @@
 """The four steps of alternating training, each a configuration of its own."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from tf_frcnn.config import Config
@@ -25,12 +24,10 @@ def build_step_config(config: Config, step: int, proposals: Path) -> Config:
     train, is_detector = config.train, step % 2 == 1
     epochs = train.step_epochs[step]
     stretched = tuple(at * epochs / train.epochs for at in train.decay_epochs)
-    return replace(
-        config,
-        model=replace(config.model, kind="fast_rcnn" if is_detector else "rpn"),
-        data=replace(config.data, proposals=str(proposals) if is_detector else None),
-        train=replace(
-            train,
+    return config.replace(
+        model=config.model.replace(kind="fast_rcnn" if is_detector else "rpn"),
+        data=config.data.replace(proposals=str(proposals) if is_detector else None),
+        train=train.replace(
             scheme="joint",
             step_epochs=(),
             epochs=epochs,

@@ -15,7 +15,7 @@ class Backbone(NamedTuple):
             model from float [B, H, W, 3] to one map float [B, h, w, C], or to a list
             of maps, finest first.
         strides: pixels of the network's input per cell of each map.
-        image_mode: of `ImageNormalization`, what its pretrained weights expect.
+        image_mode: of `Preprocessing`, what its pretrained weights expect.
         num_blocks: how many blocks can be frozen.
         has_normalization: whether the builders heed `normalization`, "frozen_batch"
             or "group".

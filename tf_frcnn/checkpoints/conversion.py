@@ -19,7 +19,7 @@ from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
 from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_frcnn.backbones.pretrained import weighted_layers
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, listed
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 
 NameMap = dict[str, "Taken"]
 
@@ -59,12 +59,12 @@ class LoadReport:
 
 def named_variables(model: FasterRCNN) -> dict[str, keras.Variable]:
     """Returns every weight of a detector under "part/layer/variable"."""
-    rpn, predictor = model.rpn_head, model.box_predictor
-    regressor = [predictor.deltas] if predictor.regresses else []
+    rpn, predictor = model.rpn.head, model.roi_head.predictor
+    regressor = [] if predictor.deltas is None else [predictor.deltas]
     layers = {
         "backbone": weighted_layers([model.backbone]),
         "rpn_head": [*rpn.convs, rpn.scores, rpn.deltas],
-        "box_head": weighted_layers([model.box_head]),
+        "box_head": weighted_layers([model.roi_head.box_head]),
         "box_predictor": [predictor.logits, *regressor],
     }
     return {

@@ -30,7 +30,6 @@ from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonPictures
 from tf_frcnn.export import RUNTIMES, convert_model, export_model
 from tf_frcnn.export.limits import MEGABYTES, MEGAPIXELS, require_within
-from tf_frcnn.models.faster_rcnn import FasterRCNN, FastRCNN
 from tf_frcnn.runs.alternating import STEPS_FOLDER, train_alternating
 from tf_frcnn.runs.inference import (
     Run,
@@ -81,10 +80,10 @@ def run_training(
         start = _start_of(init) if init else {}
         model = train(config, directory, resume=resume, **start)
     # Stored proposals are those of training and validation pictures.
-    split = "validation" if isinstance(model, FastRCNN) else "test"
+    split = "validation" if model.rpn is None else "test"
     evaluate_run(directory, split)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
-    if type(model) is FasterRCNN:
+    if model.rpn is not None and model.roi_head is not None:
         print(f"Pictures:   {directory / 'pictures'}")
         print(f"SavedModel: {export_run(directory, directory / 'export')}")
     if is_alternating(config):
@@ -129,14 +128,14 @@ def evaluate_run(
     batches = build_evaluation_batches(run.config, examples)
     truth, name = ground_truth_of(examples), split.replace("/", "_")
     metrics = {"data": examples.name, "num_images": len(examples.records)}
-    if isinstance(run.model, FasterRCNN):
+    if run.model.roi_head is not None:
         found = detect(run.model, examples, batches)
         metrics |= detection_metrics(run, truth, found, coco=coco)
         for image_id, picture in ComparisonPictures(
             examples, build_plan(run.config).keep_images
         ).drawn(found):
             write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
-    if not isinstance(run.model, FastRCNN):
+    if run.model.rpn is not None:
         metrics |= recall_metrics(
             truth, propose(run.model, examples, batches, training=True)
         )
@@ -291,7 +290,7 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
 def _load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
     """Loads a run whose model detects objects in pictures alone."""
     run = load_run(directory, overrides)
-    if type(run.model) is not FasterRCNN:
+    if run.model.rpn is None or run.model.roi_head is None:
         raise ValueError(
             f"{directory}: a {type(run.model).__name__} does not detect objects in "
             "pictures alone; give a run of model.kind faster_rcnn."

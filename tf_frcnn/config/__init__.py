@@ -1,6 +1,57 @@
 """The settings of a run: typed, read from YAML, checked."""
 
-from tf_frcnn.config.loading import Config, dump_config, load_config, make_config
-from tf_frcnn.config.rules import ConfigError
+from tf_frcnn.config.conventions import CONVENTIONS, Conventions
+from tf_frcnn.config.loading import (
+    SECTIONS,
+    Config,
+    config_schema,
+    dump_config,
+    load_config,
+    make_config,
+)
+from tf_frcnn.config.network import (
+    AnchorSettings,
+    BackboneSettings,
+    DetectionSettings,
+    ImageSettings,
+    LossSettings,
+    ProposalSettings,
+    RoISettings,
+    RPNSettings,
+)
+from tf_frcnn.config.recipes import recipe_names, recipe_path
+from tf_frcnn.config.run import (
+    DataSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrainSettings,
+)
+from tf_frcnn.config.settings import ConfigError, Settings, settings_config
 
-__all__ = ["Config", "ConfigError", "dump_config", "load_config", "make_config"]
+__all__ = [
+    "CONVENTIONS",
+    "SECTIONS",
+    "AnchorSettings",
+    "BackboneSettings",
+    "Config",
+    "ConfigError",
+    "Conventions",
+    "DataSettings",
+    "DetectionSettings",
+    "EvaluationSettings",
+    "ImageSettings",
+    "LossSettings",
+    "ModelSettings",
+    "ProposalSettings",
+    "RPNSettings",
+    "RoISettings",
+    "Settings",
+    "TrainSettings",
+    "config_schema",
+    "dump_config",
+    "load_config",
+    "make_config",
+    "recipe_names",
+    "recipe_path",
+    "settings_config",
+]

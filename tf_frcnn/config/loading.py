@@ -1,60 +1,61 @@
-"""The settings of a run: typed, read from YAML, checked.
-
-Every value is checked where it enters, so a `Config` that exists holds only values
-that are allowed.
-"""
+"""The configuration of a run, and its way from YAML and `--set`."""
 
 import difflib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
+from tf_frcnn.config.conventions import Conventions
 from tf_frcnn.config.network import (
-    AnchorsConfig,
-    BoxesConfig,
-    DetectionsConfig,
-    LossConfig,
-    ProposalsConfig,
-    RoIConfig,
-    RPNConfig,
+    AnchorSettings,
+    BackboneSettings,
+    DetectionSettings,
+    ImageSettings,
+    LossSettings,
+    ProposalSettings,
+    RoISettings,
+    RPNSettings,
 )
-from tf_frcnn.config.rules import ConfigError, Section, number, setting
-from tf_frcnn.config.sections import (
-    BackboneConfig,
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    TrainConfig,
+from tf_frcnn.config.recipes import recipe_path
+from tf_frcnn.config.run import (
+    DataSettings,
+    EvaluationSettings,
+    ModelSettings,
+    TrainSettings,
 )
+from tf_frcnn.config.settings import ConfigError, CountOrZero, Settings
 from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
-__all__ = ["Config", "ConfigError", "dump_config", "load_config", "make_config"]
-
 _OVERRIDE = "--set"  # what messages call the source of overrides
+_BASE = "base"  # the key of a recipe that another one starts from
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config(Section):
+class Config(Settings):
     """All settings of a run."""
 
-    seed: int = setting(0, number("[0, inf)", whole=True))
+    seed: CountOrZero = 0
     """Seed of everything that is drawn at random."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    anchors: AnchorsConfig = field(default_factory=AnchorsConfig)
-    boxes: BoxesConfig = field(default_factory=BoxesConfig)
-    rpn: RPNConfig = field(default_factory=RPNConfig)
-    proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
-    roi: RoIConfig = field(default_factory=RoIConfig)
-    detections: DetectionsConfig = field(default_factory=DetectionsConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    conventions: Conventions = Field(default_factory=Conventions)
+    """Program whose habits are followed, or a mapping: its name as `base`, and what
+    differs."""
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+    images: ImageSettings = Field(default_factory=ImageSettings)
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    anchors: AnchorSettings = Field(default_factory=AnchorSettings)
+    rpn: RPNSettings = Field(default_factory=RPNSettings)
+    proposals: ProposalSettings = Field(default_factory=ProposalSettings)
+    roi: RoISettings = Field(default_factory=RoISettings)
+    detections: DetectionSettings = Field(default_factory=DetectionSettings)
+    loss: LossSettings = Field(default_factory=LossSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
 
     def check(self) -> None:
-        """Raises a ConfigError where settings contradict each other."""
+        """Raises a ConfigError where settings of two sections contradict each other."""
         kind = self.model.kind
         if self.train.scheme == "alternating" and kind != "faster_rcnn":
             raise ConfigError(
@@ -70,6 +71,16 @@ class Config(Section):
                 "level; stored ones do not. Use roi.level_rule = 'size'.",
                 "roi.level_rule",
             )
+        if (kind == "fast_rcnn") != (self.data.proposals is not None):
+            raise ConfigError(
+                f"data.proposals = {self.data.proposals!r} with model.kind = {kind!r}: "
+                "fast_rcnn needs a folder of stored proposals, the others have none.",
+                "data.proposals",
+                "model.kind",
+            )
+        self._check_counts()
+
+    def _check_counts(self) -> None:
         hard, proposed = self.roi.hard_examples, self.proposals.train_post_nms
         if hard is not None and hard > proposed:
             raise ConfigError(
@@ -78,20 +89,31 @@ class Config(Section):
                 "roi.hard_examples",
                 "proposals.train_post_nms",
             )
-        if (kind == "fast_rcnn") != (self.data.proposals is not None):
+        drawn, longest = self.data.train_short_sides, self.images.long_side
+        if drawn and longest is not None and drawn[-1] > longest:
             raise ConfigError(
-                f"data.proposals = {self.data.proposals!r} with model.kind = {kind!r}: "
-                "fast_rcnn needs a folder of stored proposals, the others have none.",
-                "data.proposals",
-                "model.kind",
+                f"data.train_short_sides = {list(drawn)} must not exceed "
+                f"images.long_side = {longest}.",
+                "data.train_short_sides",
+                "images.long_side",
             )
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Reads a YAML file; settings it does not name keep their defaults.
+SECTIONS: dict[str, type[Settings]] = {
+    name: field.annotation
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Settings)
+}
+
+
+def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Reads a configuration; settings that are not named keep their defaults.
+
+    A file may start from another one by `base: NAME`, the name of a recipe or a path
+    relative to the file; what the file names itself counts.
 
     Args:
-        path: a YAML mapping of sections.
+        source: the path of a YAML file, or the name of a recipe; see `recipe_names`.
         overrides: settings such as "train.learning_rate=0.01" that replace those of the
             file, the value in YAML; of two for the same setting the later one counts.
 
@@ -99,31 +121,86 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         ConfigError: for a file that is not a mapping, an unknown or repeated setting, a
             value that is not allowed, or settings that contradict each other.
     """
-    settings = _collect(read_yaml(path), str(path))
-    overridden = {}
+    settings, origins = {}, {}
+    for file, own in _chain(Path(recipe_path(source))):
+        settings |= own
+        origins |= dict.fromkeys(own, file)
     for override in overrides:
-        overridden |= _collect(_parse_override(override), _OVERRIDE)
+        own = _collect(_parse_override(override), _OVERRIDE)
+        settings |= own
+        origins |= dict.fromkeys(own, _OVERRIDE)
     try:
-        return _build(settings | overridden)
+        return _build(settings)
     except ConfigError as error:
-        by_override = any(p.startswith(tuple(overridden)) for p in error.paths)
-        source = _OVERRIDE if by_override else path
-        raise ConfigError(f"{source}: {error}", *error.paths) from None
+        raise _blamed(error, origins, str(source)) from None
 
 
-def make_config(settings: dict[str, dict[str, Any]], source: str) -> Config:
+def make_config(settings: Mapping[str, Any], source: str) -> Config:
     """Makes a configuration of section -> setting -> value.
 
     Args:
-        settings: those that are not defaults.
+        settings: those that are not defaults; `base` may name a recipe.
         source: what error messages call them.
     """
-    return _build(_collect(settings, source))
+    settings = dict(settings)
+    start = {}
+    if _BASE in settings:
+        for _, own in _chain(Path(recipe_path(settings.pop(_BASE)))):
+            start |= own
+    return _build(start | _collect(settings, source))
 
 
 def dump_config(config: Config) -> str:
     """Returns all settings as YAML that `load_config` turns into an equal `Config`."""
-    return dump_yaml(asdict(config))
+    return dump_yaml(config.model_dump())
+
+
+def config_schema() -> str:
+    """Returns the JSON schema of a configuration file, for editors, as text."""
+    schema = Config.model_json_schema(mode="validation")
+    name = {"type": "string", "description": "Recipe that the file starts from."}
+    schema["properties"] = {_BASE: name, **schema["properties"]}
+    by_name = {"type": "string"}
+    conventions = schema["properties"]["conventions"]
+    conventions["anyOf"] = [by_name, {"$ref": conventions.pop("$ref")}]
+    return json.dumps(schema, indent=1)
+
+
+def _chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Returns (file, its settings by path) of a file and its bases, the bases first."""
+    chain, seen = [], []
+    while path is not None:
+        if path.resolve() in seen:
+            names = " -> ".join(file.name for file in [*seen, path])
+            raise ConfigError(f"{path}: base leads back to itself: {names}.", _BASE)
+        seen.append(path.resolve())
+        tree = read_yaml(path)
+        base = tree.pop(_BASE, None)
+        chain.insert(0, (str(path), _collect(tree, str(path))))
+        path = None if base is None else _base_path(base, path)
+    return chain
+
+
+def _base_path(base: Any, path: Path) -> Path:
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base = {base!r} must be the name of a recipe.")
+    beside = path.parent / base
+    try:
+        return beside if beside.is_file() else Path(recipe_path(base))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: base: {error}", _BASE) from None
+
+
+def _blamed(error: ConfigError, origins: dict[str, str], source: str) -> ConfigError:
+    """Returns the error under the name of the last file that has part in it."""
+    blamed = [
+        origin
+        for path, origin in origins.items()
+        if any(fault.startswith(path) for fault in error.paths)
+    ]
+    sources = dict.fromkeys(origins.values())
+    culprit = max(blamed, key=[*sources].index, default=source)
+    return ConfigError(f"{culprit}: {error}", *error.paths)
 
 
 def _parse_override(override: str) -> dict[str, Any]:
@@ -135,20 +212,22 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _build(settings: dict[str, Any]) -> Config:
-    parts = {section: {} for section in _names_by_section()}
+    parts: dict[str, dict] = {section: {} for section in SECTIONS}
+    whole: dict[str, Any] = {}
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
-        parts[section][name] = value
-    values = parts.pop("")
-    for part in fields(Config):
-        if part.name in parts:
-            values[part.name] = part.type(**parts[part.name])
-    return Config(**values)
+        (parts[section] if section else whole)[name] = value
+    if whole:
+        # Their errors come before those of the sections.
+        Config(**whole)
+    for section, own in parts.items():
+        whole[section] = SECTIONS[section](**own)
+    return Config(**whole)
 
 
-def _collect(tree: dict, source: str) -> dict[str, Any]:
+def _collect(tree: Mapping, source: str) -> dict[str, Any]:
     """Returns the value of every dotted path in a tree."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for path, value in _settings(tree, source):
         if path in settings:
             raise ConfigError(f"{source}: {path} is set twice.", path)
@@ -157,17 +236,24 @@ def _collect(tree: dict, source: str) -> dict[str, Any]:
     return settings
 
 
-def _settings(tree: dict, source: str) -> Iterator[tuple[str, Any]]:
-    sections = _names_by_section()
+def _settings(tree: Mapping, source: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if key not in sections:
+        if key not in SECTIONS:
             yield str(key), value
+        elif key == "conventions" and isinstance(value, str):
+            yield "conventions.base", value
         elif value is None or isinstance(value, dict):
             for name, part in (value or {}).items():
                 yield f"{key}.{name}", part
         else:
             message = f"{key} = {value!r} must be a mapping of settings."
             raise ConfigError(f"{source}: {message}", key)
+
+
+def _names_by_section() -> dict[str, list[str]]:
+    """Returns the settings of each section; those outside of sections under ""."""
+    top = [name for name in Config.model_fields if name not in SECTIONS]
+    return {"": top} | {name: [*part.model_fields] for name, part in SECTIONS.items()}
 
 
 def _require_known(path: str, source: str) -> None:
@@ -199,14 +285,3 @@ def _guess(path: str, names: dict[str, list[str]]) -> list[str]:
 
 def _nearest(word: str, words: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(word, words, n=1)
-
-
-def _names_by_section() -> dict[str, list[str]]:
-    """Returns the settings of each section; those outside of sections under ""."""
-    names = {"": []}
-    for part in fields(Config):
-        if "rule" in part.metadata:
-            names[""].append(part.name)
-        else:
-            names[part.name] = [setting.name for setting in fields(part.type)]
-    return names

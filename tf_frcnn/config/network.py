@@ -1,92 +1,145 @@
-"""The sections of a configuration that describe the network: `config_sections` has
-the others.
+"""The settings of the network, a class per part; the part's layers take it.
 
-Lengths are pixels of the network's input picture unless a field says otherwise.
+Lengths are pixels of the network's input image unless a field says otherwise.
 """
 
-from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
-from tf_frcnn.config.rules import (
-    BELOW_ONE,
-    COUNT,
-    COUNT_OR_ZERO,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SHARE,
-    SHARE_OR_ZERO,
+from pydantic import Field
+
+from tf_frcnn.config.settings import (
+    BelowOne,
     ConfigError,
-    Section,
-    choice,
-    flag,
-    optional,
-    rising,
-    sequence,
-    setting,
+    Count,
+    CountOrZero,
+    FromList,
+    NotNegative,
+    Positive,
+    Rising,
+    Settings,
+    Share,
+    ShareOrZero,
+    Text,
 )
 
+Canvas = Annotated[tuple[Count, ...], FromList, Field(min_length=2, max_length=2)]
 
-@dataclass(frozen=True, kw_only=True)
-class AnchorsConfig(Section):
+
+class ImageSettings(Settings):
+    """How an image is brought to the network's size and range of values."""
+
+    section: ClassVar[str] = "images"
+
+    short_side: Count = 600
+    """Images are scaled so that their short side has this length ..."""
+    long_side: Count | None = 1000
+    """... unless the long side would exceed this one; null: any length."""
+    resize: Literal["bilinear", "caffe", "chainer", "torchvision", "bicubic"] = (
+        "bilinear"
+    )
+    """Program whose rounding and interpolation are followed, or "bilinear"."""
+    canvases: Annotated[tuple[Canvas, ...], FromList] = ()
+    """Heights and widths that images are padded to; empty derives them."""
+    pad_to: Count | None = None
+    """Instead, each image's own sides are padded to multiples of this."""
+    mode: (
+        Literal["caffe", "chainer", "fast_rcnn", "raw", "scaled", "torch", "unit"]
+        | None
+    ) = None
+    """How values are normalised, see `Preprocessing`; null: as the backbone's
+    pretrained weights expect."""
+
+    def check(self) -> None:
+        """Raises a ConfigError where settings contradict each other."""
+        if self.pad_to is not None and self.canvases:
+            raise ConfigError(
+                f"images.pad_to = {self.pad_to} gives each image a canvas of its own; "
+                "set either it or images.canvases.",
+                "images.pad_to",
+                "images.canvases",
+            )
+        if self.long_side is not None:
+            self.require_order("short_side", "long_side")
+        elif self.pad_to is None and not self.canvases:
+            raise ConfigError(
+                "images.long_side = null leaves open how large the canvases are; set "
+                "images.pad_to or images.canvases.",
+                "images.long_side",
+            )
+
+
+class BackboneSettings(Settings):
+    """The backbone."""
+
+    section: ClassVar[str] = "backbone"
+
+    name: Text = "vgg16"
+    """Name of the backbone, or the class name of a network of keras.applications."""
+    layer: Text | None = None
+    """Layer whose output is the feature map, of a network of keras.applications."""
+    normalization: Literal["frozen_batch", "group"] = "frozen_batch"
+    """Batch statistics as they are, or groups of channels, to learn from random."""
+    weights: Text = "imagenet"
+    """Initial weights: "imagenet", "random", or the path of a file."""
+    frozen_blocks: CountOrZero = 2
+    """Blocks, from the image on, whose weights stay as they are."""
+
+
+class AnchorSettings(Settings):
     """The anchors of every cell."""
 
-    prefix = "anchors."
+    section: ClassVar[str] = "anchors"
 
-    style: str = setting("caffe", choice("caffe", "centred", "corner", "torchvision"))
+    style: Literal["caffe", "centred", "corner", "torchvision"] = "caffe"
     """Whole-pixel windows as in caffe, real-valued ones about the cell's centre or its
     corner, or about the corner and rounded as in torchvision."""
-    ratios: tuple[float, ...] = setting(
-        (0.5, 1.0, 2.0), sequence(POSITIVE, filled=True)
+    ratios: Annotated[tuple[Positive, ...], FromList, Field(min_length=1)] = (
+        0.5,
+        1.0,
+        2.0,
     )
     """Heights over widths."""
-    scales: tuple[float, ...] = setting(
-        (8.0, 16.0, 32.0), sequence(POSITIVE, filled=True)
+    scales: Annotated[tuple[Positive, ...], FromList, Field(min_length=1)] = (
+        8.0,
+        16.0,
+        32.0,
     )
     """Sides in multiples of the stride."""
-    sizes: tuple[float, ...] = setting((), rising(sequence(POSITIVE)))
+    sizes: Annotated[tuple[Positive, ...], FromList, Rising] = ()
     """Sides in pixels, the same on every map, in place of the scales; empty: scales."""
-    on_padding: bool = setting(False, flag)
-    """Whether the canvas around a picture has anchors too, as in torchvision."""
+
+    @property
+    def per_cell(self) -> int:
+        """A, the anchors of a cell."""
+        return len(self.ratios) * len(self.sizes or self.scales)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoxesConfig(Section):
-    """How boxes are measured."""
+class RPNSettings(Settings):
+    """The region proposal network's head and the anchors it is trained on."""
 
-    prefix = "boxes."
+    section: ClassVar[str] = "rpn"
 
-    plus_one: bool = setting(False, flag)
-    """Whether widths are xmax - xmin + 1, as in caffe, wherever boxes are handled."""
-    max_log_scale: float | None = setting(None, optional(POSITIVE))
-    """Largest log of a predicted height or width over the source's; null: any."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RPNConfig(Section):
-    """The region proposal network and the anchors it is trained on."""
-
-    prefix = "rpn."
-
-    channels: int = setting(512, COUNT)
-    """Channels of the 3x3 convolutions."""
-    num_convs: int = setting(1, COUNT)
+    channels: Count = 512
+    """Channels of the 3x3 convolutions: 512 for VGG16, 256 for ZF."""
+    num_convs: Count = 1
     """3x3 convolutions before the outputs."""
-    output_size: int = setting(1, COUNT)
+    output_size: Count = 1
     """Side of the convolutions that give scores and deltas."""
-    score_form: str = setting("softmax", choice("softmax", "sigmoid"))
-    """Two scores per anchor under a softmax, or one under a sigmoid."""
-    positive_iou: float = setting(0.7, SHARE)
+    score_form: Literal["softmax", "sigmoid"] = "softmax"
+    """Two scores per anchor under caffe's reshape-softmax, or one under a sigmoid."""
+    positive_iou: Share = 0.7
     """From this IoU on an anchor is an object."""
-    negative_iou: float = setting(0.3, SHARE_OR_ZERO)
+    negative_iou: ShareOrZero = 0.3
     """Below this IoU an anchor is background."""
-    best_is_positive: bool = setting(True, flag)
+    best_is_positive: bool = True
     """Whether an object's best anchor is an object whatever its IoU."""
-    clobber_positives: bool = setting(False, flag)
+    clobber_positives: bool = False
     """Whether an object's best anchor is background if below the negative IoU."""
-    allowed_border: float | None = setting(0.0, optional(NOT_NEGATIVE))
-    """How far a training anchor may cross the picture's border; null: any distance."""
-    num_samples: int = setting(256, COUNT)
-    """Anchors per picture that the loss counts."""
-    positive_fraction: float = setting(0.5, SHARE)
+    allowed_border: NotNegative | None = 0.0
+    """How far a training anchor may cross the image's border; null: any distance."""
+    num_samples: Count = 256
+    """Anchors per image that the loss counts."""
+    positive_fraction: Share = 0.5
     """Largest share of objects among them."""
 
     def check(self) -> None:
@@ -100,37 +153,29 @@ class RPNConfig(Section):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProposalsConfig(Section):
-    """From the RPN's boxes to the box head's proposals."""
+class ProposalSettings(Settings):
+    """From the RPN's boxes to the RoI head's proposals."""
 
-    prefix = "proposals."
+    section: ClassVar[str] = "proposals"
 
-    train_pre_nms: int | None = setting(12000, optional(COUNT))
-    """Boxes that enter the suppression in training; null: all."""
-    train_post_nms: int = setting(2000, COUNT)
+    train_pre_nms: Count | None = 12000
+    """Boxes that enter NMS in training; null: all."""
+    train_post_nms: Count = 2000
     """Boxes that leave it in training."""
-    test_pre_nms: int | None = setting(6000, optional(COUNT))
-    """Boxes that enter the suppression in inference; null: all."""
-    test_post_nms: int = setting(300, COUNT)
+    test_pre_nms: Count | None = 6000
+    """Boxes that enter NMS in inference; null: all."""
+    test_post_nms: Count = 300
     """Boxes that leave it in inference."""
-    nms_iou: float = setting(0.7, SHARE)
+    nms_iou: Share = 0.7
     """Above this IoU the worse of two boxes is suppressed."""
-    nms_plus_one: bool | None = setting(None, optional(flag))
-    """Whether the suppression adds 1 to sides; null: as boxes.plus_one says."""
-    test_nms: bool = setting(True, flag)
+    test_nms: bool = True
     """Whether inference suppresses; without, it takes the best test_post_nms boxes."""
-    per_level: bool = setting(False, flag)
+    per_level: bool = False
     """Whether each level of a pyramid is cut and suppressed of its own."""
-    min_size: float = setting(0.0, NOT_NEGATIVE)
-    """Shortest side of a proposal, in pixels ..."""
-    min_size_in: str = setting("file", choice("file", "network"))
-    """... of the file, or of the network's input picture."""
-    min_score: float = setting(0.0, BELOW_ONE)
+    min_size: NotNegative = 0.0
+    """Shortest side of a proposal, in the pixels of conventions.min_size_in."""
+    min_score: BelowOne = 0.0
     """Lowest score of a proposal."""
-    cut_first: bool = setting(False, flag)
-    """Whether the best boxes are taken before small ones are dropped, as torchvision
-    does."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
@@ -139,56 +184,59 @@ class ProposalsConfig(Section):
             if limited and not self.per_level:
                 self.require_order(f"{mode}_post_nms", f"{mode}_pre_nms")
 
+    def counts(self, training: bool | None) -> tuple[int | None, int]:
+        """Returns how many boxes enter NMS (None: all) and how many leave it."""
+        if training:
+            return self.train_pre_nms, self.train_post_nms
+        return self.test_pre_nms, self.test_post_nms
 
-@dataclass(frozen=True, kw_only=True)
-class RoIConfig(Section):
-    """The regions the box head sees, and the head."""
 
-    prefix = "roi."
+class RoISettings(Settings):
+    """The RoIs that the RoI head sees, and the head."""
 
-    num_samples: int = setting(128, COUNT)
-    """Regions per picture in training."""
-    foreground_fraction: float = setting(0.25, SHARE)
+    section: ClassVar[str] = "roi"
+
+    num_samples: Count = 128
+    """RoIs per image in training."""
+    foreground_fraction: Share = 0.25
     """Largest share of objects among them."""
-    foreground_iou: float = setting(0.5, SHARE)
-    """From this IoU on a region is an object."""
-    background_iou_high: float = setting(0.5, SHARE)
-    """Below this IoU a region is background ..."""
-    background_iou_low: float = setting(0.0, BELOW_ONE)
+    foreground_iou: Share = 0.5
+    """From this IoU on a RoI is an object."""
+    background_iou_high: Share = 0.5
+    """Below this IoU a RoI is background ..."""
+    background_iou_low: BelowOne = 0.0
     """... if its IoU is at least this one."""
-    add_ground_truth: bool = setting(True, flag)
+    add_ground_truth: bool = True
     """Whether ground-truth boxes join the proposals in training."""
-    fill_with_repeats: bool = setting(False, flag)
-    """Whether regions are repeated until there are num_samples, as tf-faster-rcnn."""
-    hard_examples: int | None = setting(None, optional(COUNT))
-    """Learn from as many regions of the highest loss of all; null: from a sample."""
-    pooling: str = setting("crop", choice("crop", "pool", "align"))
-    """How features of a region are taken: crop and resize, RoIPool or RoIAlign."""
-    pooled_size: int = setting(7, COUNT)
-    """Rows and columns of a region's features."""
-    crop_max_pool: bool = setting(True, flag)
+    hard_examples: Count | None = None
+    """Learn from as many RoIs of the highest loss of all; null: from a sample."""
+    pooling: Text = "crop"
+    """How features of a RoI are taken: "crop" (crop and resize, then max pooling),
+    "pool" (RoIPool), "align" (RoIAlign), or another name of `ROI_POOLINGS`."""
+    pooled_size: Count = 7
+    """Rows and columns of a RoI's features."""
+    crop_max_pool: bool = True
     """Whether "crop" takes twice as many samples and their 2x2 maxima."""
-    aligned: bool = setting(False, flag)
+    aligned: bool = False
     """Whether "align" shifts by half a cell, so that samples lie between centres."""
-    sampling_ratio: int = setting(2, COUNT_OR_ZERO)
-    """Samples of "align" per cell and axis; 0: as many as the region has cells."""
-    cell_size: str = setting("stride", choice("stride", "canvas"))
-    """Pixels of a map's cell: its stride, or the canvas's sides over the map's."""
-    level_rule: str = setting("size", choice("size", "anchor"))
-    """Map a region is taken from: the one for its size, or its anchor's."""
-    class_agnostic: bool = setting(False, flag)
-    """Whether one box per region serves all classes."""
-    regress_boxes: bool = setting(True, flag)
+    sampling_ratio: CountOrZero = 2
+    """Samples of "align" per cell and axis; 0: as many as the RoI has cells."""
+    level_rule: Literal["size", "anchor"] = "size"
+    """Map a RoI is pooled from: the one that its size asks for, or the one whose
+    anchor gave it, or the coarsest."""
+    class_agnostic: bool = False
+    """Whether one box per RoI serves all classes."""
+    regress_boxes: bool = True
     """Whether the head moves boxes; without, detections are proposals."""
-    delta_stds: tuple[float, ...] = setting(
-        (0.1, 0.1, 0.2, 0.2), sequence(POSITIVE, length=4)
-    )
+    delta_stds: Annotated[
+        tuple[Positive, ...], FromList, Field(min_length=4, max_length=4)
+    ] = (0.1, 0.1, 0.2, 0.2)
     """Divisors of the target deltas (dy, dx, dh, dw)."""
-    head_units: int = setting(4096, COUNT)
-    """Units of either fully connected layer, where the trunk brings no tail."""
-    head_convs: int = setting(0, COUNT_OR_ZERO)
+    head_units: Count = 4096
+    """Units of each fully connected layer, where the backbone brings no tail."""
+    head_convs: CountOrZero = 0
     """3x3 convolutions of 256 channels before a single such layer; 0: two layers."""
-    dropout: float = setting(0.5, BELOW_ONE)
+    dropout: BelowOne = 0.5
     """Share of the units that is dropped in training, where there are two layers."""
 
     def check(self) -> None:
@@ -204,46 +252,42 @@ class RoIConfig(Section):
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionsConfig(Section):
+class DetectionSettings(Settings):
     """The final boxes."""
 
-    prefix = "detections."
+    section: ClassVar[str] = "detections"
 
-    score_threshold: float = setting(0.05, BELOW_ONE)
+    score_threshold: BelowOne = 0.05
     """Boxes must score more than this."""
-    nms_iou: float = setting(0.3, SHARE)
+    nms_iou: Share = 0.3
     """Above this IoU the worse of two boxes of a class is suppressed."""
-    class_agnostic_nms: bool = setting(False, flag)
+    class_agnostic_nms: bool = False
     """Whether boxes of different classes suppress each other, too."""
-    min_size: float = setting(0.0, NOT_NEGATIVE)
+    min_size: NotNegative = 0.0
     """Shortest side of a detection, in pixels of the file."""
-    clip: str = setting("all_sides", choice("all_sides", "own_side", "none"))
-    """Where boxes end at the picture's border: everywhere, each corner only at its own
-    side, as in tf-faster-rcnn, or nowhere."""
-    max_per_image: int = setting(100, COUNT)
+    max_per_image: Count = 100
     """Best boxes that are kept of all classes together."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LossConfig(Section):
+class LossSettings(Settings):
     """The losses of both stages; smooth L1 is quadratic up to 1 / sigma^2."""
 
-    prefix = "loss."
+    section: ClassVar[str] = "loss"
 
-    rpn_sigma: float | None = setting(3.0, optional(POSITIVE))
+    rpn_sigma: Positive | None = 3.0
     """Sigma of the RPN's box loss; null: plain L1."""
-    roi_sigma: float | None = setting(1.0, optional(POSITIVE))
-    """Sigma of the box head's loss; null: plain L1."""
-    rpn_divisor: str = setting("sampled", choice("sampled", "objects"))
-    """Anchors the RPN's box loss is divided by: all sampled, or the objects."""
-    roi_divisor: str = setting("sampled", choice("sampled", "objects"))
-    """Regions the head's box loss is divided by: all sampled, or the objects."""
-    rpn_classes: str = setting("cross_entropy", choice("cross_entropy", "focal"))
-    """Form of the RPN's class loss."""
-    roi_classes: str = setting("cross_entropy", choice("cross_entropy", "focal"))
-    """Form of the head's class loss."""
-    focal_alpha: float = setting(0.25, SHARE)
+    roi_sigma: Positive | None = 1.0
+    """Sigma of the RoI head's box loss; null: plain L1."""
+    rpn_divisor: Literal["sampled", "objects"] = "sampled"
+    """Anchors that the RPN's box loss is divided by: all sampled, or the objects."""
+    roi_divisor: Literal["sampled", "objects"] = "sampled"
+    """RoIs that the RoI head's box loss is divided by: all sampled, or the objects."""
+    rpn_classes: Text = "cross_entropy"
+    """Form of the RPN's class loss: "cross_entropy", "focal", or another name of
+    `CLASS_LOSSES`."""
+    roi_classes: Text = "cross_entropy"
+    """Form of the RoI head's class loss, likewise."""
+    focal_alpha: Share = 0.25
     """Weight of objects in the focal loss; background has one minus it."""
-    focal_gamma: float = setting(2.0, NOT_NEGATIVE)
+    focal_gamma: NotNegative = 2.0
     """Power in the focal loss."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tf_frcnn.config.rules import ConfigError
+from tf_frcnn.config.settings import ConfigError
 
 # YAML 1.1 demands a dot and a signed exponent, so that 1e-3 would be text.
 _EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")

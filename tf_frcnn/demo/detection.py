@@ -11,7 +11,7 @@ from tf_frcnn.data import Resizing
 from tf_frcnn.data.decoding.encoded import read_picture
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.signatures import Signatures
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.predictions import list_detections
 
 # The message of the graph's refusals is "NAME: REASON".

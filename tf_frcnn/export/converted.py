@@ -16,7 +16,7 @@ from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.verification import compare, own_detections
 from tf_frcnn.export.versions import add_version, describe
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import detections_of_image
 
 _INPUTS = {

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tf_frcnn.data import Resizing
 from tf_frcnn.export.signatures import detection_outputs
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 
 Canvas = tuple[int, int]
 
@@ -88,7 +88,8 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
 @contextlib.contextmanager
 def _gathered_and_unrolled(model):
     """Lets RoI pooling take its form for XLA, and loops be unrolled, for a while."""
-    pooling, detections = model.roi_pooling, model.detection_layer
+    head = model.roi_head
+    pooling, detections = head.pooling, head.detection_layer
     for_xla = pooling.for_xla
     pooling.for_xla = pooling.unroll = detections.unroll = True
     try:

@@ -12,7 +12,7 @@ from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.export.verification import verify
 from tf_frcnn.export.versions import SAVED_MODEL, add_version, describe
 from tf_frcnn.export.warmup import write_warmup
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 
 
 def export_model(

@@ -22,7 +22,7 @@ from tf_frcnn.data import Resizing
 from tf_frcnn.data.decoding.encoded import read_picture, refuse
 from tf_frcnn.data.decoding.resizing import plan_resize, resize
 from tf_frcnn.data.pipeline.canvases import own_canvases, smallest_canvas
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
@@ -52,7 +52,9 @@ class Signatures:
         found = tf.map_fn(
             self._of_one_file,
             (rows, image_bytes),
-            fn_output_signature=_found_spec(self.model.detection_layer.max_per_image),
+            fn_output_signature=_found_spec(
+                self.model.roi_head.detections.max_per_image
+            ),
         )
         return detection_outputs(found, found["file_sizes"], self.model.class_names)
 

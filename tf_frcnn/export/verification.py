@@ -10,7 +10,7 @@ from tf_frcnn.data import ExampleSet, Record, Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.sample_requests import SampleRequest
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import detect, detections_of_image
 
 # How far the reloaded model's detections may be from the model's own: pixels of the
@@ -68,7 +68,7 @@ def own_detections(
         print(
             f"Note: none of the sample pictures ({len(samples.records)}) has a "
             "detection above the score threshold "
-            f"{model.detection_layer.score_threshold:g}, so that boxes and scores "
+            f"{model.roi_head.detections.score_threshold:g}, so that boxes and scores "
             "could not be compared, only that the export has no detection either."
         )
     return found

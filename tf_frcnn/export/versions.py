@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_frcnn.export.limits import require_within
 from tf_frcnn.export.runtimes import RUNTIMES
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN
 from tf_frcnn.version import __version__
 
 LABEL_MAP, CLASS_LIST = "assets/label_map.pbtxt", "assets/classes.txt"

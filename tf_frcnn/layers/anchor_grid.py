@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import AnchorSettings, Conventions, settings_config
 from tf_frcnn.ops.anchors import BASE_ANCHORS, cells_of_picture, shift_over_grid
 from tf_frcnn.structures import Anchors
 
@@ -13,18 +14,13 @@ from tf_frcnn.structures import Anchors
 class AnchorGrid(keras.layers.Layer):
     """Lays anchors over every cell of the feature maps.
 
-    An anchor of scale 1 and ratio 1 is a square whose side is the map's stride.
+    An anchor of scale 1 and ratio 1 is a square whose side is the map's stride. The
+    style "torchvision" moves from cell to cell by floor(canvas / cells) pixels.
 
     Args:
         strides: pixels per cell of each map, finest first.
-        style: "caffe" (whole pixels), "centred" (unrounded), "corner" or "torchvision"
-            (about the cell's corner, unrounded and rounded), see `ops.anchors`.
-            "torchvision" moves from cell to cell by floor(canvas / cells) pixels.
-        ratios: height / width.
-        scales: sides in multiples of the stride.
-        sizes: sides in pixels, the same on every map, in place of the scales; empty
-            for the scales.
-        on_padding: whether the cells of the canvas padding belong to the picture too.
+        anchors: `AnchorSettings`.
+        conventions: `Conventions`; `on_padding` is read.
 
     Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017 (feature pyramids),
         section 4.1, for several maps; torchvision AnchorGenerator for sizes and
@@ -34,27 +30,14 @@ class AnchorGrid(keras.layers.Layer):
     def __init__(
         self,
         strides: Sequence[int] = (16,),
-        *,
-        style: str = "caffe",
-        ratios: Sequence[float] = (0.5, 1.0, 2.0),
-        scales: Sequence[float] = (8.0, 16.0, 32.0),
-        sizes: Sequence[float] = (),
-        on_padding: bool = False,
+        anchors: AnchorSettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
-        if style not in BASE_ANCHORS:
-            raise ValueError(
-                f"AnchorGrid: style = {style!r} must be one of {sorted(BASE_ANCHORS)}."
-            )
-        self.strides, self.style = tuple(strides), style
-        self.ratios, self.scales = tuple(ratios), tuple(scales)
-        self.sizes, self.on_padding = tuple(sizes), on_padding
-
-    @property
-    def num_anchors(self) -> int:
-        """A, the anchors per cell."""
-        return len(self.ratios) * len(self.sizes or self.scales)
+        self.strides = tuple(strides)
+        self.anchors = AnchorSettings.of(anchors)
+        self.conventions = Conventions.of(conventions)
 
     def call(self, features, image_sizes, canvas_size) -> Anchors:
         """Returns the anchors of the maps and which of them belong to each picture.
@@ -78,21 +61,18 @@ class AnchorGrid(keras.layers.Layer):
         return Anchors(tf.concat(boxes, 0), tf.concat(valid, 1), sizes)
 
     def _of_level(self, stride, map_size, image_sizes, canvas_size):
-        scales = [size / stride for size in self.sizes] or self.scales
-        base = BASE_ANCHORS[self.style](stride, self.ratios, scales)
+        style = self.anchors.style
+        scales = [size / stride for size in self.anchors.sizes] or self.anchors.scales
+        base = BASE_ANCHORS[style](stride, self.anchors.ratios, scales)
         height, width = tf.unstack(map_size)
-        step = canvas_size // map_size if self.style == "torchvision" else stride
+        step = canvas_size // map_size if style == "torchvision" else stride
         boxes = shift_over_grid(base, height, width, step)
-        valid = cells_of_picture(image_sizes, height, width, stride, self.num_anchors)
-        return boxes, valid | self.on_padding
+        valid = cells_of_picture(
+            image_sizes, height, width, stride, self.anchors.per_cell
+        )
+        return boxes, valid | self.conventions.on_padding
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "strides": self.strides,
-            "style": self.style,
-            "ratios": self.ratios,
-            "scales": self.scales,
-            "sizes": self.sizes,
-            "on_padding": self.on_padding,
-        }
+        own = settings_config(anchors=self.anchors, conventions=self.conventions)
+        return super().get_config() | {"strides": self.strides, **own}

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import RoISettings, settings_config
 from tf_frcnn.layers.normalization import normalization_layer
 from tf_frcnn.ops.sampling import random_keys
 
@@ -18,15 +19,18 @@ class FullyConnectedHead(keras.layers.Layer):
     repeats what the uninterrupted one did.
 
     Args:
+        roi: `RoISettings`; `head_units` and `dropout` are read.
+
+    Attributes:
         units: of each layer.
-        dropout: share of units set to zero in training.
 
     Source: Girshick 2015, section 2; Ren et al. 2015, section 3.2.
     """
 
-    def __init__(self, units: int = 4096, *, dropout: float = 0.5, **kwargs):
+    def __init__(self, roi: RoISettings | dict | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.dropout = units, dropout
+        self.roi = RoISettings.of(roi)
+        self.units = units = self.roi.head_units
         self.fc6 = keras.layers.Dense(
             units, "relu", name="fc6", dtype=self.dtype_policy
         )
@@ -49,16 +53,16 @@ class FullyConnectedHead(keras.layers.Layer):
         hidden = tf.reshape(pooled, [-1, num_rois, self.fc6.kernel.shape[0]])
         for number, layer in enumerate((self.fc6, self.fc7)):
             hidden = layer(hidden)
-            if training and self.dropout:
+            if training and self.roi.dropout:
                 own_seed = tf.stack([seed[0] + number, seed[1]])
                 keys = random_keys(tf.shape(hidden), own_seed)
-                kept = hidden / (1.0 - self.dropout)
-                hidden = tf.where(keys >= self.dropout, kept, tf.zeros_like(kept))
+                kept = hidden / (1.0 - self.roi.dropout)
+                hidden = tf.where(keys >= self.roi.dropout, kept, tf.zeros_like(kept))
         return hidden
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"units": self.units, "dropout": self.dropout}
+        return super().get_config() | settings_config(roi=self.roi)
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -66,11 +70,13 @@ class ConvolutionalHead(keras.layers.Layer):
     """Normalised 3x3 convolutions, then one fully connected layer, all with ReLU.
 
     Args:
-        units: of the fully connected layer.
-        num_convs: convolutions.
+        roi: `RoISettings`; `head_convs` and `head_units` are read.
         channels: of each convolution.
         normalization: of `normalization_layer`, "frozen_batch" or "group". torchvision
             trains its batch normalisations; here they are fixed.
+
+    Attributes:
+        units: of the fully connected layer.
 
     Source: Li et al. 2021 (Benchmarking detection transfer learning), section 3.1;
         torchvision:models/detection/faster_rcnn.py, `FastRCNNConvFCHead`.
@@ -78,17 +84,17 @@ class ConvolutionalHead(keras.layers.Layer):
 
     def __init__(
         self,
-        units: int = 1024,
+        roi: RoISettings | dict | None = None,
         *,
-        num_convs: int = 4,
         channels: int = 256,
         normalization: str = "frozen_batch",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.units, self.num_convs, self.channels = units, num_convs, channels
-        self.normalization = normalization
-        names = [f"head_conv{number}" for number in range(1, num_convs + 1)]
+        self.roi = RoISettings.of(roi)
+        self.channels, self.normalization = channels, normalization
+        self.units = units = self.roi.head_units
+        names = [f"head_conv{n}" for n in range(1, self.roi.head_convs + 1)]
         self.convs = [self._convolution(name) for name in names]
         self.norms = [
             normalization_layer(
@@ -127,10 +133,9 @@ class ConvolutionalHead(keras.layers.Layer):
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {
-            "units": self.units,
-            "num_convs": self.num_convs,
             "channels": self.channels,
             "normalization": self.normalization,
+            **settings_config(roi=self.roi),
         }
 
     def _convolution(self, name):

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import RoISettings, settings_config
+
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class BoxPredictor(keras.layers.Layer):
@@ -10,32 +12,27 @@ class BoxPredictor(keras.layers.Layer):
 
     Args:
         num_classes: K, without background.
-        class_agnostic: one set of deltas serves every class.
-        regresses: whether there are deltas; without, a RoI's box is the proposal's.
+        roi: `RoISettings`; `class_agnostic` and `regress_boxes` are read.
 
     Source: Girshick 2015, section 2.1; initial weights of standard deviation 0.01 and
         0.001, section 2.3.
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        *,
-        class_agnostic: bool = False,
-        regresses: bool = True,
-        **kwargs,
+        self, num_classes: int, roi: RoISettings | dict | None = None, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_classes, self.class_agnostic = num_classes, class_agnostic
-        self.regresses = regresses
-        num_sets = 1 if class_agnostic else num_classes + 1
+        self.num_classes, self.roi = num_classes, RoISettings.of(roi)
+        num_sets = 1 if self.roi.class_agnostic else num_classes + 1
         self.logits = _dense(num_classes + 1, 0.01, "logits")
-        self.deltas = _dense(4 * num_sets, 0.001, "deltas") if regresses else None
+        self.deltas = None
+        if self.roi.regress_boxes:
+            self.deltas = _dense(4 * num_sets, 0.001, "deltas")
 
     def build(self, hidden_shape):
         """Creates the weights for hidden units of shape [B, R, C]."""
         self.logits.build(hidden_shape)
-        if self.regresses:
+        if self.roi.regress_boxes:
             self.deltas.build(hidden_shape)
 
     def call(self, hidden):
@@ -48,7 +45,7 @@ class BoxPredictor(keras.layers.Layer):
                 predictor does not regress.
         """
         logits = self.logits(hidden)
-        if not self.regresses:
+        if not self.roi.regress_boxes:
             none = tf.zeros_like(logits[..., :1, tf.newaxis])
             return logits, tf.repeat(none, 4, axis=-1)
         deltas = self.deltas(hidden)
@@ -67,11 +64,8 @@ class BoxPredictor(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_classes": self.num_classes,
-            "class_agnostic": self.class_agnostic,
-            "regresses": self.regresses,
-        }
+        own = {"num_classes": self.num_classes} | settings_config(roi=self.roi)
+        return super().get_config() | own
 
 
 def _dense(units, stddev, name):

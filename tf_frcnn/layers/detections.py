@@ -3,12 +3,16 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import (
+    Conventions,
+    DetectionSettings,
+    RoISettings,
+    settings_config,
+)
 from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
 from tf_frcnn.structures import Detections, Proposals
-
-CLIPS = ("all_sides", "own_side", "none")
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -16,18 +20,11 @@ class DetectionLayer(keras.layers.Layer):
     """Decodes per class, clips, suppresses, keeps the best of all classes.
 
     Args:
-        score_threshold: a detection scores above it.
-        nms_iou: overlap above which the lower score of a class goes.
-        class_agnostic_nms: a box of one class suppresses those of others, too.
-        max_per_image: D, of all classes together.
-        delta_stds: factors of (dy, dx, dh, dw).
-        max_log_scale: of `decode_boxes`.
-        min_size: shortest height and width of a detection in pixels.
-        clip: "all_sides" ends boxes at the picture's border, "own_side" each corner
-            only at its own, see `clip_to_image`; "none" lets them leave it. A box that
-            "own_side" turns inside out, being outside, is dropped; the original
-            keeps it.
-        plus_one: coding, clipping and suppression count inclusive pixels.
+        detections: `DetectionSettings`.
+        roi: `RoISettings`; `delta_stds` are read.
+        conventions: `Conventions`; with `plus_one`, coding, clipping and NMS count
+            inclusive pixels. A box that `clip` "own_side" turns inside out, being
+            outside, is dropped; the original keeps it.
 
     Attributes:
         unroll: False; whether one class after the other is suppressed without a loop of
@@ -39,26 +36,14 @@ class DetectionLayer(keras.layers.Layer):
 
     def __init__(
         self,
-        *,
-        score_threshold: float = 0.05,
-        nms_iou: float = 0.3,
-        class_agnostic_nms: bool = False,
-        max_per_image: int = 100,
-        delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
-        max_log_scale: float | None = None,
-        min_size: float = 0.0,
-        clip: str = "all_sides",
-        plus_one: bool = False,
+        detections: DetectionSettings | dict | None = None,
+        roi: RoISettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
-        if clip not in CLIPS:
-            raise ValueError(f"DetectionLayer: clip = {clip!r} must be one of {CLIPS}.")
-        self.score_threshold, self.nms_iou = score_threshold, nms_iou
-        self.class_agnostic_nms = class_agnostic_nms
-        self.max_per_image = max_per_image
-        self.delta_stds, self.max_log_scale = tuple(delta_stds), max_log_scale
-        self.min_size, self.clip, self.plus_one = min_size, clip, plus_one
+        self.detections = DetectionSettings.of(detections)
+        self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
         self.unroll = False
 
     def call(self, proposals: Proposals, logits, deltas, image_sizes):
@@ -76,11 +61,15 @@ class DetectionLayer(keras.layers.Layer):
         num_classes, num_proposals = logits.shape[-1] - 1, logits.shape[1]
         scores = tf.nn.softmax(logits)[..., 1:]
         boxes = self._decode(proposals.boxes, deltas, image_sizes, num_classes)
-        valid = proposals.valid[..., tf.newaxis] & (scores > self.score_threshold)
-        heights, widths = box_sides(boxes, plus_one=self.plus_one)
-        valid &= (heights >= self.min_size) & (widths >= self.min_size)
+        valid = proposals.valid[..., tf.newaxis] & (
+            scores > self.detections.score_threshold
+        )
+        heights, widths = box_sides(boxes, plus_one=self.conventions.plus_one)
+        valid &= (heights >= self.detections.min_size) & (
+            widths >= self.detections.min_size
+        )
 
-        num_groups = 1 if self.class_agnostic_nms else num_classes
+        num_groups = 1 if self.detections.class_agnostic_nms else num_classes
         group_size = num_proposals * num_classes // num_groups
 
         def grouped(values, *tail):
@@ -93,9 +82,9 @@ class DetectionLayer(keras.layers.Layer):
             boxes,
             scores,
             grouped(valid),
-            max_outputs=min(self.max_per_image, group_size),
-            iou_threshold=self.nms_iou,
-            plus_one=self.plus_one,
+            max_outputs=min(self.detections.max_per_image, group_size),
+            iou_threshold=self.detections.nms_iou,
+            plus_one=self.conventions.plus_one,
             unroll=self.unroll,
         )
         boxes = tf.gather(boxes, index, batch_dims=1)
@@ -110,18 +99,18 @@ class DetectionLayer(keras.layers.Layer):
         boxes = decode_boxes(
             deltas,
             proposal_boxes[:, :, tf.newaxis],
-            stds=self.delta_stds,
-            plus_one=self.plus_one,
-            max_log_scale=self.max_log_scale,
+            stds=self.roi.delta_stds,
+            plus_one=self.conventions.plus_one,
+            max_log_scale=self.conventions.max_log_scale,
         )
         num_proposals, num_sets = boxes.shape[1], boxes.shape[2]
         boxes = tf.reshape(boxes, [-1, num_proposals * num_sets, 4])
-        if self.clip != "none":
+        if self.conventions.clip != "none":
             boxes = clip_to_image(
                 boxes,
                 image_sizes,
-                plus_one=self.plus_one,
-                own_side=self.clip == "own_side",
+                plus_one=self.conventions.plus_one,
+                own_side=self.conventions.clip == "own_side",
             )
         boxes = tf.reshape(boxes, [-1, num_proposals, num_sets, 4])
         return tf.repeat(boxes, num_classes // num_sets, axis=2)
@@ -129,13 +118,13 @@ class DetectionLayer(keras.layers.Layer):
     def _best_of_all_groups(self, boxes, scores, labels, num_groups):
         """Merges [B * groups, n] rows that were suppressed apart into `Detections`."""
         num_rows = num_groups * scores.shape[1]
-        missing = max(self.max_per_image - num_rows, 0)
+        missing = max(self.detections.max_per_image - num_rows, 0)
         scores = tf.reshape(scores, [-1, num_rows])
         scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-1.0)
         boxes = tf.reshape(boxes, [-1, num_rows, 4])
         boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
         labels = tf.pad(tf.reshape(labels, [-1, num_rows]), [[0, 0], [0, missing]])
-        scores, index = tf.math.top_k(scores, self.max_per_image)
+        scores, index = tf.math.top_k(scores, self.detections.max_per_image)
         valid = scores >= 0.0
         boxes = tf.gather(boxes, index, batch_dims=1)
         return Detections(
@@ -147,14 +136,6 @@ class DetectionLayer(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "score_threshold": self.score_threshold,
-            "nms_iou": self.nms_iou,
-            "class_agnostic_nms": self.class_agnostic_nms,
-            "max_per_image": self.max_per_image,
-            "delta_stds": self.delta_stds,
-            "max_log_scale": self.max_log_scale,
-            "min_size": self.min_size,
-            "clip": self.clip,
-            "plus_one": self.plus_one,
-        }
+        return super().get_config() | settings_config(
+            detections=self.detections, roi=self.roi, conventions=self.conventions
+        )

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import Conventions, RoISettings, settings_config
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.ops.boxes import pairwise_iou
 from tf_frcnn.ops.matching import best_matches
@@ -15,14 +16,9 @@ class ProposalTargetLayer(keras.layers.Layer):
     """Samples RoIs from the proposals and assigns classes and deltas.
 
     Args:
-        num_samples: R, RoIs per picture.
-        foreground_fraction: largest share of objects in the sample.
-        foreground_iou: IoU from which a RoI is an object.
-        background_iou: (low, high); a RoI is background where low <= IoU < high.
-        add_ground_truth: the ground-truth boxes are candidates too.
-        fill_with_repeats: candidates are repeated until R rows are full.
-        delta_stds: divisors of (dy, dx, dh, dw).
-        plus_one: IoU and coding count inclusive pixels.
+        roi: `RoISettings`; those of sampling and `delta_stds` are read.
+        conventions: `Conventions`; with `plus_one`, IoU and coding count inclusive
+            pixels.
 
     Source: Girshick 2015, section 2.3; tf-faster-rcnn:lib/layer_utils/
         proposal_target_layer.py.
@@ -30,23 +26,12 @@ class ProposalTargetLayer(keras.layers.Layer):
 
     def __init__(
         self,
-        *,
-        num_samples: int = 128,
-        foreground_fraction: float = 0.25,
-        foreground_iou: float = 0.5,
-        background_iou: tuple[float, float] = (0.0, 0.5),
-        add_ground_truth: bool = True,
-        fill_with_repeats: bool = False,
-        delta_stds: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2),
-        plus_one: bool = False,
+        roi: RoISettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.num_samples, self.foreground_fraction = num_samples, foreground_fraction
-        self.foreground_iou, self.background_iou = foreground_iou, tuple(background_iou)
-        self.add_ground_truth = add_ground_truth
-        self.fill_with_repeats = fill_with_repeats
-        self.delta_stds, self.plus_one = tuple(delta_stds), plus_one
+        self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
 
     def call(self, proposals: Proposals, gt_boxes, gt_labels, seed):
         """Samples RoIs.
@@ -62,23 +47,23 @@ class ProposalTargetLayer(keras.layers.Layer):
         """
         boxes, _, valid, levels = proposals
         gt_valid = gt_labels >= 0
-        if self.add_ground_truth:
+        if self.roi.add_ground_truth:
             boxes = tf.concat([boxes, gt_boxes], axis=1)
             valid = tf.concat([valid, gt_valid], axis=1)
             levels = tf.concat([levels, tf.zeros_like(gt_labels)], axis=1)
-        iou = pairwise_iou(boxes, gt_boxes, plus_one=self.plus_one)
+        iou = pairwise_iou(boxes, gt_boxes, plus_one=self.conventions.plus_one)
         matches = best_matches(iou, gt_valid)
         overlap = tf.maximum(matches.iou, 0.0)
-        low, high = self.background_iou
-        foreground = valid & (overlap >= self.foreground_iou)
+        low, high = self.roi.background_iou_low, self.roi.background_iou_high
+        foreground = valid & (overlap >= self.roi.foreground_iou)
         background = valid & (overlap >= low) & (overlap < high)
         index, sampled = sample_rois(
             foreground,
-            background & ~foreground,
+            background,
             random_keys(tf.shape(overlap), seed),
-            num_samples=self.num_samples,
-            foreground_fraction=self.foreground_fraction,
-            fill_with_repeats=self.fill_with_repeats,
+            num_samples=self.roi.num_samples,
+            foreground_fraction=self.roi.foreground_fraction,
+            fill_with_repeats=self.conventions.fill_with_repeats,
         )
         boxes, levels, matched, is_object = (
             tf.gather(values, index, batch_dims=1)
@@ -97,8 +82,8 @@ class ProposalTargetLayer(keras.layers.Layer):
         deltas = encode_boxes(
             tf.gather(gt_boxes, matched, batch_dims=1),
             boxes,
-            stds=self.delta_stds,
-            plus_one=self.plus_one,
+            stds=self.roi.delta_stds,
+            plus_one=self.conventions.plus_one,
         )
         return (
             tf.where(sampled[..., tf.newaxis], boxes, 0.0),
@@ -108,13 +93,5 @@ class ProposalTargetLayer(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_samples": self.num_samples,
-            "foreground_fraction": self.foreground_fraction,
-            "foreground_iou": self.foreground_iou,
-            "background_iou": self.background_iou,
-            "add_ground_truth": self.add_ground_truth,
-            "fill_with_repeats": self.fill_with_repeats,
-            "delta_stds": self.delta_stds,
-            "plus_one": self.plus_one,
-        }
+        own = settings_config(roi=self.roi, conventions=self.conventions)
+        return super().get_config() | own

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import Conventions, ProposalSettings, settings_config
 from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
@@ -16,22 +17,9 @@ class ProposalLayer(keras.layers.Layer):
     No gradient flows through the proposals (approximate joint training).
 
     Args:
-        train_counts: boxes kept (before, after) suppression in training; None before
-            keeps all.
-        test_counts: the same in inference.
-        nms_iou: overlap above which the lower score goes.
-        test_nms: whether inference suppresses; without, the best boxes are taken.
-        per_level: the first count and the suppression apply to each level of its own;
-            the second count to the best of all levels.
-        min_size: smallest height and width in pixels; 0 keeps all.
-        min_size_in: of which picture, "file" (multiplied by the picture's scale) or
-            "network".
-        min_score: lowest score of a proposal.
-        cut_first: the first count is taken before small boxes are dropped, so that
-            fewer may enter the suppression.
-        max_log_scale: of `decode_boxes`.
-        plus_one: coding and clipping count inclusive pixels.
-        nms_plus_one: suppression does; None means as `plus_one`.
+        proposals: `ProposalSettings`.
+        conventions: `Conventions`; with `plus_one`, coding and clipping count
+            inclusive pixels.
 
     Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
         proposal_layer.py and proposal_top_layer.py; min_size: simple-faster-rcnn-
@@ -41,32 +29,13 @@ class ProposalLayer(keras.layers.Layer):
 
     def __init__(
         self,
-        *,
-        train_counts: tuple[int | None, int] = (12000, 2000),
-        test_counts: tuple[int | None, int] = (6000, 300),
-        nms_iou: float = 0.7,
-        test_nms: bool = True,
-        per_level: bool = False,
-        min_size: float = 0.0,
-        min_size_in: str = "file",
-        min_score: float = 0.0,
-        cut_first: bool = False,
-        max_log_scale: float | None = None,
-        plus_one: bool = False,
-        nms_plus_one: bool | None = None,
+        proposals: ProposalSettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.train_counts, self.test_counts = tuple(train_counts), tuple(test_counts)
-        self.nms_iou, self.test_nms, self.per_level = nms_iou, test_nms, per_level
-        if min_size_in not in ("file", "network"):
-            raise ValueError(
-                f"ProposalLayer: min_size_in = {min_size_in!r} must be file or network."
-            )
-        self.min_size, self.min_size_in = min_size, min_size_in
-        self.min_score = min_score
-        self.cut_first, self.max_log_scale = cut_first, max_log_scale
-        self.plus_one, self.nms_plus_one = plus_one, nms_plus_one
+        self.proposals = ProposalSettings.of(proposals)
+        self.conventions = Conventions.of(conventions)
 
     def call(
         self, rpn: RPNOutputs, anchors: Anchors, image_sizes, scales, training=None
@@ -83,20 +52,20 @@ class ProposalLayer(keras.layers.Layer):
         Returns:
             `Proposals`; P is the count after suppression.
         """
-        num_before, num_after = self.train_counts if training else self.test_counts
+        num_before, num_after = self.proposals.counts(training)
         candidates = self._candidates(rpn, anchors, image_sizes)
-        if not self.cut_first:
+        if not self.conventions.cut_first:
             candidates = self._without_small(candidates, scales)
         groups, ranks = [candidates], [_ranks(rpn)]
-        if self.per_level:
+        if self.proposals.per_level:
             sizes = anchors.level_sizes
             columns = [_split(values, sizes) for values in candidates]
             groups = [Proposals(*level) for level in zip(*columns, strict=True)]
             ranks = _split(*ranks, sizes)
         groups = [_best(*own, num_before) for own in zip(groups, ranks, strict=True)]
-        if self.cut_first:
+        if self.conventions.cut_first:
             groups = [self._without_small(group, scales) for group in groups]
-        if training or self.test_nms:
+        if training or self.proposals.test_nms:
             groups = [self._without_overlaps(group, num_after) for group in groups]
         columns = zip(*groups, strict=True)
         kept = Proposals(*(tf.concat(column, axis=1) for column in columns))
@@ -108,20 +77,20 @@ class ProposalLayer(keras.layers.Layer):
         boxes = decode_boxes(
             rpn.deltas,
             anchors.boxes,
-            plus_one=self.plus_one,
-            max_log_scale=self.max_log_scale,
+            plus_one=self.conventions.plus_one,
+            max_log_scale=self.conventions.max_log_scale,
         )
-        boxes = clip_to_image(boxes, image_sizes, plus_one=self.plus_one)
-        valid = anchors.valid & (rpn.scores >= self.min_score)
+        boxes = clip_to_image(boxes, image_sizes, plus_one=self.conventions.plus_one)
+        valid = anchors.valid & (rpn.scores >= self.proposals.min_score)
         levels = [tf.fill([size], n) for n, size in enumerate(anchors.level_sizes)]
         levels = tf.broadcast_to(tf.concat(levels, 0), tf.shape(rpn.scores))
         return Proposals(boxes, rpn.scores, valid, levels)
 
     def _without_small(self, group, scales):
-        if self.min_size_in == "network":
+        if self.conventions.min_size_in == "network":
             scales = tf.ones_like(scales)
-        smallest = self.min_size * scales[:, tf.newaxis]
-        heights, widths = box_sides(group.boxes, plus_one=self.plus_one)
+        smallest = self.proposals.min_size * scales[:, tf.newaxis]
+        heights, widths = box_sides(group.boxes, plus_one=self.conventions.plus_one)
         large = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
         return group._replace(valid=group.valid & large)
 
@@ -131,28 +100,16 @@ class ProposalLayer(keras.layers.Layer):
             group.scores,
             group.valid,
             max_outputs=count,
-            iou_threshold=self.nms_iou,
-            plus_one=self.plus_one if self.nms_plus_one is None else self.nms_plus_one,
+            iou_threshold=self.proposals.nms_iou,
+            plus_one=self.conventions.nms_plus_one,
         )
         group = _rows(group, index)
         return group._replace(valid=kept & group.valid)
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "train_counts": self.train_counts,
-            "test_counts": self.test_counts,
-            "nms_iou": self.nms_iou,
-            "test_nms": self.test_nms,
-            "per_level": self.per_level,
-            "min_size": self.min_size,
-            "min_size_in": self.min_size_in,
-            "min_score": self.min_score,
-            "cut_first": self.cut_first,
-            "max_log_scale": self.max_log_scale,
-            "plus_one": self.plus_one,
-            "nms_plus_one": self.nms_plus_one,
-        }
+        own = settings_config(proposals=self.proposals, conventions=self.conventions)
+        return super().get_config() | own
 
 
 def _split(values, sizes):

@@ -1,18 +1,58 @@
 """A fixed-size piece of the feature map for each region of interest."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import Conventions, RoISettings, settings_config
 from tf_frcnn.ops.roi_align import roi_align, roi_align_by_gather
 from tf_frcnn.ops.roi_crop import crop_pool, crop_pool_by_gather
 from tf_frcnn.ops.roi_levels import pool_and_select, pool_in_groups
 from tf_frcnn.ops.roi_pool import max_roi_pool
 
-METHODS = ("align", "crop", "pool")
-CELL_SIZES = ("stride", "canvas")
+
+class Pooling(NamedTuple):
+    """A way to pool RoIs, ready for the layer.
+
+    Attributes:
+        pool: from one map, `pool(features, boxes, stride=, pooled_size=)`, float
+            [B, h, w, C] and float32 [B, R, 4] -> float [B, R, S, S, C].
+        by_gather: from all maps at once, `by_gather(maps, boxes, levels, strides=,
+            pooled_size=, unroll=)`, where that is the faster route for XLA; or None.
+    """
+
+    pool: Callable[..., tf.Tensor]
+    by_gather: Callable[..., tf.Tensor] | None = None
+
+
+def _crop(roi: RoISettings) -> Pooling:
+    settings = {"max_pool": roi.crop_max_pool}
+    return Pooling(
+        functools.partial(crop_pool, **settings),
+        functools.partial(crop_pool_by_gather, **settings),
+    )
+
+
+def _pool(roi: RoISettings) -> Pooling:
+    return Pooling(max_roi_pool)
+
+
+def _align(roi: RoISettings) -> Pooling:
+    settings = {"aligned": roi.aligned, "sampling_ratio": roi.sampling_ratio}
+    pool = functools.partial(roi_align, **settings)
+    if not roi.sampling_ratio:
+        return Pooling(pool)
+    return Pooling(pool, functools.partial(roi_align_by_gather, **settings))
+
+
+ROI_POOLINGS: dict[str, Callable[[RoISettings], Pooling]] = {
+    "crop": _crop,
+    "pool": _pool,
+    "align": _align,
+}
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -21,14 +61,8 @@ class RoIPooling(keras.layers.Layer):
 
     Args:
         strides: pixels per cell of each map, finest first.
-        method: "crop", crop_and_resize to 2S and 2x2 max pooling; "pool", RoIPool;
-            "align", RoIAlign.
-        pooled_size: S.
-        crop_max_pool: of "crop"; False crops to S and takes no maxima.
-        aligned: of "align", see `ops.roi_align`.
-        sampling_ratio: of "align", samples per bin and axis; 0 for ceil(side / S).
-        cell_size: pixels of a map's cell, "stride" for its stride, "canvas" for the
-            sides of the canvas over those of the map.
+        roi: `RoISettings`; `pooling`, a name of `ROI_POOLINGS`, and what concerns it.
+        conventions: `Conventions`; `cell_size` is read.
         for_xla: uses the routes that XLA compiles; the results agree to rounding.
 
     Attributes:
@@ -42,33 +76,20 @@ class RoIPooling(keras.layers.Layer):
     def __init__(
         self,
         strides: Sequence[int] = (16,),
+        roi: RoISettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
         *,
-        method: str = "crop",
-        pooled_size: int = 7,
-        crop_max_pool: bool = True,
-        aligned: bool = False,
-        sampling_ratio: int = 2,
-        cell_size: str = "stride",
         for_xla: bool = False,
         **kwargs,
     ):
         super().__init__(**{"autocast": False, **kwargs})
-        if method not in METHODS:
+        self.strides, self.roi = tuple(strides), RoISettings.of(roi)
+        if self.roi.pooling not in ROI_POOLINGS:
             raise ValueError(
-                f"RoIPooling: method = {method!r} must be one of {list(METHODS)}."
+                f"roi.pooling = {self.roi.pooling!r} must be one of "
+                f"{', '.join(ROI_POOLINGS)}."
             )
-        if cell_size not in CELL_SIZES:
-            raise ValueError(
-                f"RoIPooling: cell_size = {cell_size!r} must be one of "
-                f"{list(CELL_SIZES)}."
-            )
-        self.strides, self.method, self.pooled_size = (
-            tuple(strides),
-            method,
-            pooled_size,
-        )
-        self.crop_max_pool, self.aligned = crop_max_pool, aligned
-        self.sampling_ratio, self.cell_size = sampling_ratio, cell_size
+        self.conventions = Conventions.of(conventions)
         self.for_xla, self.unroll = for_xla, False
 
     def call(self, features, boxes, levels=None, canvas_size=None):
@@ -89,11 +110,15 @@ class RoIPooling(keras.layers.Layer):
         boxes = tf.stop_gradient(boxes)
         if len(features) == 1:
             levels = tf.zeros(tf.shape(boxes)[:2], tf.int32)
-        if self.cell_size == "canvas":
+        if self.conventions.cell_size == "canvas":
             boxes = self._in_strides(features, boxes, levels, canvas_size)
-        if self.for_xla and (by_gather := self._pool_by_gather()):
-            return by_gather(features, boxes, levels, strides=self.strides)
-        pool = self._pool_of_one_map()
+        pooling, size = ROI_POOLINGS[self.roi.pooling](self.roi), self.roi.pooled_size
+        if self.for_xla and pooling.by_gather:
+            settings = {"pooled_size": size, "unroll": self.unroll}
+            return pooling.by_gather(
+                features, boxes, levels, strides=self.strides, **settings
+            )
+        pool = functools.partial(pooling.pool, pooled_size=size)
         if len(features) == 1:
             return pool(features[0], boxes, stride=self.strides[0])
         pool_levels = pool_and_select if self.for_xla else pool_in_groups
@@ -122,42 +147,14 @@ class RoIPooling(keras.layers.Layer):
             raise ValueError(
                 f"RoIPooling: {len(features)} feature maps need the levels of the RoIs."
             )
-        if canvas_size is None and self.cell_size == "canvas":
+        if canvas_size is None and self.conventions.cell_size == "canvas":
             raise ValueError("RoIPooling: cell_size = 'canvas' needs the canvas_size.")
-
-    def _pool_of_one_map(self):
-        """Returns the method as `pool(features, boxes, stride=...)`."""
-        pool, settings = {
-            "crop": (crop_pool, {"max_pool": self.crop_max_pool}),
-            "pool": (max_roi_pool, {}),
-            "align": (
-                roi_align,
-                {"aligned": self.aligned, "sampling_ratio": self.sampling_ratio},
-            ),
-        }[self.method]
-        return functools.partial(pool, pooled_size=self.pooled_size, **settings)
-
-    def _pool_by_gather(self):
-        """Returns the method over all maps at once, where that is its route for XLA."""
-        if self.method == "crop":
-            pool, settings = crop_pool_by_gather, {"max_pool": self.crop_max_pool}
-        elif self.method == "align" and self.sampling_ratio:
-            pool = roi_align_by_gather
-            settings = {"aligned": self.aligned, "sampling_ratio": self.sampling_ratio}
-        else:
-            return None
-        settings |= {"pooled_size": self.pooled_size, "unroll": self.unroll}
-        return functools.partial(pool, **settings)
 
     def get_config(self):
         """Returns the constructor's arguments."""
+        own = settings_config(roi=self.roi, conventions=self.conventions)
         return super().get_config() | {
             "strides": self.strides,
-            "method": self.method,
-            "pooled_size": self.pooled_size,
-            "crop_max_pool": self.crop_max_pool,
-            "aligned": self.aligned,
-            "sampling_ratio": self.sampling_ratio,
-            "cell_size": self.cell_size,
             "for_xla": self.for_xla,
+            **own,
         }

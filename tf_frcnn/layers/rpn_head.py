@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import RPNSettings, settings_config
 from tf_frcnn.ops.rpn_scores import flatten_to_anchors, softmax_over_pairs
 from tf_frcnn.structures import RPNOutputs
 
@@ -33,41 +34,32 @@ class RPNHead(keras.layers.Layer):
 
     Args:
         num_anchors: A, anchors per cell.
-        channels: of the 3x3 convolution: 512 for VGG16, 256 for ZF.
-        score_form: "softmax" has 2A channels and caffe's reshape-softmax; "sigmoid"
-            has A channels.
-        num_convs: 3x3 convolutions before the outputs.
-        output_size: side of the convolutions that give scores and deltas.
+        rpn: `RPNSettings`; those of the head are read. The score form "softmax" has 2A
+            channels and caffe's reshape-softmax, "sigmoid" A channels.
 
     Source: Ren et al. 2015, section 3.1; initial weights of standard deviation 0.01.
         Lin et al. 2017 (feature pyramids), section 4.1, for several levels.
     """
 
     def __init__(
-        self,
-        num_anchors: int = 9,
-        *,
-        channels: int = 512,
-        score_form: str = "softmax",
-        num_convs: int = 1,
-        output_size: int = 1,
-        **kwargs,
+        self, num_anchors: int = 9, rpn: RPNSettings | dict | None = None, **kwargs
     ):
         super().__init__(**kwargs)
-        if score_form not in ("softmax", "sigmoid"):
-            raise ValueError(
-                f'RPNHead: score_form = {score_form!r} must be "softmax" or "sigmoid".'
-            )
-        self.num_anchors, self.channels = num_anchors, channels
-        self.score_form, self.num_convs = score_form, num_convs
-        self.output_size = output_size
+        self.num_anchors, self.rpn = num_anchors, RPNSettings.of(rpn)
         self.convs = [
-            _conv(channels, 3, "relu", f"conv{n}" if n else "conv", self.dtype_policy)
-            for n in range(num_convs)
+            _conv(
+                self.rpn.channels,
+                3,
+                "relu",
+                f"conv{n}" if n else "conv",
+                self.dtype_policy,
+            )
+            for n in range(self.rpn.num_convs)
         ]
-        per_anchor = 2 if score_form == "softmax" else 1
+        per_anchor = 2 if self.rpn.score_form == "softmax" else 1
+        size = self.rpn.output_size
         self.scores, self.deltas = (
-            _conv(values * num_anchors, output_size, None, name, "float32")
+            _conv(values * num_anchors, size, None, name, "float32")
             for name, values in (("scores", per_anchor), ("deltas", 4))
         )
 
@@ -76,7 +68,7 @@ class RPNHead(keras.layers.Layer):
         for layer in (*self.convs, self.scores, self.deltas):
             layer.build(features_shape)
             if layer in self.convs:
-                features_shape = (*features_shape[:-1], self.channels)
+                features_shape = (*features_shape[:-1], self.rpn.channels)
 
     def call(self, features):
         """Computes the score and delta maps of features float [B, h, w, C]."""
@@ -84,7 +76,7 @@ class RPNHead(keras.layers.Layer):
         for conv in self.convs:
             hidden = conv(hidden)
         scores, deltas = self.scores(hidden), self.deltas(hidden)
-        if self.score_form == "softmax":
+        if self.rpn.score_form == "softmax":
             return RPNMaps(scores, softmax_over_pairs(scores), deltas)
         return RPNMaps(scores, tf.sigmoid(scores), deltas)
 
@@ -103,13 +95,8 @@ class RPNHead(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_anchors": self.num_anchors,
-            "channels": self.channels,
-            "score_form": self.score_form,
-            "num_convs": self.num_convs,
-            "output_size": self.output_size,
-        }
+        own = {"num_anchors": self.num_anchors} | settings_config(rpn=self.rpn)
+        return super().get_config() | own
 
 
 def _conv(filters, size, activation, name, dtype):

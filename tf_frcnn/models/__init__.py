@@ -1,1 +1,20 @@
 """Detectors as Keras models: their parts, and the models made of them."""
+
+from tf_frcnn.models.detector import NON_FINITE_LOSS, Detector
+from tf_frcnn.models.fast_rcnn import FastRCNN
+from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models.proposal_network import ProposalNetwork
+from tf_frcnn.models.roi_head import RoIHead
+from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.stage_losses import CLASS_LOSSES
+
+__all__ = [
+    "CLASS_LOSSES",
+    "NON_FINITE_LOSS",
+    "Detector",
+    "FastRCNN",
+    "FasterRCNN",
+    "ProposalNetwork",
+    "RegionProposalNetwork",
+    "RoIHead",
+]

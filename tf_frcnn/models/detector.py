@@ -1,31 +1,121 @@
-"""What detectors have in common as Keras models: steps, losses by name, XLA."""
+"""What detectors have in common as Keras models: parts, steps, losses by name, XLA."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from tf_frcnn.layers import Preprocessing
+from tf_frcnn.models.batch import canvas_size, with_defaults
+from tf_frcnn.models.roi_head import RoIHead
+from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.structures import Proposals
 
 # How the message of a run that a non-finite loss stopped begins.
 NON_FINITE_LOSS = "The loss is not finite at step"
 
 
-class Detector(keras.Model):
-    """A model that trains on batches of pictures and reports several losses.
+class Seeds(NamedTuple):
+    """The keys of all that is drawn in a step, int64 [2] each.
 
-    A subclass names its losses in `loss_names` and computes them in `compute_losses`.
-
-    Args:
-        weight_decay: factor of half the sum of squares of all trainable kernels.
-        bias_rate: the biases' learning rate as a multiple of the kernels'.
+    Attributes:
+        anchors: of the sample of anchors.
+        roi: of the sample of RoIs.
+        dropout: of fc6; fc7 takes the one after it.
     """
 
-    loss_names = ("loss", "decay_loss")
+    anchors: tf.Tensor
+    roi: tf.Tensor
+    dropout: tf.Tensor
+
+
+# From one seed to the next; the keys of a step lie between them.
+_NUM_KEYS = 4
+
+
+class Detector(keras.Model):
+    """A backbone and the parts that read its maps, trained on batches of images.
+
+    A subclass names its losses in `loss_names`, computes them in `compute_losses`, and
+    finds something in `call`. Batches are described in `models.batch`.
+
+    Args:
+        preprocessing: normalises images and keeps how files are brought to them.
+        backbone: Keras model from float [B, H, W, 3] to one map float [B, h, w, C], or
+            to a list of such maps, finest first.
+        rpn: the region proposal network, where there is one.
+        roi_head: the RoI head, where there is one.
+        class_names: of the K classes, without background.
+        weight_decay: factor of half the sum of squares of all trainable kernels.
+        bias_rate: the biases' learning rate as a multiple of the kernels'.
+        seed: of sampling and dropout, together with the optimizer's step.
+    """
+
+    loss_names: tuple[str, ...] = ("loss", "decay_loss")
+    part_names = ("preprocessing", "backbone", "rpn", "roi_head")
 
     def __init__(
-        self, *, weight_decay: float = 0.0005, bias_rate: float = 1.0, **kwargs
+        self,
+        preprocessing: Preprocessing,
+        backbone: keras.Model,
+        rpn: RegionProposalNetwork | None = None,
+        roi_head: RoIHead | None = None,
+        *,
+        class_names: Sequence[str],
+        weight_decay: float = 0.0005,
+        bias_rate: float = 1.0,
+        seed: int = 0,
+        **kwargs,
     ):
         super().__init__(**{"autocast": False, **kwargs})
+        self.preprocessing, self.backbone = preprocessing, backbone
+        self.rpn, self.roi_head = rpn, roi_head
+        self.class_names, self.seed = tuple(class_names), seed
         self.weight_decay, self.bias_rate = weight_decay, bias_rate
         self.loss_trackers = {n: keras.metrics.Mean(n) for n in self.loss_names}
         self._use_xla(False)
+
+    @property
+    def parts(self) -> dict[str, keras.layers.Layer]:
+        """The parts that there are, by name."""
+        parts = {name: getattr(self, name) for name in self.part_names}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def build(self, input_shape=None):
+        """Creates all weights; they do not depend on the input's size."""
+        features_shape = (None, None, None, self.backbone.outputs[0].shape[-1])
+        for part in (self.rpn, self.roi_head):
+            if part is not None and not part.built:
+                part.build(features_shape)
+        self.built = True
+
+    def features(self, batch) -> list[tf.Tensor]:
+        """Computes the backbone's maps, float [B, h, w, C] each, finest first."""
+        maps = self.backbone(self.preprocessing(batch["images"], batch["image_sizes"]))
+        return list(maps) if isinstance(maps, list | tuple) else [maps]
+
+    def propose(self, inputs, training: bool = False) -> Proposals:
+        """Proposes boxes, continuous corners in pixels of the file.
+
+        Args:
+            inputs: a batch, or its `images` alone.
+            training: as many proposals as in training, or as in inference.
+        """
+        batch = with_defaults(inputs)
+        rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
+        proposals = self.rpn.propose(rpn, batch, training=training)
+        return self.rpn.in_file(proposals, batch)
+
+    def rpn_results(self, inputs) -> dict[str, tf.Tensor]:
+        """Returns the RPN's intermediate results; see its `named_results`."""
+        batch = with_defaults(inputs)
+        return self.rpn.named_results(self.features(batch), batch)
+
+    def seeds(self, step) -> Seeds:
+        """Returns the keys of a step, which is an int scalar."""
+        keys = [tf.constant(self.seed * _NUM_KEYS + n, tf.int64) for n in range(3)]
+        return Seeds(*(tf.stack([key, tf.cast(step, tf.int64)]) for key in keys))
 
     def compute_losses(self, batch, step, training=False) -> dict[str, tf.Tensor]:
         """Computes float32 scalars under `loss_names` for a batch at a step."""
@@ -57,6 +147,8 @@ class Detector(keras.Model):
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
         self._detection_step = compiled(self.call)
+        if self.roi_head is not None:
+            self.roi_head.pooling.for_xla = uses_xla
 
     def get_compile_config(self):
         """Returns the arguments of `compile`."""
@@ -126,12 +218,26 @@ class Detector(keras.Model):
         return {name: tracker.result() for name, tracker in self.loss_trackers.items()}
 
     def get_config(self):
-        """Returns the constructor's arguments."""
+        """Returns the constructor's arguments; parts as their own configurations."""
+        serialize = keras.saving.serialize_keras_object
         return {
+            **{name: serialize(part) for name, part in self.parts.items()},
             "name": self.name,
+            "class_names": self.class_names,
             "weight_decay": self.weight_decay,
             "bias_rate": self.bias_rate,
+            "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a model of what `get_config` returned."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in cls.part_names
+            if name in config
+        }
+        return cls(**config | parts)
 
 
 def _tensors_of(inputs):

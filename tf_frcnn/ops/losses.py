@@ -1,9 +1,8 @@
 """The losses of both stages; every reduction leaves out rows labelled -1."""
 
-import tensorflow as tf
+from collections.abc import Callable
 
-# What the sum of a box loss is divided by.
-DIVISORS = ("sampled", "objects")
+import tensorflow as tf
 
 
 def smooth_l1(differences: tf.Tensor, *, sigma: float | None = 1.0) -> tf.Tensor:
@@ -84,9 +83,18 @@ def box_losses(
 
 
 def classification_loss(
-    logits: tf.Tensor, labels: tf.Tensor, *, focal: tuple[float, float] | None = None
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    losses: Callable[..., tf.Tensor] = classification_losses,
+    **settings,
 ) -> tf.Tensor:
-    """Averages `classification_losses` over all rows that are labelled.
+    """Averages the losses of all rows that are labelled.
+
+    Args:
+        logits, labels: of `classification_losses`.
+        losses: `losses(logits, labels, **settings)` gives float32 [B, N].
+        **settings: further arguments of `losses`.
 
     Returns:
         float32 scalar; 0 where no row counts.
@@ -94,8 +102,7 @@ def classification_loss(
     Source: tf-faster-rcnn, simple-faster-rcnn-pytorch and torchvision, whose divisor is
         the number of sampled rows.
     """
-    losses = classification_losses(logits, labels, focal=focal)
-    return _divided(losses, labels >= 0)
+    return _divided(losses(logits, labels, **settings), labels >= 0)
 
 
 def box_loss(

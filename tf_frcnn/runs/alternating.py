@@ -25,8 +25,7 @@ from tf_frcnn.assembly import (
 from tf_frcnn.config import Config
 from tf_frcnn.data import CachedProposals, DataError, read_proposals, write_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.models.faster_rcnn import FasterRCNN
-from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models import Detector, FasterRCNN
 from tf_frcnn.runs.callbacks import save_weights
 from tf_frcnn.runs.inference import CONFIG_FILE, LAST_WEIGHTS, propose, write_settings
 from tf_frcnn.runs.training import check_run_folder, train, write_samples
@@ -65,12 +64,12 @@ def train_alternating(
         begun = resume and (folder / CONFIG_FILE).is_file()
         start = _take_trunk_and_head(models[1]) if step >= 2 else None
         model = train(step_config, folder, resume=begun, start_from=start)
-        if not isinstance(model, FasterRCNN):
+        if model.rpn is not None:
             _store_proposals(step_config, model, folder / PROPOSALS_FOLDER)
         models.append(model)
     detector = build_model(config, class_names)
-    _copy_weights(models[2], detector, ("rpn_head",))
-    _copy_weights(models[3], detector, ("backbone", "box_head", "box_predictor"))
+    _copy_weights(models[2], detector, ("rpn",))
+    _copy_weights(models[3], detector, ("backbone", "roi_head"))
     save_weights(detector, directory / LAST_WEIGHTS)
     return detector
 
@@ -86,10 +85,9 @@ def _write_run_files(config: Config, directory: Path) -> tuple[str, ...]:
 def _take_trunk_and_head(detector: FasterRCNN):
     """Returns what starts a model from step 2's weights and fixes the trunk."""
 
-    def start(model: RegionProposalNetwork) -> None:
-        parts = ["backbone"]
-        if isinstance(model, FasterRCNN):
-            parts += ["box_head", "box_predictor"]
+    def start(model: Detector) -> None:
+        has_head = model.roi_head is not None
+        parts = ("backbone", "roi_head") if has_head else ("backbone",)
         _copy_weights(detector, model, parts)
         model.backbone.trainable = False
 
@@ -101,7 +99,7 @@ def _copy_weights(source, target, parts) -> None:
         getattr(target, name).set_weights(getattr(source, name).get_weights())
 
 
-def _store_proposals(config: Config, model: RegionProposalNetwork, folder) -> None:
+def _store_proposals(config: Config, model: Detector, folder) -> None:
     """Writes the proposals of the training and the validation pictures."""
     for split in ("train", "validation"):
         examples = build_examples(config, split, model.class_names)

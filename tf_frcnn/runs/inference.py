@@ -1,9 +1,11 @@
 """Detections of whole data sets and files, their evaluation, and trained runs."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +14,7 @@ from tf_frcnn.config import Config, dump_config, load_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models import Detector
 
 CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
 BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
@@ -29,7 +31,7 @@ class Run(NamedTuple):
 
     directory: Path
     config: Config
-    model: RegionProposalNetwork
+    model: Detector
 
 
 def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
@@ -83,7 +85,7 @@ def run_classes(directory: Path) -> tuple[str, ...]:
     return tuple((directory / CLASSES_FILE).read_text(encoding="utf-8").splitlines())
 
 
-def load_weights(model: RegionProposalNetwork, path: Path) -> None:
+def load_weights(model: Detector, path: Path) -> None:
     """Loads weights, or says in one line which file does not fit."""
     try:
         model.load_weights(path)
@@ -94,7 +96,7 @@ def load_weights(model: RegionProposalNetwork, path: Path) -> None:
         ) from error
 
 
-def take_weights(run: Run, model: RegionProposalNetwork) -> None:
+def take_weights(run: Run, model: Detector) -> None:
     """Sets a model's weights to those of a run, as far as it has such parts.
 
     Where the model has other classes, its box predictor keeps its own weights. What is
@@ -103,10 +105,11 @@ def take_weights(run: Run, model: RegionProposalNetwork) -> None:
     Raises:
         ValueError: the networks differ.
     """
-    parts = set(model.parts_type._fields) & set(run.model.parts_type._fields)
     has_its_classes = model.class_names == run.model.class_names
-    for name in sorted(parts if has_its_classes else parts - {"box_predictor"}):
-        target, source = getattr(model, name), getattr(run.model, name)
+    targets, sources = _weighted_parts(model), _weighted_parts(run.model)
+    names = targets.keys() & sources.keys()
+    for name in sorted(names if has_its_classes else names - {"predictor"}):
+        target, source = targets[name], sources[name]
         shapes = [[tuple(w.shape) for w in part.weights] for part in (target, source)]
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -122,6 +125,17 @@ def take_weights(run: Run, model: RegionProposalNetwork) -> None:
         )
 
 
+def _weighted_parts(model: Detector) -> dict[str, keras.layers.Layer]:
+    """Returns the layers of a model that have weights, by what they are."""
+    parts = {"backbone": model.backbone}
+    if model.rpn is not None:
+        parts |= {"rpn": model.rpn}
+    if model.roi_head is not None:
+        head = model.roi_head
+        parts |= {"box_head": head.box_head, "predictor": head.predictor}
+    return parts
+
+
 def ground_truth_of(examples: ExampleSet) -> GroundTruth:
     """Returns the objects of an example set; image i is record i."""
     records = examples.records
@@ -135,7 +149,7 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
 
 
 def detect(
-    model: RegionProposalNetwork, examples: ExampleSet, batches: tf.data.Dataset
+    model: Detector, examples: ExampleSet, batches: tf.data.Dataset
 ) -> DetectedBoxes:
     """Detects objects in all batches; image i is record i, boxes in file pixels.
 
@@ -153,7 +167,7 @@ def detect(
 
 
 def propose(
-    model: RegionProposalNetwork,
+    model: Detector,
     examples: ExampleSet,
     batches: tf.data.Dataset,
     *,
@@ -165,10 +179,7 @@ def propose(
         training: as many proposals as in training, or as in inference.
     """
 
-    def step(batch):
-        proposals = model.propose(model.first_stage(batch), batch, training=training)
-        return model.in_file(proposals, batch)
-
+    step = functools.partial(model.propose, training=training)
     parts = []
     for rows, found in _outputs(step, examples, batches):
         image, slot = np.nonzero(found.valid)

@@ -25,9 +25,7 @@ from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonPictures, load_pictures
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models.detector import NON_FINITE_LOSS
-from tf_frcnn.models.faster_rcnn import FasterRCNN
-from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models import NON_FINITE_LOSS, Detector
 from tf_frcnn.runs.callbacks import (
     BestWeights,
     LastWeights,
@@ -56,7 +54,7 @@ class _Prepared(NamedTuple):
 
     directory: Path
     plan: RunPlan
-    model: RegionProposalNetwork
+    model: Detector
     validation: ExampleSet
     validation_batches: tf.data.Dataset
     batches: tf.data.Dataset
@@ -69,9 +67,9 @@ def train(
     directory: str | Path,
     *,
     resume: bool = False,
-    start_from: Callable[[RegionProposalNetwork], None] | None = None,
+    start_from: Callable[[Detector], None] | None = None,
     class_order: Sequence[str] = (),
-) -> RegionProposalNetwork:
+) -> Detector:
     """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
@@ -190,7 +188,7 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
             with writer.as_default(step=epoch + 1):
                 tf.summary.image(name, picture[np.newaxis])
 
-    if isinstance(prepared.model, FasterRCNN):
+    if prepared.model.roi_head is not None:
         figure = "val_mAP"
         validation = ValidationMAP(
             prepared.validation,
@@ -205,7 +203,7 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
             prepared.validation,
             prepared.validation_batches,
             every=plan.validation_every,
-            num_proposals=prepared.model.proposal_layer.test_counts[1],
+            num_proposals=prepared.model.rpn.proposal_layer.proposals.test_post_nms,
         )
     # The last weights last: they end the epoch, and what was interrupted before is
     # repeated.

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.models.rpn import RegionProposalNetwork, StageLosses
+from tf_frcnn.config import LossSettings
+from tf_frcnn.models import ProposalNetwork
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def picture():
 def test_an_rpn_alone_has_two_losses_and_learns_to_propose_the_object(
     tiny_detector, picture
 ):
-    model = tiny_detector(model_type=RegionProposalNetwork)
+    model = tiny_detector(model_type=ProposalNetwork)
     model.compile(keras.optimizers.SGD(0.01, 0.9))
     data = tf.data.Dataset.from_tensors(picture).repeat()
     history = model.fit(data, steps_per_epoch=200, epochs=1, verbose=0).history
@@ -37,7 +38,7 @@ def test_an_rpn_alone_has_two_losses_and_learns_to_propose_the_object(
 
 
 def test_proposals_of_a_call_are_in_pixels_of_the_file(tiny_detector, picture):
-    model = tiny_detector(model_type=RegionProposalNetwork)
+    model = tiny_detector(model_type=ProposalNetwork)
     found = model(picture)
     smaller = model(picture | {"scales": tf.constant([[2.0, 4.0]])})
     np.testing.assert_allclose(
@@ -49,8 +50,12 @@ def test_the_losses_of_an_rpn_are_those_of_the_detector_around_it(
     tiny_detector, picture
 ):
     detector = tiny_detector()
-    rpn = RegionProposalNetwork(
-        detector.parts.of_rpn, detector.class_names, weight_decay=0.0
+    rpn = ProposalNetwork(
+        detector.preprocessing,
+        detector.backbone,
+        detector.rpn,
+        class_names=detector.class_names,
+        weight_decay=0.0,
     )
     rpn.build()
     whole, own = (model.compute_losses(picture, 3) for model in (detector, rpn))
@@ -62,25 +67,10 @@ def test_the_losses_of_an_rpn_are_those_of_the_detector_around_it(
 
 
 def test_a_saved_rpn_proposes_like_the_original(tiny_detector, picture, tmp_path):
-    settings = StageLosses(sigma=None, focal=(0.3, 1.5), divisor="objects")
-    model = tiny_detector(model_type=RegionProposalNetwork, rpn_losses=settings)
+    loss = {"rpn_sigma": None, "rpn_classes": "focal", "rpn_divisor": "objects"}
+    model = tiny_detector(model_type=ProposalNetwork, loss=loss)
     model.save(tmp_path / "rpn.keras")
     loaded = keras.models.load_model(tmp_path / "rpn.keras")
-    assert loaded.rpn_losses == settings
+    assert loaded.rpn.loss == LossSettings(**loss) == model.rpn.loss
     first, second = (m.predict_on_batch(picture)["boxes"] for m in (model, loaded))
     np.testing.assert_allclose(first, second, atol=1e-4)
-
-
-def test_the_forms_of_the_losses_arrive_in_them():
-    logits = tf.constant([[[0.0, np.log(3)], [0.0, 0.0]]])
-    labels = tf.constant([[1, 0]])
-    deltas, targets = tf.constant([[[2.0, 0, 0, 0], [9, 9, 9, 9]]]), tf.zeros([1, 2, 4])
-    plain = StageLosses(sigma=1.0)
-    np.testing.assert_allclose(
-        plain.of_classes(logits, labels), (np.log(4 / 3) + np.log(2)) / 2, rtol=1e-6
-    )
-    assert plain.of_boxes(deltas, targets, labels) == 0.75
-    other = StageLosses(sigma=None, focal=(0.25, 1.0), divisor="objects")
-    focal = (0.25 * 0.25 * np.log(4 / 3) + 0.75 * 0.5 * np.log(2)) / 2
-    np.testing.assert_allclose(other.of_classes(logits, labels), focal, rtol=1e-6)
-    assert other.of_boxes(deltas, targets, labels) == 2.0

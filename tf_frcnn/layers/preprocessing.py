@@ -1,9 +1,11 @@
-"""Turns RGB pictures of 0..255 into what a trunk was trained on."""
+"""The preprocessing that a model owns: its images' size and range of values."""
 
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from tf_frcnn.config import ImageSettings, settings_config
 
 
 class _Mode(NamedTuple):
@@ -35,18 +37,23 @@ _MODES = {
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
-class ImageNormalization(keras.layers.Layer):
-    """Normalises pictures and sets what lies beyond each picture to zero.
+class Preprocessing(keras.layers.Layer):
+    """Normalises images and sets what lies beyond each image to zero.
+
+    It also keeps how files become such images: `images` says to which size they are
+    scaled and on which canvas they are laid, which the input pipeline, the exported
+    model and `detect` read.
+
+    The mode "caffe" gives BGR minus the ImageNet means, the input of the VGG16 and
+    ResNet weights of the caffe line and of `keras.applications`; "fast_rcnn" BGR minus
+    the means that the detectors of the caffe line subtract; "chainer" the same in the
+    order of RGB, as simple-faster-rcnn-pytorch has them; "torch" RGB of 0..1 minus the
+    ImageNet means, divided by the deviations, the input of torchvision's weights;
+    "scaled" RGB of 0..1; "unit" RGB of -1..1; "raw" keeps RGB of 0..255, for a backbone
+    that normalises by itself.
 
     Args:
-        mode: "caffe" gives BGR minus the ImageNet means, the input of the VGG16 and
-            ResNet weights of the caffe line and of `keras.applications`; "fast_rcnn"
-            BGR minus the means that the detectors of the caffe line subtract;
-            "chainer" the same in the order of RGB, as simple-faster-rcnn-pytorch
-            has them; "torch" RGB of 0..1 minus the ImageNet means, divided by the
-            deviations, the input of torchvision's weights; "scaled" RGB of 0..1;
-            "unit" RGB of -1..1; "raw" keeps RGB of 0..255, for a trunk that
-            normalises by itself.
+        images: `ImageSettings`, with a mode.
 
     Source: py-faster-rcnn:lib/fast_rcnn/config.py (PIXEL_MEANS) for "fast_rcnn";
         simple-faster-rcnn-pytorch:data/dataset.py for "chainer", whose means are
@@ -54,14 +61,13 @@ class ImageNormalization(keras.layers.Layer):
         (bubbliiiing):utils/utils.py for "scaled".
     """
 
-    def __init__(self, mode: str = "caffe", **kwargs):
+    def __init__(self, images: ImageSettings | dict, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
-        if mode not in _MODES:
+        self.images = ImageSettings.of(images)
+        if self.images.mode is None:
             raise ValueError(
-                f"ImageNormalization: mode = {mode!r} must be one of "
-                f"{', '.join(_MODES)}."
+                f"Preprocessing: images.mode = null must be one of {', '.join(_MODES)}."
             )
-        self.mode = mode
 
     def call(self, images, image_sizes):
         """Normalises a batch.
@@ -77,11 +83,11 @@ class ImageNormalization(keras.layers.Layer):
         columns = tf.cast(tf.range(tf.shape(images)[2]), tf.float32)
         columns = columns < image_sizes[:, 1:]
         inside = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
-        is_bgr, means, divisors = _MODES[self.mode]
+        is_bgr, means, divisors = _MODES[self.images.mode]
         images = images[..., ::-1] if is_bgr else images
         normalised = (images - tf.constant(means)) / tf.constant(divisors)
         return tf.where(inside[..., tf.newaxis], normalised, 0.0)
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"mode": self.mode}
+        return super().get_config() | settings_config(images=self.images)

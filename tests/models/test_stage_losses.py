@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.config import LossSettings
+from tf_frcnn.models import stage_losses
+from tf_frcnn.models.stage_losses import StageLosses
+
+
+def test_the_forms_of_the_losses_arrive_in_them():
+    logits = tf.constant([[[0.0, np.log(3)], [0.0, 0.0]]])
+    labels = tf.constant([[1, 0]])
+    deltas, targets = tf.constant([[[2.0, 0, 0, 0], [9, 9, 9, 9]]]), tf.zeros([1, 2, 4])
+    plain = StageLosses(LossSettings(), "roi")
+    np.testing.assert_allclose(
+        plain.of_classes(logits, labels), (np.log(4 / 3) + np.log(2)) / 2, rtol=1e-6
+    )
+    assert plain.of_boxes(deltas, targets, labels) == 0.75
+    settings = {"rpn_classes": "focal", "focal_gamma": 1.0, "rpn_divisor": "objects"}
+    other = StageLosses(LossSettings(rpn_sigma=None, **settings), "rpn")
+    focal = (0.25 * 0.25 * np.log(4 / 3) + 0.75 * 0.5 * np.log(2)) / 2
+    np.testing.assert_allclose(other.of_classes(logits, labels), focal, rtol=1e-6)
+    assert other.of_boxes(deltas, targets, labels) == 2.0
+
+
+def test_the_losses_of_a_row_are_those_that_are_averaged():
+    logits, labels = tf.constant([[[0.0, 2.0], [1.0, 0.0]]]), tf.constant([[1, 0]])
+    deltas, targets = tf.ones([1, 2, 4]), tf.zeros([1, 2, 4])
+    losses = StageLosses(LossSettings(), "rpn")
+    rows = losses.of_rows(logits, deltas, targets, labels)
+    total = losses.of_classes(logits, labels) + losses.of_boxes(deltas, targets, labels)
+    np.testing.assert_allclose(tf.reduce_mean(rows), total, rtol=1e-6)
+    classes = losses.of_rows(logits, None, targets, labels)
+    np.testing.assert_allclose(
+        tf.reduce_mean(classes), losses.of_classes(logits, labels), rtol=1e-6
+    )
+
+
+def test_an_unknown_form_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"loss.roi_classes = 'hinge' .* focal"):
+        StageLosses(LossSettings(roi_classes="hinge"), "roi")
+
+
+def test_a_form_of_ones_own_is_one_line_in_the_registry(monkeypatch):
+    def ones(logits, labels):
+        return tf.cast(labels >= 0, tf.float32)
+
+    monkeypatch.setitem(stage_losses.CLASS_LOSSES, "ones", lambda loss: ones)
+    losses = StageLosses(LossSettings(rpn_classes="ones"), "rpn")
+    assert losses.of_classes(tf.zeros([1, 3, 2]), tf.constant([[1, -1, 0]])) == 1.0

@@ -1,0 +1,137 @@
+"""The settings of a run that do not concern the network: data, training, evaluation."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tf_frcnn.config.settings import (
+    BelowOne,
+    ConfigError,
+    Count,
+    CountOrZero,
+    Distinct,
+    FromList,
+    NotNegative,
+    Positive,
+    Rising,
+    Settings,
+    Share,
+    Text,
+)
+
+
+class ModelSettings(Settings):
+    """The stages that there are."""
+
+    section: ClassVar[str] = "model"
+
+    kind: Literal["faster_rcnn", "rpn", "fast_rcnn"] = "faster_rcnn"
+    """Both stages, the proposals alone, or the second stage on stored proposals."""
+
+
+class DataSettings(Settings):
+    """The images of a run and how training draws them."""
+
+    section: ClassVar[str] = "data"
+
+    reader: Text = "voc"
+    """Name of the reader: "voc" (a folder in VOC's layout), "tfds_voc" (TensorFlow
+    Datasets' VOC), "shapes" (drawn), or another name of `DATASETS`."""
+    directory: Text | None = None
+    """The VOC folder, or the data directory of TensorFlow Datasets."""
+    train_split: Text = "trainval"
+    """Split to train on; readers may allow sums such as "train+val"."""
+    validation_split: Text = "test"
+    """Split whose mAP is taken during training."""
+    test_split: Text = "test"
+    """Split of the final evaluation."""
+    class_names: Annotated[tuple[Text, ...], FromList, Distinct] = ()
+    """Classes in the order of their labels; empty takes those of the data."""
+    one_based: bool = True
+    """Whether the annotations count pixels from 1, both corners inclusive, as VOC."""
+    train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
+    """Short sides that training draws from anew for each image; empty:
+    images.short_side."""
+    batch_size: Count = 1
+    """Images per training step."""
+    flip: bool = True
+    """Whether half of the training images, drawn anew every epoch, are mirrored."""
+    train_on_difficult: bool = False
+    """Whether objects marked difficult are learned."""
+    proposals: Text | None = None
+    """Folder of stored proposals, on which model.kind fast_rcnn trains."""
+    policy: dict[str, Literal["repair", "drop", "raise"]] = Field(default_factory=dict)
+    """Treatment of each kind of bad data, where it is not the kind's default."""
+    num_train: Count = 800
+    """Training images drawn by the reader "shapes"."""
+    num_validation: Count = 100
+    """Validation images drawn by the reader "shapes"."""
+    num_test: Count = 100
+    """Test images drawn by the reader "shapes"."""
+
+
+class TrainSettings(Settings):
+    """The optimization."""
+
+    section: ClassVar[str] = "train"
+
+    scheme: Literal["joint", "alternating"] = "joint"
+    """Both stages at once, or the four steps of alternating training."""
+    step_epochs: Annotated[tuple[Count, ...], FromList] = ()
+    """Epochs of the four steps: RPN, detector, RPN, detector. A step keeps the
+    schedule of the learning rate, stretched from train.epochs to its own length."""
+    epochs: Count = 14
+    """Passes over the training split, of the joint scheme."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """SGD with momentum, as in all publications, or Adam."""
+    learning_rate: Positive = 0.001
+    """Initial learning rate."""
+    momentum: BelowOne = 0.9
+    """Momentum of SGD."""
+    decay_epochs: Annotated[tuple[Positive, ...], FromList, Rising] = (10.0,)
+    """Epochs after which the learning rate is multiplied by the factor below."""
+    decay_factor: Share = 0.1
+    """Factor of each decay."""
+    warmup_steps: CountOrZero = 0
+    """Steps in which the learning rate rises linearly to its initial value."""
+    warmup_factor: Share = 0.1
+    """Share of the learning rate that the first of these steps has."""
+    weight_decay: NotNegative = 0.0005
+    """Factor of half the squared weights in the loss; biases do not decay."""
+    double_bias_rate: bool = False
+    """Whether biases learn at twice the rate and do not decay, as in caffe."""
+    clip_norm: Positive | None = None
+    """Largest norm of all gradients together; null leaves them as they are."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Type the backbone and the heads compute in; weights and boxes are float32."""
+    jit_compile: bool = False
+    """Whether XLA compiles the training step."""
+    validation_every: Count = 1
+    """Epochs from one validation to the next."""
+    keep_images: CountOrZero = 4
+    """Validation images that are drawn with their detections."""
+
+    def check(self) -> None:
+        """Raises a ConfigError where settings contradict each other."""
+        if (self.scheme == "alternating") != (len(self.step_epochs) == 4):
+            raise ConfigError(
+                f"train.step_epochs = {list(self.step_epochs)} with train.scheme = "
+                f"{self.scheme!r}: alternating needs the epochs of its four steps, "
+                "joint has none.",
+                "train.step_epochs",
+                "train.scheme",
+            )
+
+
+class EvaluationSettings(Settings):
+    """The mean average precision."""
+
+    section: ClassVar[str] = "evaluation"
+
+    metric: Text = "11-point"
+    """VOC's metric until 2009 ("11-point"), the area under the precision envelope
+    ("area"), or another name of `METRICS`."""
+    iou: Share = 0.5
+    """IoU that a correct detection needs."""
+    plus_one: bool = False
+    """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels."""

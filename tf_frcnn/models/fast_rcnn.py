@@ -1,0 +1,49 @@
+"""Fast R-CNN (Girshick 2015) as a Keras model: detection on stored proposals."""
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.models.batch import canvas_size, inner_boxes, with_defaults
+from tf_frcnn.models.detector import Detector
+from tf_frcnn.structures import Proposals
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class FastRCNN(Detector):
+    """The second stage of a `FasterRCNN`, on proposals that the batch brings.
+
+    The batch also has `proposals` float32 [B, P, 4], continuous corners in network
+    pixels, and `proposal_valid` bool [B, P], False in padded rows. The arguments are
+    those of `Detector`, without an `rpn`.
+
+    Source: Girshick 2015; steps 2 and 4 of the alternating training of Ren et al.
+        2015, section 3.2.
+    """
+
+    loss_names = ("loss", "roi_class_loss", "roi_box_loss", "decay_loss")
+
+    def call(self, inputs, training=None):
+        """Detects objects among the proposals of a batch."""
+        batch = with_defaults(inputs)
+        features, proposals = self.features(batch), self._stored_proposals(batch)
+        logits, deltas = self.roi_head(features, proposals, canvas_size(batch))
+        return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
+
+    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+        """Computes the RoI head's losses, the weight decay and their sum."""
+        batch, seeds = with_defaults(inputs), self.seeds(step)
+        canvas = canvas_size(batch)
+        features, proposals = self.features(batch), self._stored_proposals(batch)
+        rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)
+        logits, deltas = self.roi_head(
+            features, rois, canvas, seed=seeds.dropout, training=training
+        )
+        return self.with_sum(self.roi_head.losses_of(logits, deltas, rois))
+
+    def _stored_proposals(self, batch):
+        plus_one = self.roi_head.conventions.plus_one
+        boxes = inner_boxes(batch["proposals"], batch, plus_one=plus_one)
+        valid = batch["proposal_valid"]
+        boxes = tf.where(valid[..., tf.newaxis], boxes, 0.0)
+        scores = tf.cast(valid, tf.float32)
+        return Proposals(boxes, scores, valid, tf.zeros_like(valid, tf.int32))

@@ -1,0 +1,189 @@
+"""The RoI head: what the detector says of each region of interest."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_frcnn.config import (
+    Conventions,
+    DetectionSettings,
+    LossSettings,
+    RoISettings,
+    settings_config,
+)
+from tf_frcnn.layers import (
+    BoxPredictor,
+    DetectionLayer,
+    ProposalTargetLayer,
+    RoIPooling,
+)
+from tf_frcnn.models.batch import Batch, in_file, inner_boxes, with_last_pixel
+from tf_frcnn.models.stage_losses import StageLosses
+from tf_frcnn.ops.roi_levels import assign_levels
+from tf_frcnn.structures import Detections, Proposals, RoITargets
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class RoIHead(keras.layers.Layer):
+    """Pools RoIs, classifies them and moves their boxes, and learns to.
+
+    With `roi.hard_examples` it learns from the RoIs of the highest loss (online hard
+    example mining); their suppression has been done by the proposal layer.
+
+    Args:
+        num_classes: K, without background.
+        box_head: layer from pooled RoIs float [B, R, S, S, C] to float [B, R, units];
+            see `layers.box_heads`.
+        strides: pixels per cell of the maps that RoIs are pooled from, finest first.
+        num_proposals: of an image in training, among which hard examples are sought.
+        roi, detections, loss, conventions: settings, see `tf_frcnn.config`.
+
+    Attributes:
+        pooling, box_head, predictor, proposal_targets, detection_layer: its layers.
+
+    Source: Girshick 2015; Shrivastava et al. 2016 for hard examples; Lin et al. 2017
+        (feature pyramids), equation 1, for `level_rule` "size".
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        box_head: keras.layers.Layer,
+        strides: Sequence[int] = (16,),
+        *,
+        num_proposals: int = 2000,
+        roi: RoISettings | dict | None = None,
+        detections: DetectionSettings | dict | None = None,
+        loss: LossSettings | dict | None = None,
+        conventions: Conventions | str | dict | None = None,
+        **kwargs,
+    ):
+        super().__init__(**{"autocast": False, **kwargs})
+        self.num_classes, self.num_proposals = num_classes, num_proposals
+        self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
+        self.detections = DetectionSettings.of(detections)
+        self.loss = LossSettings.of(loss)
+        self.stage_losses = StageLosses(self.loss, "roi")
+        self.pooling = RoIPooling(strides, self.roi, self.conventions)
+        self.box_head = box_head
+        self.predictor = BoxPredictor(num_classes, self.roi)
+        self.proposal_targets = ProposalTargetLayer(*self._sampling())
+        self.detection_layer = DetectionLayer(
+            self.detections, self.roi, self.conventions
+        )
+
+    def _sampling(self) -> tuple[RoISettings, Conventions]:
+        """Returns the settings of sampling; hard examples are sought among all RoIs."""
+        if self.roi.hard_examples is None:
+            return self.roi, self.conventions
+        count = self.num_proposals
+        roi = self.roi.replace(num_samples=count, foreground_fraction=1.0)
+        return roi, self.conventions.replace(fill_with_repeats=False)
+
+    def build(self, features_shape):
+        """Creates the weights for maps of shape [B, h, w, C]."""
+        side = self.roi.pooled_size
+        if not self.box_head.built:
+            self.box_head.build((None, None, side, side, features_shape[-1]))
+        if not self.predictor.built:
+            self.predictor.build((None, None, self.box_head.units))
+        self.built = True
+
+    def call(self, features, rois, canvas, seed=None, training=None):
+        """Classifies RoIs.
+
+        Args:
+            features: float [B, h, w, C] of each level.
+            rois: `Proposals` or `RoITargets`; boxes and levels are used.
+            canvas: int32 [2], (height, width) of the batch in pixels.
+            seed: int [2], of dropout.
+            training: whether dropout is on.
+
+        Returns:
+            float32 [B, R, K + 1] logits and [B, R, sets, 4] deltas.
+        """
+        maps = features[: len(self.pooling.strides)]
+        pooled = self.pooling(maps, rois.boxes, self._levels(rois), canvas)
+        hidden = self.box_head(pooled, seed=seed, training=training)
+        return self.predictor(hidden)
+
+    def _levels(self, rois):
+        """Returns int32 [B, R], the map that each RoI is pooled from."""
+        strides = self.pooling.strides
+        if self.roi.level_rule == "anchor":
+            return tf.minimum(rois.levels, len(strides) - 1)
+        finest = strides[0].bit_length() - 1
+        return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
+
+    def targets(self, features, proposals, batch: Batch, canvas, seed) -> RoITargets:
+        """Chooses the RoIs to learn from, and what is to be said of each.
+
+        Args:
+            features: float [B, h, w, C] of each level, on which hard examples depend.
+            proposals: `Proposals`, in network pixels.
+            batch: with `boxes` and `labels`.
+            canvas: int32 [2], (height, width) of the batch in pixels.
+            seed: int [2], of the sample.
+        """
+        boxes = inner_boxes(batch["boxes"], batch, plus_one=self.conventions.plus_one)
+        rois = self.proposal_targets(proposals, boxes, batch["labels"], seed)
+        if self.roi.hard_examples is None:
+            return rois
+        logits, deltas = self(features, rois, canvas)
+        return self._hardest(logits, deltas, rois)
+
+    def _hardest(self, logits, deltas, rois: RoITargets) -> RoITargets:
+        """Returns the RoIs of the highest loss, of each image."""
+        deltas = self._deltas_of_labels(deltas, rois.labels)
+        hardness = self.stage_losses.of_rows(logits, deltas, rois.deltas, rois.labels)
+        hardness = tf.where(rois.labels >= 0, hardness, -1.0)
+        _, index = tf.math.top_k(tf.stop_gradient(hardness), self.roi.hard_examples)
+        return tf.nest.map_structure(
+            lambda values: tf.gather(values, index, batch_dims=1), rois
+        )
+
+    def losses_of(self, logits, deltas, rois: RoITargets) -> dict[str, tf.Tensor]:
+        """Computes `roi_class_loss` and `roi_box_loss`, float32 scalars."""
+        class_loss = self.stage_losses.of_classes(logits, rois.labels)
+        deltas, box_loss = self._deltas_of_labels(deltas, rois.labels), tf.constant(0.0)
+        if deltas is not None:
+            box_loss = self.stage_losses.of_boxes(deltas, rois.deltas, rois.labels)
+        return {"roi_class_loss": class_loss, "roi_box_loss": box_loss}
+
+    def _deltas_of_labels(self, deltas, labels):
+        """Returns float32 [B, R, 4], or None where the head does not move boxes."""
+        if not self.roi.regress_boxes:
+            return None
+        return self.predictor.deltas_of(deltas, labels)
+
+    def detect(self, proposals: Proposals, logits, deltas, batch: Batch) -> Detections:
+        """Makes detections, continuous corners in pixels of the file."""
+        own = proposals._replace(boxes=in_file(proposals.boxes, batch))
+        found = self.detection_layer(own, logits, deltas, batch["file_sizes"])
+        boxes = with_last_pixel(
+            found.boxes, found.valid, plus_one=self.conventions.plus_one
+        )
+        return found._replace(boxes=boxes)
+
+    def get_config(self):
+        """Returns the constructor's arguments; the box head as its own."""
+        own = settings_config(
+            roi=self.roi,
+            detections=self.detections,
+            loss=self.loss,
+            conventions=self.conventions,
+        )
+        return super().get_config() | {
+            "num_classes": self.num_classes,
+            "box_head": keras.saving.serialize_keras_object(self.box_head),
+            "strides": self.pooling.strides,
+            "num_proposals": self.num_proposals,
+            **own,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes a head of what `get_config` returned."""
+        box_head = keras.saving.deserialize_keras_object(config["box_head"])
+        return cls(**{**config, "box_head": box_head})
