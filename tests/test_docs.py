@@ -14,7 +14,11 @@ from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.commands import COMMANDS
 from tf_frcnn.config import Config, load_config
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
 CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()
 SECTIONS = {

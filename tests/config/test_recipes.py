@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import CONFIGS
-from tf_frcnn.config import recipe_names, recipe_path
+from tf_frcnn.config import ConfigError, recipe_names, recipe_path
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def message(name):
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(ConfigError) as caught:
         recipe_path(name)
     return str(caught.value)
 
@@ -49,7 +49,7 @@ def test_a_folder_is_not_a_configuration():
     assert message("mine").startswith("mine: No such file, nor a recipe of that name; ")
 
 
-@pytest.mark.parametrize("name", ["quikstart", "configs/quickstart.yaml"])
+@pytest.mark.parametrize("name", ["quikstart", "./configs/quickstart.yaml"])
 def test_a_name_that_is_not_found_is_answered_with_the_nearest(name):
     expected = "No such file, nor a recipe of that name; did you mean quickstart?"
     assert message(name) == f"{name}: {expected}"

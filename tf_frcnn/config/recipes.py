@@ -4,6 +4,8 @@ import difflib
 from importlib import resources
 from pathlib import Path
 
+from tf_frcnn.config.rules import ConfigError
+
 # In a clone a link to configs/; in an installed package a folder of its own.
 _FOLDER = Path(str(resources.files("tf_frcnn"))) / "recipes"
 
@@ -21,7 +23,7 @@ def recipe_path(name_or_path: str | Path) -> Path:
             "vgg16_voc07.yaml".
 
     Raises:
-        FileNotFoundError: there is neither; the message has the nearest names.
+        ConfigError: there is neither; the message has the nearest names.
     """
     path = Path(name_or_path)
     if path.is_file():
@@ -34,4 +36,6 @@ def recipe_path(name_or_path: str | Path) -> Path:
         hint = f"did you mean {' or '.join(guesses)}?"
     else:
         hint = f"there are {', '.join(names)}."
-    raise FileNotFoundError(f"{path}: No such file, nor a recipe of that name; {hint}")
+    raise ConfigError(
+        f"{name_or_path}: No such file, nor a recipe of that name; {hint}"
+    )
