@@ -81,7 +81,7 @@ def measure(size, method, xla, calls):
     """Returns (seconds, bytes) of the forward pass and of forward and backward."""
     maps, num_channels, num_rois = SIZES[size]
     strides = tuple(stride for *_, stride in maps)
-    layer = RoIPooling(strides, METHODS[method], for_xla=xla == 'yes')
+    layer = RoIPooling(strides, METHODS[method], for_xla=xla == "yes")
     rng = np.random.default_rng(0)
     features = tuple(
         tf.nn.relu(tf.constant(rng.normal(size=(1, *cells, num_channels)), tf.float32))

@@ -159,15 +159,6 @@ def test_a_model_that_the_server_lacks_is_an_error(
     assert line.endswith("; check --model and --version")
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["--url", "http://127.0.0.1:1", "--grpc", "127.0.0.1:1"]]
-)
-def test_the_command_takes_one_server(words, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["client", "--model", "shapes", "a.png", *words])
-    assert end.value.code == 2 and "--grpc" in capsys.readouterr().err
-
-
 class Fickle:
     """A service that refuses its first request; a box is as high as the file is long.
 

@@ -1,9 +1,14 @@
-"""The options of the command `export`."""
+import json
 
 import pytest
+import tensorflow as tf
 
+import tf_frcnn.export
+from tests.helpers.command_line import failure_of
 from tf_frcnn.cli import main
-from tf_frcnn.commands import workflow
+from tf_frcnn.commands import export
+from tf_frcnn.commands.export import export_run
+from tf_frcnn.data import SHAPE_CLASSES
 
 
 @pytest.fixture
@@ -15,7 +20,7 @@ def calls(monkeypatch):
         calls.append(settings)
         return target / run.name
 
-    monkeypatch.setattr(workflow, "export_run", export_run)
+    monkeypatch.setattr(export, "export_run", export_run)
     return calls
 
 
@@ -70,3 +75,47 @@ def test_a_canvas_that_is_none_is_refused(canvas, capsys):
     with pytest.raises(SystemExit):
         main(["export", "runs/mine", "models/new", "--canvas", canvas])
     assert "must be HEIGHTxWIDTH in pixels" in capsys.readouterr().err
+
+
+def test_an_export_says_what_it_is_and_never_overwrites(trained_run, capsys, tmp_path):
+    arguments = ["export", str(trained_run), str(tmp_path), "--version", "4"]
+    settings = ["--score-threshold", "0.002", "--max-detections", "3"]
+    assert main([*arguments, *settings, "--class-agnostic-nms"]) == 0
+    info = json.loads((tmp_path / "4" / "model_info.json").read_text())
+    assert info["classes"] == list(SHAPE_CLASSES) and info["max_megapixels"] == 50
+    assert info["config"]["data"]["num_train"] == 8
+    detections = info["config"]["detections"]
+    assert detections["score_threshold"] == 0.002 and detections["max_per_image"] == 3
+    assert detections["class_agnostic_nms"] is True
+    metrics = json.loads((trained_run / "metrics_test.json").read_text())
+    assert info["metrics_test"] == metrics and "mAP" in metrics["voc"]
+    reloaded = tf.saved_model.load(tmp_path / "4")
+    output = reloaded.image_tensor(tf.zeros([2, 50, 60, 3], tf.uint8))
+    assert output["detection_boxes"].shape == (2, 3, 4)
+    assert failure_of(capsys, *arguments) == (
+        f"{tmp_path / '4'} exists, and a version is never overwritten; the next free "
+        "one is 5."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["4"]
+
+
+def test_an_export_is_tried_on_the_samples_of_the_run(
+    random_run, photos, monkeypatch, tmp_path
+):
+    (random_run / "samples").mkdir()
+    sample = random_run / "samples" / "one.png"
+    sample.write_bytes((photos / "small.png").read_bytes())
+    calls = []
+
+    def export_model(model, resizing, target, samples, *, info, version):
+        source = samples.records[0].source
+        calls.append((model.class_names, resizing.canvases, source, version))
+        assert model.detection_layer.max_per_image == 5
+        assert info["config"]["detections"]["max_per_image"] == 5
+        return target / "1"
+
+    monkeypatch.setattr(tf_frcnn.export, "export_model", export_model)
+    overrides = ["detections.max_per_image=5"]
+    exported = export_run(random_run, tmp_path, overrides=overrides, version=3)
+    assert exported == tmp_path / "1"
+    assert calls == [(SHAPE_CLASSES, ((128, 128),), str(sample), 3)]

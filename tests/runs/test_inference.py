@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.random_run import write_random_run
 from tf_frcnn.assembly import build_model
 from tf_frcnn.config import load_config
 from tf_frcnn.data import (
@@ -20,6 +21,7 @@ from tf_frcnn.runs.inference import (
     detect,
     detections_of_image,
     ground_truth_of,
+    load_detector,
     load_run,
     propose,
     write_settings,
@@ -240,3 +242,25 @@ def test_a_run_without_weights_has_ended_too_early(run_folder):
         path.unlink()
     with pytest.raises(FileNotFoundError, match=r"no weights yet: .*; resume it"):
         load_run(run_folder)
+
+
+KINDS = {
+    "faster_rcnn": ([], True, True),
+    "rpn": (["model.kind=rpn"], True, False),
+    "fast_rcnn": (["model.kind=fast_rcnn", "data.proposals=stored"], False, True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_detects_in_images_alone_if_it_has_both_stages(kind, tmp_path):
+    settings, proposes, detects = KINDS[kind]
+    folder = write_random_run(tmp_path, *settings)
+    model = load_run(folder).model
+    assert (model.rpn is not None, model.roi_head is not None) == (proposes, detects)
+    if proposes and detects:
+        overrides = ["detections.max_per_image=3"]
+        run = load_detector(folder, overrides)
+        assert run.config.detections.max_per_image == 3
+    else:
+        with pytest.raises(ValueError, match="does not detect objects in images al"):
+            load_detector(folder)

@@ -65,6 +65,25 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
     return Run(directory, config, model)
 
 
+def load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
+    """Loads a run whose model detects objects in images alone.
+
+    Args:
+        directory: the run folder.
+        overrides: settings that replace those of the run.
+
+    Raises:
+        ValueError: the model has one stage only.
+    """
+    run = load_run(directory, overrides)
+    if run.model.rpn is None or run.model.roi_head is None:
+        raise ValueError(
+            f"{directory}: a {type(run.model).__name__} does not detect objects in "
+            "images alone; give a run of model.kind faster_rcnn."
+        )
+    return run
+
+
 def run_config(directory: Path) -> Path:
     """Returns the configuration file of a run folder.
 

@@ -1,0 +1,156 @@
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.helpers.command_line import failure_of
+from tf_frcnn.cli import main
+from tf_frcnn.commands.predict import predict_files
+from tf_frcnn.data import SHAPE_CLASSES, DataError
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.runs import inference
+from tf_frcnn.runs.inference import load_run
+
+
+@pytest.fixture(scope="module")
+def predicted(random_run, photos, tmp_path_factory):
+    """The output folder of `predict_files` for all photos, and what it printed."""
+    output = tmp_path_factory.mktemp("predicted") / "new" / "folder"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        predict_files(random_run, [str(photos)], output, min_score=0.0)
+    return output, printed.getvalue()
+
+
+def detections_in(folder):
+    """Returns detections.json as a dict by the stems of the files."""
+    listed = json.loads((folder / "detections.json").read_text())
+    stems = [entry["file"].rpartition("/")[2].partition(".")[0] for entry in listed]
+    return dict(zip(stems, listed, strict=True))
+
+
+def boxes_of(entry):
+    rows = [[d[side] for side in ("ymin", "xmin", "ymax", "xmax")] for d in entry]
+    return np.array(rows)
+
+
+def test_each_readable_file_gets_a_picture_of_its_upright_size(predicted):
+    output, _ = predicted
+    names = {path.name for path in output.iterdir()}
+    assert names == {"big.png", "small.png", "turned.png", "detections.json"}
+    assert Image.open(output / "big.png").size == (480, 360)
+    assert Image.open(output / "turned.png").size == (480, 360)
+
+
+def test_an_unreadable_file_is_reported_and_skipped(predicted):
+    output, printed = predicted
+    assert "unreadable_image" in printed and "cut" in printed
+    assert detections_in(output).keys() == {"big", "small", "turned"}
+
+
+def test_boxes_are_in_pixels_of_a_file_larger_than_the_networks_input(
+    random_run, photos, predicted
+):
+    entry = detections_in(predicted[0])["big"]
+    assert (entry["height"], entry["width"]) == (360, 480)
+    # The network sees 96 x 128 pixels and, without scales, answers in these.
+    image = tf.constant(np.array(Image.open(photos / "big.png")), tf.float32)
+    images = tf.pad(
+        tf.image.resize(image, [96, 128])[tf.newaxis], [[0, 0], [0, 32], *[[0, 0]] * 2]
+    )
+    batch = {"images": images, "image_sizes": tf.constant([[96.0, 128.0]])}
+    expected = load_run(random_run).model.predict_on_batch(batch)
+    own = entry["detections"]
+    assert len(own) == expected["valid"].sum() == 8
+    np.testing.assert_allclose(
+        boxes_of(own), expected["boxes"][0] * 360 / 96, atol=0.05
+    )
+    np.testing.assert_allclose(
+        [d["score"] for d in own], expected["scores"][0], atol=1e-4
+    )
+    names = [SHAPE_CLASSES[label] for label in expected["labels"][0]]
+    assert [d["class"] for d in own] == names
+
+
+def test_a_turned_photograph_is_detected_upright(predicted):
+    entries = detections_in(predicted[0])
+    big, turned = entries["big"], entries["turned"]
+    assert (turned["height"], turned["width"]) == (360, 480)
+    assert turned["detections"] == big["detections"]
+    drawn = [np.array(Image.open(predicted[0] / f"{n}.png")) for n in ("big", "turned")]
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_detections_below_the_least_score_are_left_out(
+    random_run, photos, predicted, tmp_path
+):
+    scores = [d["score"] for d in detections_in(predicted[0])["small"]["detections"]]
+    least = (scores[2] + scores[3]) / 2
+    predict_files(random_run, [photos / "small.png"], tmp_path, min_score=least)
+    kept = detections_in(tmp_path)["small"]["detections"]
+    assert [d["score"] for d in kept] == scores[:3]
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """Makes the commands detect nothing, at once."""
+
+    def detect(model, examples, batches):
+        return DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+
+    monkeypatch.setattr(inference, "detect", detect)
+
+
+def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_path):
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    image = Image.open(photos / "small.png")
+    for name in ("a.png", "a.jpg", "more/a.png", "a_2.png"):
+        image.save(folder / name)
+    predict_files(random_run, [f"{folder}/**/*.*"], tmp_path / "out", min_score=0.5)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
+def test_the_pictures_given_are_not_overwritten(random_run, photos, blind, tmp_path):
+    Image.open(photos / "small.png").save(tmp_path / "a.png", compress_level=0)
+    before = (tmp_path / "a.png").read_bytes()
+    with contextlib.suppress(ValueError, OSError):
+        predict_files(random_run, [tmp_path], tmp_path, min_score=0.5)
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_a_pattern_without_pictures_is_an_error_and_makes_no_folder(
+    random_run, tmp_path
+):
+    with pytest.raises(DataError, match=r"nothing\*\.png: no picture found"):
+        predict_files(random_run, [f"{tmp_path}/nothing*.png"], tmp_path / "out", 0.5)
+    assert not (tmp_path / "out").exists()
+
+
+def test_predictions_are_those_of_the_saved_model(trained_run, tmp_path):
+    sample = trained_run / "samples" / "shapes_1000000_00000.png"
+    output = tmp_path / "out"
+    arguments = ["predict", str(trained_run), str(sample), "--min-score", "0"]
+    assert main([*arguments, "--output", str(output)]) == 0
+    assert Image.open(output / sample.name).size == Image.open(sample).size
+    (entry,) = json.loads((output / "detections.json").read_text())
+    assert entry["file"] == str(sample)
+    reloaded = tf.saved_model.load(trained_run / "export" / "1")
+    expected = reloaded.serving_default(tf.constant([sample.read_bytes()]))
+    count = int(expected["num_detections"][0])
+    assert count == len(entry["detections"]) > 0
+    sides = np.tile([entry["height"], entry["width"]], 2)
+    boxes = expected["detection_boxes"][0] * sides
+    for row, own in enumerate(entry["detections"]):
+        box = [own[side] for side in ("ymin", "xmin", "ymax", "xmax")]
+        np.testing.assert_allclose(box, boxes[row], atol=0.1)
+        name = expected["detection_class_names"][0, row].numpy().decode()
+        assert own["class"] == name and name in SHAPE_CLASSES
+
+
+def test_a_missing_picture_is_named(capsys, trained_run, tmp_path):
+    line = failure_of(capsys, "predict", trained_run, tmp_path / "none.jpg")
+    assert line.startswith(f"{tmp_path / 'none.jpg'}: no picture found")

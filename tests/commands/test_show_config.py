@@ -1,0 +1,22 @@
+from tests.helpers.paths import CONFIGS, QUICKSTART
+from tf_frcnn.cli import main
+from tf_frcnn.config import load_config
+
+
+def test_the_effective_configuration_is_a_configuration(capsys, tmp_path):
+    settings = ["--set", "train.epochs=3", "--set", "roi.dropout=0.25"]
+    assert main(["show-config", str(QUICKSTART), *settings]) == 0
+    shown = capsys.readouterr().out
+    (tmp_path / "shown.yaml").write_text(shown)
+    loaded = load_config(tmp_path / "shown.yaml")
+    assert loaded == load_config(QUICKSTART, settings[1::2])
+    assert loaded.train.epochs == 3 and loaded.roi.dropout == 0.25
+    # Also what the file does not name is shown.
+    assert "foreground_iou: 0.5" in shown
+
+
+def test_a_recipe_is_shown_by_its_name(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["show-config", "vgg16_voc07"]) == 0
+    (tmp_path / "shown.yaml").write_text(capsys.readouterr().out)
+    assert load_config("shown.yaml") == load_config(CONFIGS / "vgg16_voc07.yaml")

@@ -1,0 +1,83 @@
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from tests.helpers.command_line import failure_of
+from tests.helpers.paths import QUICKSTART
+from tf_frcnn.cli import main
+from tf_frcnn.commands import train
+from tf_frcnn.config import Config, load_config
+from tf_frcnn.runs import evaluation, training
+
+
+def test_training_leaves_everything_in_the_trained_run(trained_run):
+    files = {str(p.relative_to(trained_run)) for p in trained_run.rglob("*.*")}
+    assert {
+        "config.yaml",
+        "classes.txt",
+        "problems.json",
+        "log.csv",
+        "metrics_test.json",
+        "weights/best.weights.h5",
+        "weights/last.weights.h5",
+        "samples/shapes_1000000_00000.png",
+        "pictures/epoch_001_shapes_1000000_00000.png",
+        "pictures/test_shapes_2000000_00000.png",
+        "export/1/saved_model.pb",
+    } <= files
+    assert any("tfevents" in file for file in files)
+    assert not any("part" in Path(file).name for file in files)
+    with (trained_run / "log.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["loss"]) > 0 and 0 <= float(row["val_mAP"]) <= 1
+
+
+def test_a_run_can_be_resumed_by_the_command(trained_run, monkeypatch):
+    calls = []
+    monkeypatch.setattr(train, "run_training", lambda *a, **k: calls.append((a, k)))
+    assert main(["train", str(QUICKSTART), "--resume", "--set", "seed=3"]) == 0
+    config = load_config(QUICKSTART, ["seed=3"])
+    settings = {"resume": True, "init": None}
+    assert calls == [((config, Path("runs/quickstart")), settings)]
+
+
+def test_a_recipe_is_trained_by_its_name_outside_the_clone(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "run_training", lambda *a, **k: calls.append(a))
+    for name in ("quickstart", "quickstart.yaml"):
+        assert main(["train", name]) == 0
+    assert calls == [(load_config(QUICKSTART), Path("runs/quickstart"))] * 2
+
+
+def test_a_run_that_exists_is_not_begun_anew(capsys, trained_run):
+    line = failure_of(capsys, "train", QUICKSTART, "--output", trained_run)
+    assert line.startswith(f"{trained_run} holds a run already") and "--resume" in line
+    line = failure_of(
+        capsys, "train", QUICKSTART, "--output", trained_run / "none", "--resume"
+    )
+    assert "there is nothing to resume" in line
+
+
+def test_a_setting_that_fits_no_network_is_an_error_that_names_the_file(
+    capsys, small_settings, tmp_path
+):
+    settings = ("--output", tmp_path, "--set", "backbone.name=tinny", *small_settings)
+    line = failure_of(capsys, "train", QUICKSTART, *settings)
+    assert line.startswith(f"{QUICKSTART}: backbone.name = 'tinny' is no trunk; did")
+
+
+@pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])
+def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked):
+    calls = []
+    model = SimpleNamespace(rpn=None, roi_head=None)
+    monkeypatch.setattr(training, "train", lambda *arguments, **settings: model)
+    monkeypatch.setattr(evaluation, "evaluate_run", lambda *arguments: None)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    enable = "enable_op_determinism"
+    monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
+    train.run_training(Config(), Path("run"))
+    assert len(calls) == asked

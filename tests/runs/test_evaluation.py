@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.helpers.random_run import config_in, write_random_run
+from tf_frcnn.assembly import build_examples
+from tf_frcnn.data import SHAPE_CLASSES
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.runs import evaluation
+from tf_frcnn.runs.evaluation import evaluate_run
+from tf_frcnn.runs.inference import ground_truth_of
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return write_random_run(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def half_seeing(monkeypatch):
+    """Makes the commands find the first half of the objects, and propose all."""
+
+    def detect(model, examples, batches):
+        truth = ground_truth_of(examples)
+        rows = slice(len(truth.labels) // 2)
+        columns = (truth.image_index, truth.boxes, np.ones(len(truth.labels)))
+        return DetectedBoxes(*(column[rows] for column in (*columns, truth.labels)))
+
+    def propose(model, examples, batches, *, training):
+        truth = ground_truth_of(examples)
+        return ProposedBoxes(truth.image_index, truth.boxes, np.ones(len(truth.labels)))
+
+    monkeypatch.setattr(evaluation, "detect", detect)
+    monkeypatch.setattr(evaluation, "propose", propose)
+
+
+def test_the_metrics_are_written_and_printed(run_folder, half_seeing, capsys, tmp_path):
+    metrics = evaluate_run(run_folder, "test", coco=True)
+    written = json.loads((run_folder / "metrics_test.json").read_text())
+    assert json.dumps(written) == json.dumps(metrics)
+    truth = ground_truth_of(build_examples(config_in(tmp_path), "test"))
+    found = truth.labels[: len(truth.labels) // 2].tolist()
+    assert metrics["num_images"] == 3 and len(found) > 0
+    aps = []
+    for label, name in enumerate(SHAPE_CLASSES):
+        objects = truth.labels.tolist().count(label)
+        row = metrics["voc"]["classes"][name]
+        assert row["objects"] == objects
+        if objects:  # all that is found is right, so the area is the recall
+            aps.append(found.count(label) / objects)
+            assert row["area"] == pytest.approx(aps[-1])
+    assert metrics["voc"]["mAP"]["area"] == pytest.approx(np.mean(aps))
+    assert metrics["voc"]["mAP_area_50_95"] == pytest.approx(np.mean(aps))
+    # COCO samples the precision at 101 recalls.
+    assert metrics["coco"]["ap50"] == pytest.approx(np.mean(aps), abs=0.02)
+    recall = metrics["proposal_recall"]
+    np.testing.assert_array_equal(recall["recalls"], np.ones([5, 10]))
+    np.testing.assert_allclose(recall["average_recalls"], 1)
+    printed = capsys.readouterr().out
+    assert f"{np.mean(aps):.3f}" in printed and "cross" in printed
+    names = {path.name for path in (run_folder / "pictures").iterdir()}
+    assert names == {f"test_shapes_2000000_0000{n}.png" for n in (0, 1)}
+
+
+def test_the_metrics_are_json_that_any_program_reads(run_folder, half_seeing):
+    # Of one picture's objects not every class is there: its precision is undefined.
+    evaluate_run(run_folder, "validation", overrides=["data.num_validation=1"])
+    text = (run_folder / "metrics_validation.json").read_text()
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON.")
+
+    precisions = json.loads(text, parse_constant=refuse)["voc"]["classes"].values()
+    assert None in [row["area"] for row in precisions]
+
+
+def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_seeing):
+    settings = ["evaluation.iou=0.75", "evaluation.metric=area", "data.num_test=1"]
+    metrics = evaluate_run(run_folder, "test", overrides=settings)
+    assert metrics["voc"]["iou_threshold"] == 0.75 and metrics["num_images"] == 1
+    assert metrics["voc"]["validation_metric"] == "area"

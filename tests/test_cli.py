@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import failure_of
+from tests.helpers.paths import QUICKSTART
+from tf_frcnn import commands
+from tf_frcnn.cli import main
+from tf_frcnn.commands import COMMANDS
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "tf_frcnn", "show-config", str(QUICKSTART)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "name: tiny" in done.stdout
+
+
+def test_a_setting_that_is_not_allowed_is_named(capsys):
+    line = failure_of(capsys, "train", QUICKSTART, "--set", "rpn.positive_iou=1.7")
+    assert line == "--set: rpn.positive_iou = 1.7 must lie in (0, 1]."
+    line = failure_of(capsys, "show-config", QUICKSTART, "--set", "train.epoch=1")
+    assert "did you mean train.epochs?" in line
+
+
+def test_a_missing_configuration_is_named(capsys, tmp_path):
+    line = failure_of(capsys, "train", tmp_path / "none.yaml")
+    assert str(tmp_path / "none.yaml") in line and "No such file" in line
+
+
+def test_where_an_error_was_raised_is_shown_if_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run folder"):
+        main(["--traceback", "evaluate", str(tmp_path)])
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["evaluate"], ["make-shapes"]])
+def test_a_command_that_is_not_understood_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage: tf-frcnn" in capsys.readouterr().err
+
+
+def test_every_command_is_listed_with_its_help(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, command in COMMANDS.items():
+        assert f" {name} {command.HELP}" in printed
+
+
+def test_every_file_of_the_commands_is_one():
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
+    names = {name.replace("-", "_") for name in COMMANDS}
+    assert files - {"__init__", "arguments"} == names
+
+
+_IMPORTED = """
+import sys
+from tf_frcnn.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print({name.split(".")[0] for name in sys.modules} & {"tensorflow", "keras"})
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], ["show-config", "quickstart"]]
+)
+def test_what_needs_no_network_imports_no_tensorflow(words):
+    command = [sys.executable, "-c", _IMPORTED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "set()"

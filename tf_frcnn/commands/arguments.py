@@ -1,0 +1,67 @@
+"""Arguments that several commands take."""
+
+import argparse
+from pathlib import Path
+
+
+def add_config(
+    parser: argparse.ArgumentParser, *, nargs: str | None = None, more: str = ""
+) -> None:
+    """Adds a configuration, and settings that override it.
+
+    Args:
+        parser: of the command.
+        nargs: "?" where the configuration may be left out.
+        more: what its help adds.
+    """
+    parser.add_argument(
+        "config",
+        nargs=nargs,
+        metavar="CONFIG",
+        help=f"a YAML file, or the name of a recipe such as quickstart{more}",
+    )
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds settings that override those of a configuration."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        help="overrides a setting; may be repeated",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds the folder of a run."""
+    parser.add_argument(
+        "run_folder",
+        type=run_folder,
+        metavar="RUN",
+        help="a run folder, or the configuration whose run lies in runs/",
+    )
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Adds image files, and what becomes of their detections."""
+    parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
+    parser.add_argument("--output", type=Path, default=Path("predictions"))
+    parser.add_argument("--min-score", type=float, default=0.5)
+
+
+def default_output(config: Path) -> Path:
+    """Returns the run folder of a configuration."""
+    return Path("runs") / config.stem
+
+
+def run_folder(argument: str) -> Path:
+    """Returns the run folder meant by a folder, a configuration file or a recipe."""
+    from tf_frcnn.config import recipe_names
+
+    path = Path(argument)
+    is_config = path.suffix in (".yaml", ".yml")
+    if is_config or (argument in recipe_names() and not path.exists()):
+        return default_output(path)
+    return path

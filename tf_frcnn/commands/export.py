@@ -1,0 +1,130 @@
+"""`tf-frcnn export`: a run as a SavedModel, or as a file for another runtime."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_frcnn.commands.arguments import add_run
+
+HELP = "write a SavedModel, ONNX or TFLite file and check it"
+
+_NAMES = {"savedmodel": "SavedModel", "onnx": "ONNX", "tflite": "TFLite"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "directory", type=Path, metavar="DIR", help="versions lie in DIR/1, DIR/2, ..."
+    )
+    parser.add_argument("--version", type=int, metavar="N", help="(the next one)")
+    parser.add_argument(
+        "--score-threshold", type=float, metavar="X", help="(that of the run)"
+    )
+    parser.add_argument(
+        "--max-detections", type=int, metavar="N", help="per image (that of the run)"
+    )
+    parser.add_argument(
+        "--class-agnostic-nms",
+        action="store_true",
+        help="boxes of different classes suppress each other, too",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        metavar="X",
+        help="of a SavedModel: larger encoded images are refused (50)",
+    )
+    parser.add_argument("--format", choices=tuple(_NAMES), default="savedmodel")
+    parser.add_argument(
+        "--canvas",
+        type=_canvas,
+        metavar="HEIGHTxWIDTH",
+        help="of ONNX and TFLite (the run's largest that is not upright)",
+    )
+
+
+def _canvas(argument: str) -> tuple[int, int]:
+    """Returns the (height, width) in pixels that "320x416" stands for."""
+    sides = argument.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{argument!r} must be HEIGHTxWIDTH in pixels, such as 320x416"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes a version of a SavedModel, or of a file for another runtime."""
+    changed = {
+        "score_threshold": options.score_threshold,
+        "max_per_image": options.max_detections,
+        "class_agnostic_nms": "true" if options.class_agnostic_nms else None,
+    }
+    version = export_run(
+        options.run_folder,
+        options.directory,
+        file_format=options.format,
+        overrides=[f"detections.{n}={v}" for n, v in changed.items() if v is not None],
+        version=options.version,
+        **_settings_of_format(options),
+    )
+    print(f"{_NAMES[options.format]}: {version}")
+
+
+def _settings_of_format(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns what is set of one kind of format alone; of the other it is an error."""
+    is_saved_model = options.format == "savedmodel"
+    if is_saved_model and options.canvas:
+        raise ValueError("--canvas needs --format onnx or tflite.")
+    if not is_saved_model and options.max_megapixels is not None:
+        raise ValueError(
+            "--max-megapixels needs --format savedmodel: other files take no encoded "
+            "pictures."
+        )
+    own = "max_megapixels" if is_saved_model else "canvas"
+    value = getattr(options, own)
+    return {} if value is None else {own: value}
+
+
+def export_run(
+    directory: Path,
+    target: Path,
+    *,
+    file_format: str = "savedmodel",
+    overrides: Sequence[str] = (),
+    **settings: Any,
+) -> Path:
+    """Exports a run, checked on the run's sample images.
+
+    Args:
+        directory: the run folder.
+        target: folder of the versions.
+        file_format: "savedmodel", or a key of `export.RUNTIMES`, whose files compute in
+            float32 whatever the run trained in.
+        overrides: settings that replace those of the run.
+        **settings: `version` and `max_megapixels` of `export_model`, or `version` and
+            `canvas` of `convert_model`.
+
+    Returns:
+        The folder of the version that was written.
+    """
+    from tf_frcnn.assembly import build_resizing
+    from tf_frcnn.data.readers.images import find_images, read_images
+    from tf_frcnn.export import RUNTIMES, convert_model, export_model
+    from tf_frcnn.runs.inference import load_detector
+    from tf_frcnn.runs.reports import run_info
+    from tf_frcnn.runs.training import SAMPLES_FOLDER
+
+    is_converted = file_format in RUNTIMES
+    if is_converted:
+        settings["file_format"] = file_format
+        overrides = [*overrides, "train.precision=float32"]
+    run = load_detector(directory, overrides)
+    samples = read_images(
+        find_images([directory / SAMPLES_FOLDER]), run.model.class_names
+    )
+    resizing, info = build_resizing(run.config), run_info(run)
+    write = convert_model if is_converted else export_model
+    return write(run.model, resizing, target, samples, info=info, **settings)

@@ -1,0 +1,41 @@
+"""`tf-frcnn make-shapes`: the built-in shapes as a VOC folder."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+HELP = "write the shapes as a VOC folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--train", type=int, default=800, metavar="N")
+    parser.add_argument("--validation", type=int, default=100, metavar="N")
+    parser.add_argument("--test", type=int, default=100, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the built-in shapes as a VOC folder."""
+    counts = {name: getattr(options, name) for name in ("train", "validation", "test")}
+    write_shapes(options.directory, counts, options.seed)
+
+
+def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
+    """Writes the built-in shapes as a VOC folder with one split per count.
+
+    Args:
+        directory: of the VOC folder.
+        counts: split -> number of images.
+        seed: as in a configuration; the images are the same.
+    """
+    from tf_frcnn.assembly import split_seed
+    from tf_frcnn.config import Config
+    from tf_frcnn.data import make_shapes, write_voc
+
+    config = Config(seed=seed)
+    for split, count in counts.items():
+        examples = make_shapes(count, seed=split_seed(config, split))
+        write_voc(examples, directory, split)
+        print(f"{directory}: {split}, {count} pictures.")

@@ -1,0 +1,114 @@
+"""`tf-frcnn train`: from a configuration to a run folder with all that one looks at."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_frcnn.commands.arguments import add_config, default_output, run_folder
+from tf_frcnn.commands.export import export_run
+
+if TYPE_CHECKING:
+    from tf_frcnn.config import Config
+
+HELP = "train, evaluate, draw and export"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_config(parser, nargs="?", more=" (with --init, that of RUN)")
+    parser.add_argument("--output", type=Path, help="run folder (runs/CONFIG's name)")
+    parser.add_argument(
+        "--init",
+        type=run_folder,
+        metavar="RUN",
+        help="start from the weights of a trained or converted run",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains, evaluates, draws and exports."""
+    from tf_frcnn.config import load_config, recipe_path
+    from tf_frcnn.runs.inference import run_config
+
+    output = options.output
+    if options.config:
+        options.config = recipe_path(options.config)
+    elif options.init:
+        options.config = run_config(options.init)
+        output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
+    else:
+        raise ValueError("train needs a CONFIG, or a run to start from by --init.")
+    config = load_config(options.config, options.set)
+    output = output or default_output(options.config)
+    run_training(config, output, resume=options.resume, init=options.init)
+
+
+def run_training(
+    config: Config, directory: Path, *, resume: bool = False, init: Path | None = None
+) -> None:
+    """Trains, then evaluates, draws and exports the best weights.
+
+    On a CPU the run is repeatable bit by bit, also across a resume; on a GPU the
+    gradients of cropping have no repeatable kernel.
+
+    Args:
+        config: the configuration.
+        directory: the run folder.
+        resume: goes on with an interrupted run.
+        init: a run folder whose weights training starts from.
+
+    Raises:
+        ValueError: the network of `init` is another one, or the training alternates.
+    """
+    from tf_frcnn.assembly import is_alternating
+    from tf_frcnn.runs.alternating import STEPS_FOLDER
+    from tf_frcnn.runs.evaluation import evaluate_run
+
+    model = _train(config, directory, resume, init)
+    # Stored proposals are those of training and validation images.
+    split = "test" if model.rpn is not None else "validation"
+    evaluate_run(directory, split)
+    print(f"Metrics:    {directory / f'metrics_{split}.json'}")
+    if model.rpn is not None and model.roi_head is not None:
+        print(f"Pictures:   {directory / 'pictures'}")
+        print(f"SavedModel: {export_run(directory, directory / 'export')}")
+    if is_alternating(config):
+        print(f"Steps:      {directory / STEPS_FOLDER}")
+    else:
+        print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
+
+
+def _train(config: Config, directory: Path, resume: bool, init: Path | None) -> Any:
+    """Returns the model that the configured scheme trains."""
+    import tensorflow as tf
+
+    from tf_frcnn.assembly import is_alternating
+    from tf_frcnn.runs.alternating import train_alternating
+    from tf_frcnn.runs.training import train
+
+    if init and is_alternating(config):
+        raise ValueError(
+            f"--init {init}: alternating training starts from a trunk alone; set "
+            "train.scheme to joint and leave out train.step_epochs."
+        )
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+    if is_alternating(config):
+        return train_alternating(config, directory, resume=resume)
+    start = _start_of(init) if init else {}
+    return train(config, directory, resume=resume, **start)
+
+
+def _start_of(init: Path) -> dict[str, Any]:
+    """Returns the arguments of `train` that start from a run."""
+    from tf_frcnn.runs.inference import load_run, take_weights
+
+    run = load_run(init)
+    return {
+        "start_from": functools.partial(take_weights, run),
+        "class_order": run.model.class_names,
+    }

@@ -1,0 +1,62 @@
+"""The evaluation of a run on a split of its data."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_frcnn.assembly import build_evaluation_batches, build_examples, build_plan
+from tf_frcnn.drawing.boxes import write_png
+from tf_frcnn.drawing.comparisons import ComparisonPictures
+from tf_frcnn.runs.inference import detect, ground_truth_of, load_run, propose
+from tf_frcnn.runs.reports import (
+    detection_metrics,
+    print_metrics,
+    recall_metrics,
+    without_nan,
+)
+
+
+def evaluate_run(
+    directory: Path,
+    split: str,
+    *,
+    overrides: Sequence[str] = (),
+    coco: bool = False,
+) -> dict[str, Any]:
+    """Measures a run on a split, prints tables, and writes them as JSON.
+
+    Writes metrics_SPLIT.json and, of the first images, ground truth beside predictions
+    into pictures/.
+
+    Args:
+        directory: the run folder.
+        split: "train", "validation", "test", or a split in the reader's terms.
+        overrides: settings that replace those of the run.
+        coco: adds COCO's figures, which need pycocotools.
+
+    Returns:
+        What was written.
+    """
+    run = load_run(directory, overrides)
+    examples = build_examples(run.config, split, run.model.class_names)
+    examples.problems.print()
+    batches = build_evaluation_batches(run.config, examples)
+    truth, name = ground_truth_of(examples), split.replace("/", "_")
+    metrics = {"data": examples.name, "num_images": len(examples.records)}
+    if run.model.roi_head is not None:
+        found = detect(run.model, examples, batches)
+        metrics |= detection_metrics(run, truth, found, coco=coco)
+        for image_id, picture in ComparisonPictures(
+            examples, build_plan(run.config).keep_images
+        ).drawn(found):
+            write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
+    if run.model.rpn is not None:
+        metrics |= recall_metrics(
+            truth, propose(run.model, examples, batches, training=True)
+        )
+    print_metrics(metrics)
+    metrics = without_nan(metrics)
+    path = directory / f"metrics_{name}.json"
+    path.write_text(json.dumps(metrics, indent=1, allow_nan=False))
+    return metrics
