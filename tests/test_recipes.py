@@ -46,13 +46,13 @@ def test_a_recipe_trains_a_step_and_predicts(recipe, batch):
     model = build_model(config, ("wide", "tall"))
     compile_model(config, model, steps_per_epoch=10)
     model.run_eagerly = True  # tracing the deep networks takes longer than a step
-    before = [v.numpy() for v in model.box_predictor.trainable_variables]
+    before = [v.numpy() for v in model.roi_head.predictor.trainable_variables]
     losses = model.train_on_batch(batch, return_dict=True)
     assert all(np.isfinite(loss) for loss in losses.values())
-    after = model.box_predictor.trainable_variables
+    after = model.roi_head.predictor.trainable_variables
     assert any(np.any(old != new) for old, new in zip(before, after, strict=True))
     found = model.predict_on_batch(batch)
-    assert found["boxes"].shape == (1, model.detection_layer.max_per_image, 4)
+    assert found["boxes"].shape == (1, model.roi_head.detections.max_per_image, 4)
     own = found["boxes"][found["valid"]]
     assert np.all(own >= 0) and np.all(own <= [96, 128, 96, 128])
 

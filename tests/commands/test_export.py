@@ -110,7 +110,7 @@ def test_an_export_is_tried_on_the_samples_of_the_run(
     def export_model(model, resizing, target, samples, *, info, version):
         source = samples.records[0].source
         calls.append((model.class_names, resizing.canvases, source, version))
-        assert model.detection_layer.max_per_image == 5
+        assert model.roi_head.detections.max_per_image == 5
         assert info["config"]["detections"]["max_per_image"] == 5
         return target / "1"
 

@@ -151,7 +151,9 @@ def test_a_file_that_detects_otherwise_is_discarded(
 def test_a_note_says_that_there_was_nothing_to_compare(
     model, resizing, pictures, stand_in, monkeypatch, capsys, tmp_path
 ):
-    monkeypatch.setattr(model.detection_layer, "score_threshold", 0.999)
+    strict = model.roi_head.detections.replace(score_threshold=0.999)
+    monkeypatch.setattr(model.roi_head, "detections", strict)
+    monkeypatch.setattr(model.roi_head.detection_layer, "detections", strict)
     settings = {"file_format": "onnx", "canvas": (96, 160)}
     convert_model(model, resizing, tmp_path, pictures, **settings)
     assert (

@@ -40,8 +40,10 @@ def graph(model):
 def test_a_graph_holds_its_weights_and_has_operations_that_others_know(graph, model):
     concrete = graph.get_concrete_function()
     assert not concrete.captured_inputs
-    pooling = model.roi_pooling
-    assert not (pooling.for_xla or pooling.unroll or model.detection_layer.unroll)
+    pooling = model.roi_head.pooling
+    assert not (
+        pooling.for_xla or pooling.unroll or model.roi_head.detection_layer.unroll
+    )
     kinds = {operation.type for operation in concrete.graph.get_operations()}
     assert "Conv2D" in kinds
     foreign = {"CropAndResize", "ReadVariableOp", "Assert", "StatelessWhile", "While"}

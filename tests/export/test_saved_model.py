@@ -104,9 +104,9 @@ def test_an_export_that_detects_otherwise_is_discarded(
 ):
     other = tiny_detector(detections={"score_threshold": 0.3})
     other.set_weights(model.get_weights())
-    kernel, bias = other.box_predictor.logits.get_weights()
+    kernel, bias = other.roi_head.predictor.logits.get_weights()
     bias[0] += background
-    other.box_predictor.logits.set_weights([kernel * kernel_factor, bias])
+    other.roi_head.predictor.logits.set_weights([kernel * kernel_factor, bias])
     message = rf"serving_default of .*lying\.png: {what}.*; the export was discarded"
     with pytest.raises(ExportError, match=message):
         export_model(other, resizing, tmp_path, pictures.subset([0]))

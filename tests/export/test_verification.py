@@ -61,7 +61,9 @@ def test_a_note_says_that_there_was_nothing_to_compare(
 ):
     verify(exported, model, resizing, pictures, [])
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(model.detection_layer, "score_threshold", 0.999)
+    strict = model.roi_head.detections.replace(score_threshold=0.999)
+    monkeypatch.setattr(model.roi_head, "detections", strict)
+    monkeypatch.setattr(model.roi_head.detection_layer, "detections", strict)
     verify(exported, model, resizing, pictures, [])
     assert capsys.readouterr().out.startswith(
         "Note: none of the sample pictures (3) has a detection above the score "

@@ -68,7 +68,7 @@ def differ(first, second):
 
 def test_every_step_is_a_run_of_its_own_kind_and_length(config, tmp_path):
     steps = [build_step_config(config, step, tmp_path) for step in range(4)]
-    assert [s.model.kind for s in steps] == ["rpn", "fast_rcnn"] * 2
+    assert [s.model.kind for s in steps] == ["region_proposal_network", "fast_rcnn"] * 2
     assert [s.train.epochs for s in steps] == [2, 1, 1, 1]
     # Half of the way, as in the two epochs of the configuration.
     assert [s.train.decay_epochs for s in steps] == [(1.0,), (0.5,), (0.5,), (0.5,)]
@@ -84,9 +84,15 @@ def test_the_detector_has_the_trunk_of_step_2_and_the_heads_of_steps_3_and_4(who
     for step in (third, fourth, directory / LAST):
         assert_same(weights_of(step, "backbone"), weights_of(second, "backbone"))
     assert differ(weights_of(first, "backbone"), weights_of(second, "backbone"))
-    assert_same(weights_of(directory / LAST, "rpn_head"), weights_of(third, "rpn_head"))
-    assert differ(weights_of(first, "rpn_head"), weights_of(third, "rpn_head"))
-    for part in ("box_head", "box_predictor"):
+    assert_same(
+        weights_of(directory / LAST, "region_proposal_network"),
+        weights_of(third, "region_proposal_network"),
+    )
+    assert differ(
+        weights_of(first, "region_proposal_network"),
+        weights_of(third, "region_proposal_network"),
+    )
+    for part in ("box_head", "predictor"):
         assert_same(weights_of(directory / LAST, part), weights_of(fourth, part))
         assert differ(weights_of(second, part), weights_of(fourth, part))
 
@@ -146,7 +152,7 @@ def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
     monkeypatch.setattr(alternating, "train", original)
     train_alternating(config, tmp_path / "run", resume=True)
     whole_weights, resumed = whole[0] / LAST, tmp_path / "run" / LAST
-    for part in ("backbone", "rpn_head", "box_head", "box_predictor"):
+    for part in ("backbone", "region_proposal_network", "box_head", "predictor"):
         first, second = weights_of(whole_weights, part), weights_of(resumed, part)
         for name, values in first.items():
             np.testing.assert_allclose(values, second[name], rtol=1e-3, atol=1e-4)
