@@ -4,10 +4,10 @@ import functools
 import os
 
 import hypothesis
-import numpy as np
 import pytest
 
-from tests.helpers.paths import GOLDEN
+from tests.helpers.golden import GoldenFile
+from tests.helpers.golden_table import GoldenTable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,6 +17,32 @@ hypothesis.settings.register_profile(
     "tf_frcnn", deadline=None, derandomize=True, max_examples=40
 )
 hypothesis.settings.load_profile("tf_frcnn")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--golden-table",
+        action="store_true",
+        help="run the tests that read golden files, write docs/references.md's table",
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("golden_table"):
+        config.pluginmanager.register(GoldenTable())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks the tests that run in the mode "xla"."""
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(value == "xla" or _begins_with_xla(value) for value in values):
+            item.add_marker("xla")
+
+
+def _begins_with_xla(value):
+    return isinstance(value, tuple) and value[:1] == ("xla",)
 
 
 @pytest.fixture
@@ -33,17 +59,10 @@ def repeatable_operations():
     config.disable_op_determinism()
 
 
-@pytest.fixture(scope="session")
-def golden():
-    """Loads the arrays of `tests/golden/<name>.npz` as a dict."""
-    folder = GOLDEN
-
-    @functools.cache
-    def load(name):
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return load
+@pytest.fixture
+def golden(request):
+    """Loads `tests/golden/<name>.npz` as a `GoldenFile`."""
+    return lambda name: GoldenFile(name, request.node.user_properties)
 
 
 @pytest.fixture(scope="session")
