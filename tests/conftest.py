@@ -6,6 +6,7 @@ import os
 import hypothesis
 import pytest
 
+from tests.helpers.behind_markers import BehindMarkers
 from tests.helpers.golden import GoldenFile
 from tests.helpers.golden_table import GoldenTable
 
@@ -28,6 +29,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.pluginmanager.register(BehindMarkers())
     if config.getoption("golden_table"):
         config.pluginmanager.register(GoldenTable())
 
