@@ -2,11 +2,12 @@
 
 import functools
 import os
+import sys
 
 import hypothesis
 import pytest
 
-from tests.helpers.behind_markers import BehindMarkers
+from tests.helpers.behind_markers import BehindMarkers, mark_by_names
 from tests.helpers.golden import GoldenFile
 from tests.helpers.golden_table import GoldenTable
 
@@ -36,15 +37,17 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks the tests that run in the mode "xla"."""
-    for item in items:
-        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if any(value == "xla" or _begins_with_xla(value) for value in values):
-            item.add_marker("xla")
+    mark_by_names(items)
 
 
-def _begins_with_xla(value):
-    return isinstance(value, tuple) and value[:1] == ("xla",)
+@pytest.fixture(autouse=True)
+def operations_as_usual():
+    """Ends repeatable operations, which training on a CPU asks for."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
 
 
 @pytest.fixture
@@ -54,11 +57,8 @@ def repeatable_operations():
     Several threads of its kernel for the CPU lose what they add to one cell at once.
     """
     import tensorflow as tf
-    from tensorflow.python.framework import config
 
     tf.config.experimental.enable_op_determinism()
-    yield
-    config.disable_op_determinism()
 
 
 @pytest.fixture

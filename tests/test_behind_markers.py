@@ -28,8 +28,7 @@ def last_line_of(folder, *arguments):
 
 def test_the_last_line_counts_the_tests_behind_each_marker(tmp_path):
     expected = (
-        "2 tests stand behind the markers xla (1) and slow (1); "
-        'pytest -m "" runs all.'
+        '2 tests stand behind the markers xla (1) and slow (1); pytest -m "" runs all.'
     )
     assert last_line_of(tmp_path) == expected
     assert last_line_of(tmp_path, "-n", "2") == expected

@@ -1,10 +1,22 @@
 """The last line of a run of the tests: how many stand behind markers."""
 
+import re
 from collections import Counter
 
 import pytest
 
 MARKERS = ("xla", "slow")
+# Fixtures that train runs, run notebooks, or start a browser.
+SLOW_FIXTURES = {"trained_run", "runs", "whole", "executed", "driver"}
+
+
+def mark_by_names(items):
+    """Marks tests with "xla" in their names, and users of slow fixtures."""
+    for item in items:
+        if "xla" in re.split(r"[^A-Za-z]+", item.name):
+            item.add_marker("xla")
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 class BehindMarkers:

@@ -152,6 +152,7 @@ def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
             np.testing.assert_allclose(values, second[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_first_epoch_of_a_step_goes_on(
     config, tmp_path, monkeypatch
 ):
