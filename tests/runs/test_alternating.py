@@ -1,3 +1,5 @@
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -129,43 +131,48 @@ def test_the_proposals_of_both_rpns_are_stored_for_training_and_validation(whole
             assert np.any(boxes[:, :5] != read_proposals(theirs, ids).boxes[:, :5])
 
 
+@pytest.fixture
+def ended_before(whole, tmp_path):
+    """Makes a copy of the run as it was before a step; returns its folder."""
+
+    def copy(step):
+        directory = tmp_path / "run"
+        shutil.copytree(whole[0], directory)
+        for name in STEP_NAMES[step:]:
+            shutil.rmtree(directory / "steps" / name)
+        shutil.rmtree(directory / "weights")
+        return directory
+
+    return copy
+
+
 @pytest.mark.parametrize("step", [1, 3])
 def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
-    config, whole, tmp_path, monkeypatch, step
+    config, whole, ended_before, step
 ):
-    steps, original = iter(range(9)), alternating.train
-
-    def train_until_killed(*arguments, **settings):
-        if next(steps) == step:
-            raise KilledError
-        return original(*arguments, **settings)
-
-    monkeypatch.setattr(alternating, "train", train_until_killed)
-    with pytest.raises(KilledError):
-        train_alternating(config, tmp_path / "run")
-    monkeypatch.setattr(alternating, "train", original)
-    train_alternating(config, tmp_path / "run", resume=True)
-    whole_weights, resumed = whole[0] / LAST, tmp_path / "run" / LAST
+    directory = ended_before(step)
+    train_alternating(config, directory, resume=True)
+    whole_weights, resumed = whole[0] / LAST, directory / LAST
     for part in ("backbone", "rpn_head", "box_head", "box_predictor"):
         first, second = weights_of(whole_weights, part), weights_of(resumed, part)
         for name, values in first.items():
             np.testing.assert_allclose(values, second[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_a_run_killed_in_the_first_epoch_of_a_step_goes_on(
-    config, tmp_path, monkeypatch
+    config, ended_before, monkeypatch
 ):
     def die(self, batch, logs=None):
         raise KilledError
 
+    directory = ended_before(3)
     monkeypatch.setattr(LastWeights, "on_train_batch_end", die)
     with pytest.raises(KilledError):
-        train_alternating(config, tmp_path / "run")
+        train_alternating(config, directory, resume=True)
     monkeypatch.undo()
-    assert not (tmp_path / "run" / "steps" / STEP_NAMES[0] / LAST).exists()
-    train_alternating(config, tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / LAST).exists()
+    assert not (directory / "steps" / STEP_NAMES[3] / LAST).exists()
+    train_alternating(config, directory, resume=True)
+    assert (directory / LAST).exists()
 
 
 def test_a_finished_folder_is_not_overwritten(config, whole):
