@@ -2,12 +2,14 @@
 
 import functools
 import os
+import sys
 
 import hypothesis
-import numpy as np
 import pytest
 
-from tests.helpers.paths import GOLDEN
+from tests.helpers.behind_markers import BehindMarkers, mark_by_names
+from tests.helpers.golden import GoldenFile
+from tests.helpers.golden_table import GoldenTable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,6 +21,35 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tf_frcnn")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--golden-table",
+        action="store_true",
+        help="run the tests that read golden files, write docs/references.md's table",
+    )
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(BehindMarkers())
+    if config.getoption("golden_table"):
+        config.pluginmanager.register(GoldenTable())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    mark_by_names(items)
+
+
+@pytest.fixture(autouse=True)
+def operations_as_usual():
+    """Ends repeatable operations, which training on a CPU asks for."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 @pytest.fixture
 def repeatable_operations():
     """Lets TensorFlow add gradients of cropping in one thread.
@@ -26,24 +57,14 @@ def repeatable_operations():
     Several threads of its kernel for the CPU lose what they add to one cell at once.
     """
     import tensorflow as tf
-    from tensorflow.python.framework import config
 
     tf.config.experimental.enable_op_determinism()
-    yield
-    config.disable_op_determinism()
 
 
-@pytest.fixture(scope="session")
-def golden():
-    """Loads the arrays of `tests/golden/<name>.npz` as a dict."""
-    folder = GOLDEN
-
-    @functools.cache
-    def load(name):
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return load
+@pytest.fixture
+def golden(request):
+    """Loads `tests/golden/<name>.npz` as a `GoldenFile`."""
+    return lambda name: GoldenFile(name, request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def recipe(request):
     return request.param
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_a_step_and_predicts(recipe, batch):
     config = load_config(recipe, SMALL)
     model = build_model(config, ("wide", "tall"))

@@ -174,6 +174,7 @@ def test_an_unknown_source_or_variant_is_named(file):
         load(file(), variant="x")
 
 
+@pytest.mark.slow
 def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["convert", "imagined", str(file()), "converted"]) == 0
@@ -197,6 +198,7 @@ def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, caps
     assert "holds a run already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
     folder = tmp_path / "converted"
     checkpoints.convert("imagined", file(), folder, ["cell", "dish"])
@@ -216,6 +218,7 @@ def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
             np.testing.assert_allclose(new, old, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_classes_in_another_order_keep_the_predictor(file, tmp_path, capsys):
     folder, names = tmp_path / "converted", SHAPE_CLASSES[::-1]
     checkpoints.convert("imagined", file(), folder, names)

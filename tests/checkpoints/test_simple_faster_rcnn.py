@@ -13,6 +13,8 @@ from tf_frcnn.checkpoints.simple_faster_rcnn import SOURCE
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.runs.inference import detect
 
+pytestmark = pytest.mark.slow
+
 NAME = "simple-faster-rcnn-pytorch"
 SHORT_SIDE = 256
 # Of the pictures: one is made larger, one smaller by scales that differ by the axis.

@@ -17,6 +17,8 @@ from tf_frcnn.config import make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.runs.inference import detect
 
+pytestmark = pytest.mark.slow
+
 SHORT_SIDE, LONG_SIDE = 160, 240
 NETWORKS = ("vgg_16", "resnet_v1_50", "MobilenetV1")
 MEANS = np.float32([102.9801, 115.9465, 122.7717])  # BGR

@@ -8,6 +8,8 @@ from PIL import Image
 from tf_frcnn.cli import main
 from tf_frcnn.client import RefusedPictureError, ServerError, detect_files
 
+pytestmark = pytest.mark.slow
+
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 

@@ -13,6 +13,8 @@ from urllib3.util import retry as urllib3_retry
 from tf_frcnn.client.errors import RefusedPictureError, ServerError
 from tf_frcnn.client.rest import RestService
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pauses(monkeypatch):

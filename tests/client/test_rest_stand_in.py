@@ -3,6 +3,8 @@ import json
 import pytest
 import requests
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"image_bytes": {"b64": "eA=="}}
 
 

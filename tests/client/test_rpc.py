@@ -14,6 +14,8 @@ import grpc
 
 from tf_frcnn.client.rpc import RpcService
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def service_of(rpc):

@@ -11,6 +11,8 @@ from tf_frcnn.demo import PictureError, picture_detector
 from tf_frcnn.runs.inference import detect as detect_in_batches
 from tf_frcnn.runs.predictions import list_detections
 
+pytestmark = pytest.mark.slow
+
 
 def encode(image, kind, **settings):
     file = io.BytesIO()

@@ -5,6 +5,8 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
     shown.save_screenshot(tmp_path / "desktop.png")

@@ -2,7 +2,10 @@
 
 import threading
 
+import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_text_file_is_refused_in_words(shown, tmp_path):

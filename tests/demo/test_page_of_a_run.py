@@ -10,6 +10,8 @@ from PIL import Image, ImageSequence
 
 from tf_frcnn.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 def turned_files(shape_file, folder):
     """Writes the picture as a turned camera does, and in other formats.

@@ -3,14 +3,18 @@ import sys
 import numpy as np
 import pytest
 
+from tests.helpers.golden import load_golden
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_coco
 
 pytest.importorskip("pycocotools", reason='needs pip install "tf-frcnn[coco]"')
 
+NUM_CLASSES = int(load_golden("voc_eval")["num_classes"])
+NUMBERS = "COCO numbers"  # The quantity of the golden table.
+
 
 @pytest.fixture
-def stored(golden):
-    data = golden("voc_eval")
+def stored():
+    data = load_golden("voc_eval")
     ground_truth = GroundTruth(
         data["gt_image"],
         data["gt_boxes"][:, [1, 0, 3, 2]],
@@ -55,30 +59,29 @@ def test_without_objects_there_are_no_scores():
 
 def test_numbers_equal_those_of_cocos_program_with_difficult_objects(golden, stored):
     data = golden("voc_eval")
-    result = evaluate_coco(*stored, 5, use_difficult=True)
-    np.testing.assert_allclose(result[:12], data["coco_all"], atol=1e-6)
+    result = evaluate_coco(*stored, NUM_CLASSES, use_difficult=True)
+    data.compare(NUMBERS, "coco_all", result[:12], atol=1e-6)
     per_class = np.stack([result.class_ap, result.class_ap50], axis=1)
-    np.testing.assert_allclose(per_class, data["coco_all_per_class"], atol=1e-6)
+    data.compare(NUMBERS, "coco_all_per_class", per_class, atol=1e-6)
 
 
 def test_numbers_equal_those_of_cocos_program_with_difficult_crowds(golden, stored):
-    result = evaluate_coco(*stored, 5)
-    np.testing.assert_allclose(result[:12], golden("voc_eval")["coco_crowd"], atol=1e-6)
+    result = evaluate_coco(*stored, NUM_CLASSES)
+    golden("voc_eval").compare(NUMBERS, "coco_crowd", result[:12], atol=1e-6)
 
 
 def test_numbers_equal_those_of_cocos_program_in_one_class(golden, stored):
     one_class = [rows._replace(labels=np.zeros_like(rows.labels)) for rows in stored]
     result = evaluate_coco(*one_class, 1, use_difficult=True)
-    expected = golden("voc_eval")["coco_agnostic"]
-    np.testing.assert_allclose(result[:12], expected, atol=1e-6)
+    golden("voc_eval").compare(NUMBERS, "coco_agnostic", result[:12], atol=1e-6)
 
 
 def test_nothing_is_printed(stored, capsys):
-    evaluate_coco(*stored, 5)
+    evaluate_coco(*stored, NUM_CLASSES)
     assert capsys.readouterr().out == ""
 
 
 def test_without_pycocotools_the_error_says_how_to_install_it(monkeypatch, stored):
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     with pytest.raises(ImportError, match=r'pip install "tf-frcnn\[coco\]"'):
-        evaluate_coco(*stored, 5)
+        evaluate_coco(*stored, NUM_CLASSES)

@@ -28,11 +28,12 @@ def test_a_box_with_swapped_corners_overlaps_nothing():
 
 def test_iou_agrees_with_the_reference(golden):
     data = golden("iou")
-    rows, columns = np.indices([60, 40]).reshape(2, -1)
+    shape = data["plain"].shape
+    rows, columns = np.indices(shape).reshape(2, -1)
     pairs = data["a"].astype(float)[rows], data["b"].astype(float)[columns]
-    np.testing.assert_allclose(paired_iou(*pairs), data["plain"].ravel(), atol=1e-6)
-    inclusive = paired_iou(*pairs, plus_one=True)
-    np.testing.assert_allclose(inclusive, data["plus1"].ravel(), atol=1e-6)
+    for name, plus_one in (("plain", False), ("plus1", True)):
+        iou = paired_iou(*pairs, plus_one=plus_one).reshape(shape)
+        data.compare("IoU, evaluation", name, iou, atol=1e-6)
 
 
 def test_the_best_box_is_sought_within_the_group_and_the_first_wins_a_tie():

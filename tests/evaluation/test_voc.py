@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.golden import load_golden
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, evaluate_voc
 
 NOTHING = DetectedBoxes([], np.zeros([0, 4]), [], [])
@@ -20,9 +21,12 @@ def found(*rows):
     return DetectedBoxes(*map(np.array, zip(*rows, strict=True)))
 
 
+NUM_CLASSES = int(load_golden("voc_eval")["num_classes"])
+
+
 @pytest.fixture(scope="module")
-def stored(golden):
-    data = golden("voc_eval")
+def stored():
+    data = load_golden("voc_eval")
     ground_truth = GroundTruth(
         data["gt_image"],
         data["gt_boxes"][:, [1, 0, 3, 2]],
@@ -146,11 +150,11 @@ def test_an_unknown_metric_is_refused():
 def test_inclusive_corners_with_plus_one_equal_continuous_corners_without(stored):
     ground_truth, detections = stored
     shift = np.array([1, 1, 0, 0])
-    expected = evaluate_voc(ground_truth, detections, 5, plus_one=True)
+    expected = evaluate_voc(ground_truth, detections, NUM_CLASSES, plus_one=True)
     continuous = evaluate_voc(
         ground_truth._replace(boxes=ground_truth.boxes - shift),
         detections._replace(boxes=detections.boxes - shift),
-        5,
+        NUM_CLASSES,
     )
     np.testing.assert_array_equal(
         continuous.average_precisions, expected.average_precisions
@@ -165,11 +169,12 @@ def test_the_order_of_the_rows_does_not_matter(stored, random):
         order = random.sample(range(len(rows.boxes)), len(rows.boxes))
         shuffled.append(rows._make(column[order] for column in rows))
     np.testing.assert_array_equal(
-        evaluate_voc(*shuffled, 5).average_precisions,
-        evaluate_voc(ground_truth, detections, 5).average_precisions,
+        evaluate_voc(*shuffled, NUM_CLASSES).average_precisions,
+        evaluate_voc(ground_truth, detections, NUM_CLASSES).average_precisions,
     )
 
 
+AP_TFR, AP_EDGE = "AP, tf-faster-rcnn", "AP, edge cases"
 METRICS = pytest.mark.parametrize(
     ("metric", "name"), [("11-point", "07"), ("area", "area")]
 )
@@ -187,19 +192,25 @@ METRICS = pytest.mark.parametrize(
 def test_precisions_equal_those_of_tf_faster_rcnn(
     golden, stored, metric, name, suffix, options
 ):
-    result = evaluate_voc(
-        *stored, 5, metric=metric, plus_one=True, strict=True, **options
-    )
-    expected = golden("voc_eval")[f"tfr_ap_{name}{suffix}"]
-    np.testing.assert_allclose(result.average_precisions, expected, atol=1e-6)
+    found = evaluate_voc(
+        *stored, NUM_CLASSES, metric=metric, plus_one=True, strict=True, **options
+    ).average_precisions
+    golden("voc_eval").compare(AP_TFR, f"tfr_ap_{name}{suffix}", found, atol=1e-6)
 
 
 def test_curves_equal_those_of_tf_faster_rcnn(golden, stored):
-    result = evaluate_voc(*stored, 5, plus_one=True, strict=True)
-    for label in range(5):
+    data = golden("voc_eval")
+    result = evaluate_voc(*stored, NUM_CLASSES, plus_one=True, strict=True)
+    for label in range(NUM_CLASSES):
         for curves, name in [(result.recalls, "rec"), (result.precisions, "prec")]:
-            expected = golden("voc_eval")[f"tfr_{name}_class{label}"]
-            np.testing.assert_allclose(curves[label], expected, atol=1e-6)
+            array = f"tfr_{name}_class{label}"
+            data.compare(AP_TFR, array, curves[label], atol=1e-6)
+
+
+def compare_with_chainercv(data, name, result):
+    found = result.average_precisions
+    data.compare("AP, chenyuntc", f"chn_ap_{name}", found, atol=1e-6)
+    data.compare("AP, chenyuntc", f"chn_map_{name}", result.mean, atol=1e-6)
 
 
 @METRICS
@@ -209,20 +220,17 @@ def test_precisions_equal_those_of_chainercv(
 ):
     data, suffix = golden("voc_eval"), {0.5: "", 0.7: "_iou07"}[iou_threshold]
     result = evaluate_voc(
-        *stored, 5, metric=metric, plus_one=True, iou_threshold=iou_threshold
+        *stored, NUM_CLASSES, metric=metric, plus_one=True, iou_threshold=iou_threshold
     )
-    expected = data[f"chn_ap_{name}{suffix}"]
-    np.testing.assert_allclose(result.average_precisions, expected, atol=1e-6)
-    assert result.mean == pytest.approx(data[f"chn_map_{name}{suffix}"], abs=1e-6)
+    compare_with_chainercv(data, f"{name}{suffix}", result)
 
 
 def test_without_difficult_flags_all_count_as_in_chainercv(golden, stored):
     data = golden("voc_eval")
-    result = evaluate_voc(*stored, 5, metric="area", plus_one=True, use_difficult=True)
-    expected = data["chn_ap_area_no_difficult_flags"]
-    np.testing.assert_allclose(result.average_precisions, expected, atol=1e-6)
-    mean = data["chn_map_area_no_difficult_flags"]
-    assert result.mean == pytest.approx(mean, abs=1e-6)
+    result = evaluate_voc(
+        *stored, NUM_CLASSES, metric="area", plus_one=True, use_difficult=True
+    )
+    compare_with_chainercv(data, "area_no_difficult_flags", result)
 
 
 @METRICS
@@ -233,13 +241,20 @@ def test_edge_cases_equal_the_references(golden, metric, name):
     detections = DetectedBoxes(det[:, 0], det[:, [3, 2, 5, 4]], det[:, 6], det[:, 1])
     row = ["07", "area"].index(name)
 
-    loose = evaluate_voc(ground_truth, detections, 4, metric=metric, plus_one=True)
+    num_classes = data["edge_tfr_ap"].shape[1]
+    loose, strict = (
+        evaluate_voc(
+            *(ground_truth, detections, num_classes),
+            metric=metric,
+            plus_one=True,
+            strict=strict,
+        ).average_precisions
+        for strict in (False, True)
+    )
     expected = data["edge_chn_ap"][row]
-    np.testing.assert_allclose(loose.average_precisions, expected, atol=1e-6)
-
-    strict = evaluate_voc(
-        ground_truth, detections, 4, metric=metric, plus_one=True, strict=True
-    ).average_precisions
+    data.compare(AP_EDGE, "edge_chn_ap", loose, expected, atol=1e-6)
     # tf-faster-rcnn's 11-point metric says 0 where there is nothing to find.
-    found_precisions = np.nan_to_num(strict) if name == "07" else strict
-    np.testing.assert_allclose(found_precisions, data["edge_tfr_ap"][row], atol=1e-6)
+    if name == "07":
+        strict = np.nan_to_num(strict)
+    expected = data["edge_tfr_ap"][row]
+    data.compare(AP_EDGE, "edge_tfr_ap", strict, expected, atol=1e-6)

@@ -16,6 +16,8 @@ from tf_frcnn.export.runtimes import Runtime
 from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.runs.inference import detect
 
+pytestmark = pytest.mark.slow
+
 SHARED = SHARED
 BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
 WITHOUT = [

@@ -8,6 +8,8 @@ import tensorflow as tf
 from tf_frcnn.export import ExportError, export_model, saved_model
 from tf_frcnn.version import __version__
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copying(exported, monkeypatch):

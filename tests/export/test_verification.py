@@ -4,6 +4,8 @@ import pytest
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.verification import ExportError, _compare, verify
 
+pytestmark = pytest.mark.slow
+
 OWN = DetectedBoxes(
     image_index=np.array([0]),
     boxes=np.float32([[1, 2, 30, 40]]),

@@ -16,6 +16,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests.helpers import image_files
 from tests.helpers.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 BUILD = ROOT / "serving" / "build.sh"
 # Prints the OpList and, per op named, the KernelList of the library.
 REGISTERED = """

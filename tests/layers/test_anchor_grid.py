@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.layers import AnchorGrid
 
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
@@ -58,7 +59,7 @@ def test_a_cell_has_an_anchor_for_each_ratio_and_scale():
     )
 
 
-@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+@pytest.mark.parametrize("case", golden_cases("anchors_tf_faster_rcnn"))
 def test_caffe_anchors_equal_tf_faster_rcnn(golden, case):
     stored = golden("anchors_tf_faster_rcnn")
     features, sizes, stride = empty_map(stored, case)
@@ -70,11 +71,12 @@ def test_caffe_anchors_equal_tf_faster_rcnn(golden, case):
         },
     )
     anchors, valid = lay(grid, features, sizes)
-    np.testing.assert_array_equal(anchors, stored[f"{case}_grid"][:, YX])
+    name = f"{case}_grid"
+    stored.compare("anchors", name, anchors, stored[name][:, YX])
     assert np.all(valid)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+@pytest.mark.parametrize("case", golden_cases("anchors_chainer"))
 def test_centred_anchors_equal_chenyuntc(golden, case):
     stored = golden("anchors_chainer")
     features, sizes, stride = empty_map(stored, case)
@@ -87,12 +89,10 @@ def test_centred_anchors_equal_chenyuntc(golden, case):
         },
     )
     anchors, _ = lay(grid, features, sizes)
-    np.testing.assert_allclose(
-        anchors, stored[f"{case}_chenyuntc_grid"], rtol=0, atol=1e-4
-    )
+    stored.compare("chenyuntc, pixels", f"{case}_chenyuntc_grid", anchors, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+@pytest.mark.parametrize("case", golden_cases("anchors_chainer"))
 def test_corner_anchors_equal_bubbliiiing(golden, case):
     stored = golden("anchors_chainer")
     features, sizes, stride = empty_map(stored, case)
@@ -106,13 +106,12 @@ def test_corner_anchors_equal_bubbliiiing(golden, case):
         },
     )
     anchors, _ = lay(grid, features, sizes)
-    np.testing.assert_allclose(
-        anchors, stored[f"{case}_bubbliiiing_grid"][:, YX], rtol=0, atol=1e-4
-    )
+    name = f"{case}_bubbliiiing_grid"
+    stored.compare("bubbliiiing, pixels", name, anchors, stored[name][:, YX], atol=1e-4)
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("case", ["case0", "case1", "case2"])
+@pytest.mark.parametrize("case", golden_cases("anchors_torchvision"))
 def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
     stored = golden("anchors_torchvision")
     sizes = stored[f"{case}_sizes"]
@@ -133,7 +132,7 @@ def test_rounded_anchors_equal_torchvision(golden, layer_in, case, mode):
         features, np.float32(canvas[np.newaxis]), np.int32(canvas)
     )
     expected = stored[f"{case}_anchors_t"].T[:, YX].astype(np.float32)
-    np.testing.assert_array_equal(anchors.boxes, expected)
+    stored.compare("anchors", f"{case}_anchors_t", anchors.boxes, expected)
     counts = [int(np.prod(level)) * grid.anchors.per_cell for level in maps]
     assert [int(size) for size in anchors.level_sizes] == counts
 
@@ -150,7 +149,7 @@ def test_anchors_under_torchvisions_targets_and_proposals_are_the_grids(golden, 
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases("anchors_fpn_scale_stride"))
 def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
     stored = golden("anchors_fpn_scale_stride")
     strides, canvas = stored[f"{case}_strides"], stored[f"{case}_image_hw"]
@@ -166,8 +165,9 @@ def test_anchors_of_a_pyramid_follow_its_strides(golden, layer_in, case, mode):
     anchors = layer_in(mode, grid)(
         features, np.float32(canvas[np.newaxis]), np.int32(canvas)
     )
-    expected = stored[f"{case}_anchors"][:, YX]
-    np.testing.assert_allclose(anchors.boxes, expected, rtol=0, atol=1e-4)
+    name = f"{case}_anchors"
+    expected = stored[name][:, YX]
+    stored.compare("anchors, pixels", name, anchors.boxes, expected, atol=1e-4)
     assert np.all(anchors.valid)
     counts = [int(size) for size in anchors.level_sizes]
     assert counts == stored[f"{case}_num_per_level"].tolist()

@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
 
+from tests.helpers.golden import case_named, golden_cases
 from tf_frcnn.layers import AnchorGrid, AnchorTargetLayer
 from tf_frcnn.ops.boxes import inside_image, pairwise_iou
 from tf_frcnn.structures import Anchors
 
+TFR, CHN = "anchor_target_tf_faster_rcnn", "anchor_target_chenyuntc"
+TV = "anchor_target_torchvision"
+# Where the references label all anchors that no object reaches.
+UNREACHED = "out_of_reach"
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
 SEED = np.int64([0, 0])
 EVERY_ANCHOR = 10**6
@@ -46,10 +51,11 @@ def tfr_labels(stored, case):
     )
 
 
-def in_modes(num_cases, *, compiled):
-    """Returns each case in eager mode, and one with ties in the compiled modes."""
-    cases = [("eager", f"case{number}") for number in range(num_cases)]
-    return [*cases, ("graph", compiled), ("xla", compiled)]
+def in_modes(file, *, eager_and_xla):
+    """Returns each case that counts in graph mode, and one in the other modes."""
+    cases = golden_cases(file, without=UNREACHED)
+    other = case_named(file, eager_and_xla)
+    return [*(("graph", case) for case in cases), ("eager", other), ("xla", other)]
 
 
 def whole(boxes, valid=None):
@@ -146,8 +152,8 @@ def test_an_image_without_objects_is_all_background():
 
 
 def test_the_sample_follows_from_the_seed(golden):
-    stored = golden("anchor_target_tf_faster_rcnn")
-    *inputs, _ = tfr_inputs(stored, "case1")
+    stored, case = golden(TFR), case_named(TFR, "many")
+    *inputs, _ = tfr_inputs(stored, case)
     layer = AnchorTargetLayer({"num_samples": 64}, conventions={"plus_one": True})
     first, same, other = (
         layer(*inputs, np.int64(seed)).labels.numpy()
@@ -156,13 +162,13 @@ def test_the_sample_follows_from_the_seed(golden):
     np.testing.assert_array_equal(first, same)
     assert counts_of(first) == counts_of(other)
     assert np.any(first != other)
-    before = tfr_labels(stored, "case1")
+    before = tfr_labels(stored, case)
     assert np.all(first[0][first[0] >= 0] == before[first[0] >= 0])
 
 
 def test_padded_ground_truth_changes_nothing(golden):
-    stored = golden("anchor_target_tf_faster_rcnn")
-    anchors, sizes, gt_boxes, gt_labels, seed = tfr_inputs(stored, "case2")
+    inputs = tfr_inputs(golden(TFR), case_named(TFR, "low_quality"))
+    anchors, sizes, gt_boxes, gt_labels, seed = inputs
     layer = AnchorTargetLayer(conventions={"plus_one": True})
     expected = layer(anchors, sizes, gt_boxes, gt_labels, seed)
     padding = np.tile(anchors.boxes[100:101], [1, 3, 1])
@@ -177,9 +183,9 @@ def test_padded_ground_truth_changes_nothing(golden):
     np.testing.assert_array_equal(padded.deltas, expected.deltas)
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(6, compiled="case4"))
+@pytest.mark.parametrize(("mode", "case"), in_modes(TFR, eager_and_xla="ties"))
 def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
-    stored = golden("anchor_target_tf_faster_rcnn")
+    stored = golden(TFR)
     layer = AnchorTargetLayer(
         {
             "clobber_positives": bool(stored[f"{case}_clobber"]),
@@ -188,47 +194,52 @@ def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
         conventions={"plus_one": True},
     )
     labels, deltas = layer_in(mode, layer)(*tfr_inputs(stored, case))
-    np.testing.assert_array_equal(labels[0], tfr_labels(stored, case))
+    expected = tfr_labels(stored, case)
+    stored.compare("labels", f"{case}_labels", labels[0], expected)
     assert counts_of(labels) == list(stored[f"{case}_counts"])
-    targets = stored[f"{case}_bbox_targets"].reshape(-1, 4)[:, YX]
-    np.testing.assert_allclose(deltas[0], targets, rtol=0, atol=1e-5)
+    compare_tfr_deltas(stored, case, deltas[0])
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(4, compiled="case3"))
+def compare_tfr_deltas(stored, case, deltas):
+    name = f"{case}_bbox_targets"
+    targets = stored[name].reshape(-1, 4)[:, YX]
+    stored.compare("deltas", name, deltas, targets, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "case"), in_modes(CHN, eager_and_xla="ties"))
 def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
-    stored = golden("anchor_target_chenyuntc")
+    stored = golden(CHN)
     layer = AnchorTargetLayer({"num_samples": EVERY_ANCHOR})
     labels, deltas = layer_in(mode, layer)(*chn_inputs(stored, case))
-    np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
-    np.testing.assert_allclose(deltas[0], stored[f"{case}_loc"], rtol=0, atol=1e-5)
+    stored.compare("labels", f"{case}_labels", labels[0])
+    stored.compare("deltas", f"{case}_loc", deltas[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sampled", "sampled2"])
 def test_sampled_counts_equal_tf_faster_rcnn(golden, name):
-    stored = golden("anchor_target_tf_faster_rcnn")
+    stored = golden(TFR)
     inputs = tfr_inputs(stored, "sampled", stored[f"{name}_gt_boxes"])
     labels, _ = AnchorTargetLayer(conventions={"plus_one": True})(*inputs)
-    assert counts_of(labels) == list(stored[f"{name}_counts_after"])
+    stored.compare("sampled counts", f"{name}_counts_after", counts_of(labels))
 
 
 def test_sampled_counts_equal_chenyuntc(golden):
-    stored = golden("anchor_target_chenyuntc")
+    stored = golden(CHN)
     labels, _ = AnchorTargetLayer()(*chn_inputs(stored, "sampled"))
-    assert counts_of(labels) == list(stored["sampled_counts_after"])
+    stored.compare("sampled counts", "sampled_counts_after", counts_of(labels))
 
 
 @pytest.mark.parametrize(
     ("file", "inputs_of", "case", "plus_one"),
     [
-        ("anchor_target_tf_faster_rcnn", tfr_inputs, "case6", True),
-        ("anchor_target_chenyuntc", chn_inputs, "case4", False),
+        (TFR, tfr_inputs, case_named(TFR, UNREACHED), True),
+        (CHN, chn_inputs, case_named(CHN, UNREACHED), False),
     ],
 )
 def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
     golden, file, inputs_of, case, plus_one
 ):
     stored = golden(file)
-    assert stored[f"{case}_name"] == "out_of_reach"
     anchors, sizes, gt_boxes, gt_labels, seed = inputs_of(stored, case)
     inside = inside_image(anchors.boxes, sizes, plus_one=plus_one).numpy()[0]
     iou = pairwise_iou(anchors.boxes[inside], gt_boxes[0], plus_one=plus_one).numpy()
@@ -247,9 +258,9 @@ def test_an_unreached_box_makes_no_positives_unlike_in_the_references(
     assert positive.any() and np.all(iou[positive].max(axis=1) > 0)
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(4, compiled="case1"))
+@pytest.mark.parametrize(("mode", "case"), in_modes(TV, eager_and_xla="many"))
 def test_targets_equal_torchvision(golden, layer_in, mode, case):
-    stored = golden("anchor_target_torchvision")
+    stored = golden(TV)
     gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
     gt_labels = np.zeros([1, len(gt_boxes)], np.int32)
     gt_labels[0, -1] = -1
@@ -261,23 +272,21 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
         gt_labels,
         SEED,
     )
-    np.testing.assert_array_equal(labels[0], stored[f"{case}_labels"])
-    positive = labels[0].numpy() == 1
-    targets = stored.get(f"{case}_targets", np.zeros_like(deltas[0]))[:, YX]
-    np.testing.assert_allclose(
-        deltas[0].numpy()[positive], targets[positive], rtol=0, atol=1e-5
-    )
+    stored.compare("labels", f"{case}_labels", labels[0])
+    positive, name = labels[0].numpy() == 1, f"{case}_targets"
+    assert (name in stored) == positive.any()
+    if name in stored:
+        found, expected = deltas[0].numpy()[positive], stored[name][:, YX][positive]
+        stored.compare("deltas", name, found, expected, atol=1e-5)
 
 
 def test_the_deltas_beside_an_unreached_box_are_those_of_the_references(golden):
-    stored = golden("anchor_target_tf_faster_rcnn")
+    stored, case = golden(TFR), case_named(TFR, UNREACHED)
     layer = AnchorTargetLayer(
         {"num_samples": EVERY_ANCHOR}, conventions={"plus_one": True}
     )
-    deltas = layer(*tfr_inputs(stored, "case6")).deltas[0]
-    targets = stored["case6_bbox_targets"].reshape(-1, 4)[:, YX]
-    np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-5)
-    stored = golden("anchor_target_chenyuntc")
+    compare_tfr_deltas(stored, case, layer(*tfr_inputs(stored, case)).deltas[0])
+    stored, case = golden(CHN), case_named(CHN, UNREACHED)
     layer = AnchorTargetLayer({"num_samples": EVERY_ANCHOR})
-    deltas = layer(*chn_inputs(stored, "case4")).deltas[0]
-    np.testing.assert_allclose(deltas, stored["case4_loc"], rtol=0, atol=1e-5)
+    deltas = layer(*chn_inputs(stored, case)).deltas[0]
+    stored.compare("deltas", f"{case}_loc", deltas, atol=1e-5)

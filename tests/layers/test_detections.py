@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.golden import load_golden
 from tf_frcnn.layers import DetectionLayer
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.structures import Proposals
 
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+LABELS, SCORES, PIXELS = (f"detections, {of}" for of in ("labels", "scores", "pixels"))
 SIZES = np.float32([[100, 100]])
 # Two boxes of IoU 0.8 and one apart.
 BOXES = [[10, 10, 30, 30], [10, 10, 30, 26], [60, 60, 80, 80]]
@@ -184,7 +186,9 @@ def test_an_image_without_proposals_has_no_detections():
 def test_detections_equal_tf_faster_rcnn(golden, layer_in, mode):
     stored = golden("nms")
     rois = stored["tfr_rois"][:, 1:][:, YX] / np.float32(stored["tfr_im_scale"])
-    deltas = stored["tfr_bbox_pred"].astype(np.float32).reshape(-1, 21, 4)[..., YX]
+    num_classes = stored["tfr_cls_prob"].shape[1]
+    deltas = stored["tfr_bbox_pred"].astype(np.float32)
+    deltas = deltas.reshape(-1, num_classes, 4)[..., YX]
     layer = DetectionLayer(
         {"score_threshold": 0.0},
         roi={"delta_stds": (1.0, 1.0, 1.0, 1.0)},
@@ -198,10 +202,10 @@ def test_detections_equal_tf_faster_rcnn(golden, layer_in, mode):
         sizes=stored["tfr_image_hw"][np.newaxis].astype(np.float32),
     )
     rows = class_by_class(boxes, scores, labels)
-    expected = stored["tfr_detections"]
-    np.testing.assert_array_equal(rows[:, 0] + 1, expected[:, 0])
-    np.testing.assert_allclose(rows[:, 5], expected[:, 5], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(rows[:, 1:5], expected[:, 1:5][:, YX], rtol=0, atol=5e-4)
+    name, expected = "tfr_detections", stored["tfr_detections"]
+    stored.compare(LABELS, name, rows[:, 0] + 1, expected[:, 0])
+    stored.compare(SCORES, name, rows[:, 5], expected[:, 5], atol=1e-6)
+    stored.compare(PIXELS, name, rows[:, 1:5], expected[:, 1:5][:, YX], atol=5e-4)
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
@@ -209,11 +213,12 @@ def test_detections_equal_chenyuntc(golden, layer_in, mode):
     stored = golden("nms")
     # The reference's boxes are decoded and not clipped: code them again for the layer,
     # moved to where none crosses the edge.
-    decoded = stored["chn_cls_bbox"].reshape(-1, 21, 4) + 128
+    decoded = stored["chn_cls_bbox"].reshape(*stored["chn_prob"].shape, 4) + 128
     proposals = np.tile(np.float32([100, 100, 300, 300]), [len(decoded), 1])
     deltas = encode_boxes(decoded, proposals[:, np.newaxis])
     layer = DetectionLayer(
-        {"max_per_image": 300}, roi={"delta_stds": (1.0, 1.0, 1.0, 1.0)}
+        {"max_per_image": decoded[..., 0].size},
+        roi={"delta_stds": (1.0, 1.0, 1.0, 1.0)},
     )
     boxes, scores, labels = detect(
         layer_in(mode, layer),
@@ -223,11 +228,9 @@ def test_detections_equal_chenyuntc(golden, layer_in, mode):
         sizes=np.float32([[1e4, 1e4]]),
     )
     rows = class_by_class(boxes, scores, labels)
-    np.testing.assert_array_equal(rows[:, 0], stored["chn_label"])
-    np.testing.assert_allclose(rows[:, 5], stored["chn_score"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(
-        rows[:, 1:5] - 128, stored["chn_bbox"], rtol=0, atol=5e-4
-    )
+    stored.compare(LABELS, "chn_label", rows[:, 0])
+    stored.compare(SCORES, "chn_score", rows[:, 5], atol=1e-6)
+    stored.compare(PIXELS, "chn_bbox", rows[:, 1:5] - 128, atol=5e-4)
 
 
 def test_detections_that_are_too_small_go():
@@ -246,15 +249,16 @@ def test_the_growth_of_a_detection_may_be_bounded():
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("image", [0, 1])
+@pytest.mark.parametrize("image", range(len(load_golden("nms")["tv_image_shapes"])))
 def test_detections_equal_torchvision(golden, layer_in, mode, image):
     stored = golden("nms")
     proposals = stored[f"tv_proposals{image}"][:, YX]
-    first = len(stored["tv_proposals0"]) * image
+    first = sum(len(stored[f"tv_proposals{before}"]) for before in range(image))
     rows = slice(first, first + len(proposals))
     logits = stored["tv_logits"][rows].astype(np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    deltas = stored["tv_deltas"][rows].astype(np.float32).reshape(-1, 21, 4)[..., YX]
+    deltas = stored["tv_deltas"][rows].astype(np.float32)
+    deltas = deltas.reshape(*logits.shape, 4)[..., YX]
     layer = DetectionLayer(
         {"nms_iou": 0.5, "min_size": 0.01},
         conventions={"max_log_scale": float(np.log(1000 / 16))},
@@ -266,11 +270,10 @@ def test_detections_equal_torchvision(golden, layer_in, mode, image):
         deltas,
         sizes=stored["tv_image_shapes"][image : image + 1].astype(np.float32),
     )
-    np.testing.assert_array_equal(labels + 1, stored[f"tv_labels{image}"])
-    expected = stored[f"tv_scores{image}"]
-    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
+    stored.compare(LABELS, f"tv_labels{image}", labels + 1)
+    stored.compare(SCORES, f"tv_scores{image}", scores, atol=1e-6)
     expected = stored[f"tv_boxes{image}"][:, YX]
-    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+    stored.compare(PIXELS, f"tv_boxes{image}", boxes, expected, atol=5e-4)
 
 
 def test_unrolled_classes_need_no_loop_and_give_the_same():

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.layers import ProposalTargetLayer
 from tf_frcnn.structures import Proposals
 
+TFR, CHN = "proposal_target_tf_faster_rcnn", "proposal_target_chenyuntc"
+TV = "proposal_target_torchvision"
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
 SEED = np.int64([0, 0])
 
@@ -43,10 +46,11 @@ def rows_among(boxes, candidates):
     return equal.argmax(axis=1)
 
 
-def in_modes(num_cases):
-    """Returns each case in eager mode, and one in the compiled modes."""
-    cases = [("eager", f"case{number}") for number in range(num_cases)]
-    return [*cases, ("graph", "case1"), ("xla", "case1")]
+def in_modes(file):
+    """Returns each case in graph mode, and the last in the other modes."""
+    cases = golden_cases(file)
+    others = (("eager", cases[-1]), ("xla", cases[-1]))
+    return [*(("graph", case) for case in cases), *others]
 
 
 def counts_of(labels):
@@ -196,9 +200,9 @@ def tfr_inputs(stored, case):
     return stored[f"{case}_in_rois"][:, 1:][:, YX], gt_boxes[:, :4][:, YX], labels
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(8))
+@pytest.mark.parametrize(("mode", "case"), in_modes(TFR))
 def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
-    stored = golden("proposal_target_tf_faster_rcnn")
+    stored = golden(TFR)
     boxes, gt_boxes, gt_labels = tfr_inputs(stored, case)
     use_gt, keep = bool(stored[f"{case}_use_gt"]), stored[f"{case}_keep"]
     candidates = np.concatenate([boxes, gt_boxes]) if use_gt else boxes
@@ -217,22 +221,23 @@ def test_targets_equal_tf_faster_rcnn(golden, layer_in, mode, case):
     assert np.all(labels[: stored[f"{case}_num_fg"]] > 0)
     order = np.argsort(rows_among(rois[used], candidates))
     expected_order = np.argsort(keep)
-    np.testing.assert_array_equal(
-        rows_among(rois[used], candidates)[order], keep[expected_order]
-    )
+    rows = rows_among(rois[used], candidates)[order]
+    stored.compare("sampled rows", f"{case}_keep", rows, keep[expected_order])
     expected = stored[f"{case}_labels"][:, 0][expected_order]
-    np.testing.assert_array_equal(labels[used][order], expected)
-    of_classes = stored[f"{case}_bbox_targets"].reshape(len(keep), -1, 4)
+    stored.compare("labels", f"{case}_labels", labels[used][order], expected)
+    name = f"{case}_bbox_targets"
+    of_classes = stored[name].reshape(len(keep), -1, 4)
     targets = of_classes[expected_order, expected][:, YX]
-    np.testing.assert_allclose(deltas[used][order], targets, rtol=0, atol=1e-4)
+    stored.compare("deltas", name, deltas[used][order], targets, atol=1e-4)
     assert not deltas[~used].any()
 
 
 @pytest.mark.parametrize(
-    "case", [*(f"case{number}_batch128" for number in range(8)), "only_bg", "only_fg"]
+    "case",
+    [*(f"{case}_batch128" for case in golden_cases(TFR)), "only_bg", "only_fg"],
 )
 def test_counts_with_repeats_equal_tf_faster_rcnn(golden, case):
-    stored = golden("proposal_target_tf_faster_rcnn")
+    stored = golden(TFR)
     name = case.removesuffix("_batch128")
     layer = ProposalTargetLayer(
         {
@@ -243,12 +248,13 @@ def test_counts_with_repeats_equal_tf_faster_rcnn(golden, case):
         conventions={"fill_with_repeats": True, "plus_one": True},
     )
     _, labels, _ = targets_of(layer, *tfr_inputs(stored, name))
-    assert counts_of(labels) == list(stored[f"{case}_counts"][:2])
+    name = f"{case}_counts"
+    stored.compare("sampled counts", name, counts_of(labels), stored[name][:2])
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(2))
+@pytest.mark.parametrize(("mode", "case"), in_modes(CHN))
 def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
-    stored = golden("proposal_target_chenyuntc")
+    stored = golden(CHN)
     boxes, gt_boxes = stored[f"{case}_in_rois"], stored[f"{case}_gt_bbox"]
     keep, num_foreground = stored[f"{case}_keep"], int(stored[f"{case}_num_fg"])
     candidates = np.concatenate([boxes, gt_boxes])
@@ -260,33 +266,33 @@ def test_targets_equal_chenyuntc(golden, layer_in, mode, case):
     )
     rows = rows_among(rois, candidates)
     expected_order = np.argsort(keep)
-    np.testing.assert_array_equal(np.sort(rows), keep[expected_order])
+    stored.compare("sampled rows", f"{case}_keep", np.sort(rows), keep[expected_order])
     order = np.argsort(rows)
     expected = stored[f"{case}_labels"][expected_order]
-    np.testing.assert_array_equal(labels[order], expected)
+    stored.compare("labels", f"{case}_labels", labels[order], expected)
     assert np.count_nonzero(expected) == num_foreground
     # Background rows of the reference have targets, which its loss does not read.
     is_object = expected[:, np.newaxis] > 0
     targets = np.where(is_object, stored[f"{case}_loc"][expected_order], 0)
-    np.testing.assert_allclose(deltas[order], targets, rtol=0, atol=1e-4)
+    stored.compare("deltas", f"{case}_loc", deltas[order], targets, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases(CHN))
 @pytest.mark.parametrize(("num_rois", "key"), [(None, "sample128"), (40, "first40")])
 def test_sampled_counts_equal_chenyuntc(golden, case, num_rois, key):
-    stored = golden("proposal_target_chenyuntc")
+    stored = golden(CHN)
     _, labels, _ = targets_of(
         ProposalTargetLayer(),
         stored[f"{case}_in_rois"][:num_rois],
         stored[f"{case}_gt_bbox"],
         stored[f"{case}_gt_label"],
     )
-    assert counts_of(labels) == list(stored[f"{case}_{key}_counts"])
+    stored.compare("sampled counts", f"{case}_{key}_counts", counts_of(labels))
 
 
-@pytest.mark.parametrize(("mode", "case"), in_modes(2))
+@pytest.mark.parametrize(("mode", "case"), in_modes(TV))
 def test_targets_equal_torchvision(golden, layer_in, mode, case):
-    stored = golden("proposal_target_torchvision")
+    stored = golden(TV)
     boxes, candidates = (stored[f"{case}_{key}"][:, YX] for key in ("in_rois", "rois"))
     gt_boxes = np.pad(stored[f"{case}_gt_boxes"][:, YX], [(0, 1), (0, 0)])
     gt_labels = np.append(stored[f"{case}_gt_labels"] - 1, -1)
@@ -296,10 +302,12 @@ def test_targets_equal_torchvision(golden, layer_in, mode, case):
     rois, labels, deltas = targets_of(layer_in(mode, layer), boxes, gt_boxes, gt_labels)
     rows = rows_among(rois, candidates)
     np.testing.assert_array_equal(np.sort(rows), np.arange(len(candidates)))
-    np.testing.assert_array_equal(labels, stored[f"{case}_labels"][rows])
-    targets = stored.get(f"{case}_targets", np.zeros_like(candidates))[rows][:, YX]
+    name = f"{case}_labels"
+    stored.compare("labels", name, labels, stored[name][rows])
+    name = f"{case}_targets"
+    targets = stored.get(name, np.zeros_like(candidates))[rows][:, YX]
     targets = np.where(labels[:, np.newaxis] > 0, targets, 0)
-    np.testing.assert_allclose(deltas, targets, rtol=0, atol=1e-4)
+    stored.compare("deltas", name, deltas, targets, atol=1e-4)
 
 
 def test_a_roi_keeps_the_level_of_its_proposal():

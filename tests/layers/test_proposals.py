@@ -2,20 +2,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.layers import AnchorGrid, ProposalLayer, RPNHead
 from tf_frcnn.layers.rpn_head import RPNMaps
 from tf_frcnn.structures import Anchors, RPNOutputs
 
+TFR, CHN = "proposals_tf_faster_rcnn", "proposals_chenyuntc"
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
-MODES_AND_CASES = [
-    *(
-        ("eager", case, phase)
-        for case in ("case0", "case1")
-        for phase in ("train", "test")
-    ),
-    *((mode, "case1", "test") for mode in ("graph", "xla")),
-]
 ONE_TO_ONE = np.float32([[1, 1]])
+
+
+def in_modes(file):
+    """Returns both phases of each case in graph mode, one in the other modes."""
+    cases = golden_cases(file)
+    phases = [("graph", case, phase) for case in cases for phase in ("train", "test")]
+    return [*phases, ("eager", cases[-1], "test"), ("xla", cases[-1], "test")]
 
 
 def rpn_outputs(scores, deltas=None):
@@ -62,10 +63,11 @@ def in_a_row(count):
 def tfr_inputs(stored, case):
     """Returns the layer's inputs for a case of tf-faster-rcnn."""
     prob, deltas = stored[f"{case}_rpn_cls_prob"], stored[f"{case}_rpn_bbox_pred"]
-    deltas = deltas.astype(np.float32).reshape(*prob.shape[:3], 9, 4)[..., YX]
-    maps = RPNMaps(prob, prob, deltas.reshape(*prob.shape[:3], 36))
+    num_anchors = prob.shape[-1] // 2
+    by_anchor = deltas.astype(np.float32).reshape(*prob.shape[:3], num_anchors, 4)
+    maps = RPNMaps(prob, prob, by_anchor[..., YX].reshape(deltas.shape))
     sizes = stored[f"{case}_im_info"][np.newaxis, :2]
-    rpn = RPNHead(9).flatten([RPNMaps(*map(tf.constant, maps))])
+    rpn = RPNHead(num_anchors).flatten([RPNMaps(*map(tf.constant, maps))])
     anchors = AnchorGrid()([prob], sizes, np.int32([0, 0]))
     everywhere = tf.ones(rpn.scores.shape, tf.bool)
     return rpn, anchors._replace(valid=everywhere), sizes, ONE_TO_ONE
@@ -223,15 +225,15 @@ def test_no_gradient_flows_through_the_proposals():
     assert tape.gradient(total, [scores, deltas]) == [None, None]
 
 
-@pytest.mark.parametrize(("mode", "case", "phase"), MODES_AND_CASES)
+@pytest.mark.parametrize(("mode", "case", "phase"), in_modes(TFR))
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_proposals_equal_tf_faster_rcnn(golden, layer_in, mode, case, phase, in_graph):
-    stored = golden("proposals_tf_faster_rcnn")
+    stored = golden(TFR)
     inputs = tfr_inputs(stored, case)
     layer = ProposalLayer(conventions={"plus_one": True, "nms_plus_one": True})
-    name = f"{case}_{phase}"
+    name, quantity = f"{case}_{phase}", "NumPy layer"
     if in_graph:
-        name += "_graph"
+        name, quantity = f"{name}_graph", "in-graph layer"
         layer = ProposalLayer(
             {
                 "train_pre_nms": None,
@@ -244,14 +246,19 @@ def test_proposals_equal_tf_faster_rcnn(golden, layer_in, mode, case, phase, in_
     boxes, scores = valid_rows(
         layer_in(mode, layer)(*inputs, training=phase == "train")
     )
-    np.testing.assert_array_equal(scores, stored[f"{name}_scores"][:, 0])
-    expected = stored[f"{name}_rois"][:, 1:][:, YX]
-    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+    compare_with_tfr(stored, quantity, name, boxes, scores)
 
 
-@pytest.mark.parametrize(("mode", "case", "phase"), MODES_AND_CASES)
+def compare_with_tfr(stored, quantity, name, boxes, scores):
+    scores, array = scores[:, np.newaxis], f"{name}_rois"
+    stored.compare(f"{quantity}, scores", f"{name}_scores", scores)
+    expected = stored[array][:, 1:][:, YX]
+    stored.compare(f"{quantity}, pixels", array, boxes, expected, atol=5e-4)
+
+
+@pytest.mark.parametrize(("mode", "case", "phase"), in_modes(CHN))
 def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
-    stored = golden("proposals_chenyuntc")
+    stored = golden(CHN)
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     size = stored[f"{case}_image_hw"]
     grid = AnchorGrid(anchors={"style": "centred"})
@@ -266,14 +273,13 @@ def test_proposals_equal_chenyuntc(golden, layer_in, mode, case, phase):
         deltas=stored[f"{case}_loc"][np.newaxis],
         training=phase == "train",
     )
-    expected = stored[f"{case}_{phase}_rois"]
-    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+    stored.compare("pixels", f"{case}_{phase}_rois", boxes, atol=5e-4)
     assert np.all(np.diff(scores) < 0)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases(CHN))
 def test_as_many_boxes_are_too_small_as_for_chenyuntc(golden, case):
-    stored = golden("proposals_chenyuntc")
+    stored = golden(CHN)
     scores, size = stored[f"{case}_score"], stored[f"{case}_image_hw"]
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
     features = [np.zeros([1, height, width, 1])]
@@ -316,12 +322,12 @@ def test_inference_without_suppression_takes_the_best():
     np.testing.assert_array_equal(scores, np.float32([0.9]))
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases(TFR))
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_proposals_without_suppression_equal_tf_faster_rcnn(
     golden, layer_in, mode, case
 ):
-    stored = golden("proposals_tf_faster_rcnn")
+    stored = golden(TFR)
     count = int(stored[f"{case}_top_n"])
     layer = ProposalLayer(
         {"test_pre_nms": None, "test_post_nms": count, "test_nms": False},
@@ -329,9 +335,7 @@ def test_proposals_without_suppression_equal_tf_faster_rcnn(
     )
     inputs = tfr_inputs(stored, case)
     boxes, scores = valid_rows(layer_in(mode, layer)(*inputs))
-    np.testing.assert_array_equal(scores, stored[f"{case}_top_scores"][:, 0])
-    expected = stored[f"{case}_top_rois"][:, 1:][:, YX]
-    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+    compare_with_tfr(stored, "top layer", f"{case}_top", boxes, scores)
 
 
 def test_levels_are_cut_and_suppressed_apart_and_then_share_the_places():
@@ -391,14 +395,13 @@ def test_proposals_equal_torchvision(golden, layer_in, mode, prefix):
     )
     sizes = stored["image_shapes"].astype(np.float32)
     proposals = layer_in(mode, layer)(rpn, anchors, sizes, np.ones_like(sizes))
-    for image in range(2):
+    for image in range(len(sizes)):
         own = type(proposals)(*(part[image : image + 1] for part in proposals))
         boxes, scores = valid_rows(own)
-        expected = stored[f"{prefix}image{image}_boxes"][:, YX]
-        np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
-        np.testing.assert_allclose(
-            scores, stored[f"{prefix}image{image}_scores"], rtol=0, atol=1e-6
-        )
+        name = f"{prefix}image{image}_boxes"
+        expected = stored[name][:, YX]
+        stored.compare("pixels", name, boxes, expected, atol=5e-4)
+        stored.compare("scores", f"{prefix}image{image}_scores", scores, atol=1e-6)
 
 
 def _sigmoid(logits):
@@ -406,8 +409,8 @@ def _sigmoid(logits):
 
 
 def test_the_batch_mate_of_a_reference_case_changes_nothing(golden):
-    stored = golden("proposals_tf_faster_rcnn")
-    rpn, anchors, sizes, scales = tfr_inputs(stored, "case1")
+    stored, case = golden(TFR), golden_cases(TFR)[-1]
+    rpn, anchors, sizes, scales = tfr_inputs(stored, case)
     rng = np.random.default_rng(0)
     both = RPNOutputs(
         *(tf.concat([rng.permuted(part, axis=1), part], axis=0) for part in rpn)
@@ -421,6 +424,4 @@ def test_the_batch_mate_of_a_reference_case_changes_nothing(golden):
     )
     second = type(proposals)(*(part[1:] for part in proposals))
     boxes, scores = valid_rows(second)
-    np.testing.assert_array_equal(scores, stored["case1_test_scores"][:, 0])
-    expected = stored["case1_test_rois"][:, 1:][:, YX]
-    np.testing.assert_allclose(boxes, expected, rtol=0, atol=5e-4)
+    compare_with_tfr(stored, "NumPy layer", f"{case}_test", boxes, scores)

@@ -105,46 +105,49 @@ def test_corners_count_in_cells_of_the_stride(for_xla):
 def test_pooled_rois_and_gradients_equal_the_reference(golden, run_in, route, name):
     stored = golden("roi_pooling")
     rois, (mode, for_xla) = stored["rois"], route
-    boxes = np.tile(rois[np.newaxis, :, 1:][..., YX], [2, 1, 1])
-    is_own = np.arange(2)[:, np.newaxis] == rois[:, 0]
+    num_images, stride = len(stored["features"]), int(stored["stride"])
+    boxes = np.tile(rois[np.newaxis, :, 1:][..., YX], [num_images, 1, 1])
+    is_own = np.arange(num_images)[:, np.newaxis] == rois[:, 0]
     upstream = np.where(is_own[..., np.newaxis, np.newaxis, np.newaxis], 1, 0)
     upstream = np.float32(upstream * stored["grad_out"])
-    layer = RoIPooling((16,), REFERENCES[name], for_xla=for_xla)
+    layer = RoIPooling((stride,), REFERENCES[name], for_xla=for_xla)
     pooled, (gradient,) = run_in(mode, pool_and_gradients(layer))(
-        boxes, np.zeros([2, len(rois)], np.int32), upstream, stored["features"]
+        boxes, np.zeros(boxes.shape[:2], np.int32), upstream, stored["features"]
     )
-    own = of_own_images(rois, pooled)
-    np.testing.assert_allclose(own, stored[name], rtol=0, atol=2e-5)
+    quantity, own = REFERENCES[name]["method"], of_own_images(rois, pooled)
+    stored.compare(quantity, name, own, atol=2e-5)
     if name != "crop_7":  # Its gradient is not stored.
-        expected = stored[f"{name}_grad"]
-        np.testing.assert_allclose(gradient, expected, rtol=0, atol=5e-5)
+        quantity, name = f"{quantity}, gradient", f"{name}_grad"
+        stored.compare(quantity, name, gradient, atol=5e-5)
 
 
 def test_normalised_boxes_and_plain_crops_equal_tf_faster_rcnn(golden, run_in, route):
     # The stored boxes count in units of the map's last cell.
     stored = golden("roi_pooling")
     rois, (mode, for_xla) = stored["rois"], route
-    last_cell = np.float32([19, 25, 19, 25]) * 16
-    boxes = np.tile(stored["crop_boxes"] * last_cell, [2, 1, 1])
+    num_images, *map_size = stored["features"].shape[:3]
+    last_cell = (np.float32([*map_size, *map_size]) - 1) * stored["stride"]
+    boxes = np.tile(stored["crop_boxes"] * np.float32(last_cell), [num_images, 1, 1])
     layer = RoIPooling(roi={"pooled_size": 14, "crop_max_pool": False}, for_xla=for_xla)
     pooled = run_in(mode, lambda *inputs: layer(inputs[:1], inputs[1]))(
         stored["features"], boxes
     )
-    own = of_own_images(rois, pooled)[:8]
-    np.testing.assert_allclose(own, stored["crop_14"], rtol=0, atol=2e-5)
+    own = of_own_images(rois, pooled)[: len(stored["crop_14"])]
+    stored.compare("crop", "crop_14", own, atol=2e-5)
 
 
 def test_rois_of_a_pyramid_equal_torchvision(golden, run_in, route):
     stored = golden("roi_levels")
     mode, for_xla = route
     boxes = np.stack([stored["ms_rois0"], stored["ms_rois1"]])[..., YX]
-    strides = (4, 8, 16, 32)
+    prefix = "ms_feature_"
+    strides = sorted(int(n.removeprefix(prefix)) for n in stored if prefix in n)
     layer = RoIPooling(strides, {"pooling": "align"}, for_xla=for_xla)
     pooled = run_in(
         mode, lambda boxes, *maps: layer(maps, boxes, assign_levels(boxes))
-    )(boxes, *(stored[f"ms_feature_{stride}"] for stride in strides))
+    )(boxes, *(stored[f"{prefix}{stride}"] for stride in strides))
     pooled = pooled.reshape(stored["ms_pooled"].shape)
-    np.testing.assert_allclose(pooled, stored["ms_pooled"], rtol=0, atol=2e-5)
+    stored.compare("align", "ms_pooled", pooled, atol=2e-5)
 
 
 def test_a_roi_of_a_pyramid_is_pooled_as_from_its_map_alone(run_in, route, method):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.layers import RPNHead
 from tf_frcnn.layers.rpn_head import RPNMaps
 
@@ -146,16 +147,14 @@ def test_weights_begin_as_in_the_paper():
         assert not bias.any()
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases("rpn_softmax"))
 def test_scores_and_probabilities_equal_tf_faster_rcnn(golden, case):
     stored = golden("rpn_softmax")
     scores, num_anchors = stored[f"{case}_scores"], int(stored[f"{case}_num_anchors"])
     head = head_that_passes_its_input(num_anchors)
     maps = head(scores)
     np.testing.assert_allclose(maps.scores, scores, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(
-        maps.probabilities, stored[f"{case}_prob"], rtol=0, atol=1e-6
-    )
+    stored.compare("probabilities", f"{case}_prob", maps.probabilities, atol=1e-6)
     objects = stored[f"{case}_prob"][..., num_anchors:]
     listed = head.flatten([maps]).scores
     np.testing.assert_allclose(

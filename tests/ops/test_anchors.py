@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.ops.anchors import (
     BASE_ANCHORS,
     caffe_base_anchors,
@@ -70,10 +71,10 @@ def test_torchvision_anchors_are_rounded_about_the_corner():
     np.testing.assert_array_equal(anchors, [[-11, -23, 11, 23], [-16, -16, 16, 16]])
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", golden_cases("anchors_torchvision"))
 def test_torchvision_anchors_of_all_levels_equal_the_reference(golden, case):
     stored = golden("anchors_torchvision")
-    stored = {key: stored[f"case{case}_{key}"] for key in ("ratios", "sizes", "base")}
+    stored = {key: stored[f"{case}_{key}"] for key in ("ratios", "sizes", "base")}
     for sizes, expected in zip(stored["sizes"], stored["base"], strict=True):
         base = torchvision_base_anchors(1, stored["ratios"], sizes)
         np.testing.assert_array_equal(base, expected[:, YX])
@@ -86,11 +87,11 @@ def test_steps_may_differ_along_y_and_x(in_mode):
     np.testing.assert_array_equal(anchors, np.tile(shifts, 2) + base)
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", golden_cases("anchors_torchvision"))
 def test_the_steps_of_torchvision_give_its_anchors(golden, in_mode, case):
     stored = golden("anchors_torchvision")
     levels = zip(
-        *(stored[f"case{case}_{key}"] for key in ("base", "grid_hw", "stride_hw")),
+        *(stored[f"{case}_{key}"] for key in ("base", "grid_hw", "stride_hw")),
         strict=True,
     )
     anchors = [
@@ -99,40 +100,46 @@ def test_the_steps_of_torchvision_give_its_anchors(golden, in_mode, case):
         )
         for base, (height, width), step in levels
     ]
-    expected = stored[f"case{case}_anchors_t"].T[:, YX].astype(np.float32)
-    np.testing.assert_array_equal(np.concatenate(anchors), expected)
+    name = f"{case}_anchors_t"
+    expected = stored[name].T[:, YX].astype(np.float32)
+    stored.compare("anchors", name, np.concatenate(anchors), expected)
 
 
-@pytest.mark.parametrize("case", range(3))
 @pytest.mark.parametrize(
-    ("file", "form", "prefix", "columns", "tolerance"),
+    ("file", "case", "form"),
     [
-        ("anchors_tf_faster_rcnn", "caffe", "", YX, 0),
-        ("anchors_chainer", "centred", "chenyuntc_", [0, 1, 2, 3], 1e-4),
-        ("anchors_chainer", "corner", "bubbliiiing_", YX, 1e-4),
+        (file, case, form)
+        for file, form in [
+            ("anchors_tf_faster_rcnn", "caffe"),
+            ("anchors_chainer", "centred"),
+            ("anchors_chainer", "corner"),
+        ]
+        for case in golden_cases(file)
     ],
 )
-def test_anchors_equal_the_references(
-    golden, in_mode, case, file, form, prefix, columns, tolerance
-):
+def test_anchors_equal_the_references(golden, in_mode, file, case, form):
     stored = golden(file)
-    assert stored["n_cases"] == 3
+    quantity, prefix, columns, tolerance = {
+        "caffe": ("anchors", "", YX, 0.0),
+        "centred": ("chenyuntc, pixels", "chenyuntc_", range(4), 1e-4),
+        "corner": ("bubbliiiing, pixels", "bubbliiiing_", YX, 1e-4),
+    }[form]
     values = {
-        key: stored[f"case{case}_{key}"]
+        key: stored[f"{case}_{key}"]
         for key in ("ratios", "scales", "height", "width", "stride")
     }
     # bubbliiiing's ratios are width / height.
     ratios = 1 / values["ratios"] if form == "corner" else values["ratios"]
     base = BASE_ANCHORS[form](16, ratios, values["scales"])
     np.testing.assert_allclose(
-        base, stored[f"case{case}_{prefix}base"][:, columns], rtol=0, atol=tolerance
+        base, stored[f"{case}_{prefix}base"][:, columns], rtol=0, atol=tolerance
     )
     anchors = in_mode(shift_over_grid)(
         base, **{key: int(values[key]) for key in ("height", "width", "stride")}
     )
-    np.testing.assert_allclose(
-        anchors, stored[f"case{case}_{prefix}grid"][:, columns], rtol=0, atol=tolerance
-    )
+    name = f"{case}_{prefix}grid"
+    expected = stored[name][:, columns]
+    stored.compare(quantity, name, anchors, expected, atol=tolerance)
 
 
 def test_a_map_of_unknown_size_gets_the_same_anchors_and_cells():

@@ -9,6 +9,11 @@ from hypothesis import strategies as st
 from tf_frcnn.ops.box_coder import decode_boxes, encode_boxes
 
 YX = [1, 0, 3, 2]  # x, y, x, y <-> y, x, y, x, of corners and of deltas
+DECODED, CLAMPED = "decoded, pixels", "decoded with a clamp, pixels"
+
+
+def compare_decoded(coding, name, found, expected, quantity=DECODED):
+    coding.compare(quantity, name, found, expected, rtol=1e-6, atol=2e-4)
 
 
 def boxes_with_area(num_boxes):
@@ -71,18 +76,13 @@ def test_coding_equals_the_references(golden, in_mode, name, plus_one):
     columns = [0, 1, 2, 3] if name == "chn" else YX
     prefix = "chn_" if name == "chn" else ""
     sources, boxes = (coding[prefix + key][:, columns] for key in ("src", "dst"))
-    np.testing.assert_allclose(
-        in_mode(encode_boxes)(boxes, sources, plus_one=plus_one),
-        coding[f"{name}_encode"][:, columns],
-        rtol=0,
-        atol=5e-5,
-    )
-    np.testing.assert_allclose(
-        in_mode(decode_boxes)(coding["deltas"][:, columns], sources, plus_one=plus_one),
-        coding[f"{name}_decode"][:, columns],
-        rtol=1e-6,
-        atol=2e-4,
-    )
+    deltas = in_mode(encode_boxes)(boxes, sources, plus_one=plus_one)
+    expected = coding[f"{name}_encode"][:, columns]
+    coding.compare("encoded", f"{name}_encode", deltas, expected, atol=5e-5)
+    deltas = coding["deltas"][:, columns]
+    decoded = in_mode(decode_boxes)(deltas, sources, plus_one=plus_one)
+    expected = coding[f"{name}_decode"][:, columns]
+    compare_decoded(coding, f"{name}_decode", decoded, expected)
 
 
 @pytest.mark.parametrize(
@@ -92,64 +92,63 @@ def test_one_source_serves_the_deltas_of_all_classes(golden, in_mode, name, plus
     coding = golden("box_coding")
     columns = [0, 1, 2, 3] if name == "chn" else YX
     sources = coding["chn_src" if name == "chn" else "src"][:, columns]
-    deltas = coding["deltas_k"].reshape(200, 5, 4)[..., columns]
-    np.testing.assert_allclose(
-        in_mode(decode_boxes)(deltas, sources[:, np.newaxis], plus_one=plus_one),
-        coding[f"{name}_decode_k"].reshape(200, 5, 4)[..., columns],
-        rtol=1e-6,
-        atol=2e-4,
+    deltas, expected = (
+        coding[key].reshape(len(sources), -1, 4)[..., columns]
+        for key in ("deltas_k", f"{name}_decode_k")
     )
+    decode = in_mode(decode_boxes)
+    decoded = decode(deltas, sources[:, np.newaxis], plus_one=plus_one)
+    compare_decoded(coding, f"{name}_decode_k", decoded, expected)
 
 
 def test_weights_count_alike_for_all_classes_of_torchvision(golden, in_mode):
     coding = golden("box_coding")
+    sources, name = coding["src"][:, np.newaxis, YX], "tv_w10_10_5_5_decode_k"
+    deltas, expected = (
+        coding[key].reshape(len(sources), -1, 4)[..., YX] for key in ("deltas_k", name)
+    )
     decoded = in_mode(decode_boxes)(
-        coding["deltas_k"].reshape(200, 5, 4)[..., YX],
-        coding["src"][:, np.newaxis, YX],
+        deltas,
+        sources,
         stds=(0.1, 0.1, 0.2, 0.2),
         max_log_scale=math.log(1000 / 16),
     )
-    expected = coding["tv_w10_10_5_5_decode_k"].reshape(200, 5, 4)[..., YX]
-    np.testing.assert_allclose(decoded, expected, rtol=1e-6, atol=2e-4)
+    compare_decoded(coding, name, decoded, expected)
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "tolerance"),
+    ("name", "weights", "quantity", "tolerance"),
     [
-        ("tv_w10_10_5_5", (10.0, 10.0, 5.0, 5.0), 1e-4),
-        ("tv_w1_1_1_1", (1.0, 1.0, 1.0, 1.0), 5e-5),
+        ("tv_w10_10_5_5", (10.0, 10.0, 5.0, 5.0), "encoded, weights 10", 1e-4),
+        ("tv_w1_1_1_1", (1.0, 1.0, 1.0, 1.0), "encoded", 5e-5),
     ],
 )
 def test_coding_with_weights_equals_torchvision(
-    golden, in_mode, name, weights, tolerance
+    golden, in_mode, name, weights, quantity, tolerance
 ):
     coding = golden("box_coding")
     sources, boxes, deltas, deltas_big = (
         coding[key][:, YX] for key in ("src", "dst", "deltas", "deltas_big")
     )
     stds = tuple(1 / weight for weight in weights)
-    np.testing.assert_allclose(
-        in_mode(encode_boxes)(boxes, sources, stds=stds),
-        coding[f"{name}_encode"][:, YX],
-        rtol=0,
-        atol=tolerance,
-    )
-    for these, expected in [
-        (deltas, coding[f"{name}_decode"]),
-        (deltas_big * np.float32(weights), coding[f"{name}_decode_big"]),
+    encoded = in_mode(encode_boxes)(boxes, sources, stds=stds)
+    expected = coding[f"{name}_encode"][:, YX]
+    coding.compare(quantity, f"{name}_encode", encoded, expected, atol=tolerance)
+    for these, key, quantity in [
+        (deltas, f"{name}_decode", DECODED),
+        (deltas_big * np.float32(weights), f"{name}_decode_big", CLAMPED),
     ]:
         decoded = in_mode(decode_boxes)(
             these, sources, stds=stds, max_log_scale=math.log(1000 / 16)
         )
-        np.testing.assert_allclose(decoded, expected[:, YX], rtol=1e-6, atol=2e-4)
+        compare_decoded(coding, key, decoded, coding[key][:, YX], quantity)
 
 
 def test_degenerate_sources_are_coded_as_by_chenyuntc(golden, in_mode):
     coding = golden("box_coding")
-    deltas = in_mode(encode_boxes)(coding["chn_dst"][:4], coding["chn_degenerate_src"])
-    np.testing.assert_allclose(
-        deltas, coding["chn_degenerate_encode"], rtol=0, atol=5e-5
-    )
+    sources = coding["chn_degenerate_src"]
+    deltas = in_mode(encode_boxes)(coding["chn_dst"][: len(sources)], sources)
+    coding.compare("encoded", "chn_degenerate_encode", deltas, atol=5e-5)
 
 
 def test_a_round_trip_returns_the_box(in_mode):
@@ -178,12 +177,8 @@ def test_the_round_trip_with_plus_one_equals_the_reference(golden, in_mode):
     coding = golden("box_coding")
     sources, boxes = coding["src"][:, YX], coding["dst"][:, YX]
     deltas = in_mode(encode_boxes)(boxes, sources, plus_one=True)
-    np.testing.assert_allclose(
-        in_mode(decode_boxes)(deltas, sources, plus_one=True),
-        coding["tfr_roundtrip"][:, YX],
-        rtol=1e-6,
-        atol=2e-4,
-    )
+    decoded = in_mode(decode_boxes)(deltas, sources, plus_one=True)
+    compare_decoded(coding, "tfr_roundtrip", decoded, coding["tfr_roundtrip"][:, YX])
 
 
 def test_deltas_do_not_change_when_everything_moves_and_grows(in_mode):

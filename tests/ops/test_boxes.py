@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.ops.anchors import centred_base_anchors, shift_over_grid
 from tf_frcnn.ops.boxes import (
     box_areas,
@@ -54,16 +55,11 @@ def test_iou_equals_the_references(golden, in_mode, form):
     iou, plus_one = golden("iou"), form == "plus1"
     first, second, special = (iou[name][:, YX] for name in ("a", "b", "special"))
     compute = in_mode(pairwise_iou)
-    np.testing.assert_allclose(
-        compute(first, second, plus_one=plus_one), iou[form], rtol=0, atol=1e-6
-    )
+    found = compute(first, second, plus_one=plus_one)
+    iou.compare("IoU", form, found, atol=1e-6)
     # 0 / 0 is NaN in the references and 0 here.
-    np.testing.assert_allclose(
-        compute(special, special, plus_one=plus_one),
-        np.nan_to_num(iou[f"special_{form}"]),
-        rtol=0,
-        atol=1e-6,
-    )
+    found, name = compute(special, special, plus_one=plus_one), f"special_{form}"
+    iou.compare("IoU", name, found, np.nan_to_num(iou[name]), atol=1e-6)
     empty = compute(first, second[:0], plus_one=plus_one)
     np.testing.assert_array_equal(empty, iou[f"empty_{form}"])
 
@@ -136,6 +132,11 @@ def test_each_picture_of_a_batch_has_its_own_border(in_mode):
     )
 
 
+def compare_clipped(coding, name, found):
+    expected = coding[name].reshape(-1, 4)[:, YX]
+    coding.compare("clipped, pixels", name, found, expected, rtol=1e-6, atol=2e-4)
+
+
 @pytest.mark.parametrize(
     ("given_boxes", "expected", "plus_one"),
     [
@@ -151,12 +152,8 @@ def test_clipping_equals_the_references(
     coding = golden("box_coding")
     boxes = coding[given_boxes].reshape(1, -1, 4)[..., YX]
     sizes = coding["image_hw"][np.newaxis].astype(np.float32)
-    np.testing.assert_allclose(
-        in_mode(clip_to_image)(boxes, sizes, plus_one=plus_one),
-        coding[expected].reshape(1, -1, 4)[..., YX],
-        rtol=1e-6,
-        atol=2e-4,
-    )
+    clipped = in_mode(clip_to_image)(boxes, sizes, plus_one=plus_one)
+    compare_clipped(coding, expected, clipped[0])
 
 
 def test_onesided_clips_differ_only_for_boxes_wholly_outside(golden, in_mode):
@@ -174,7 +171,7 @@ def test_onesided_clips_differ_only_for_boxes_wholly_outside(golden, in_mode):
     assert np.all((onesided[:, :2] > onesided[:, 2:])[outside])
     np.testing.assert_array_equal(clipped[:, :2][outside], clipped[:, 2:][outside])
     own = in_mode(clip_to_image)(boxes[np.newaxis], sizes, plus_one=True, own_side=True)
-    np.testing.assert_allclose(own[0], onesided, rtol=1e-6, atol=2e-4)
+    compare_clipped(coding, "tfr_clip_far_onesided", own[0])
 
 
 @pytest.mark.parametrize("plus_one", [False, True])
@@ -213,7 +210,7 @@ def test_a_border_lets_boxes_reach_that_far_beyond_each_edge(in_mode):
     np.testing.assert_array_equal(inside, [[True, False, True, False]])
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(5)])
+@pytest.mark.parametrize("case", golden_cases("anchor_target_chenyuntc"))
 def test_boxes_inside_equal_the_reference(golden, in_mode, case):
     stored = golden("anchor_target_chenyuntc")
     base = centred_base_anchors(16, (0.5, 1, 2), stored[f"{case}_scales"])
@@ -221,6 +218,5 @@ def test_boxes_inside_equal_the_reference(golden, in_mode, case):
     anchors = shift_over_grid(base, height, width, 16)
     sizes = stored[f"{case}_image_hw"][np.newaxis].astype(np.float32)
     inside = in_mode(inside_image)(anchors, sizes)
-    np.testing.assert_array_equal(
-        np.flatnonzero(inside[0]), stored[f"{case}_inside_index"]
-    )
+    found = np.flatnonzero(inside[0])
+    stored.compare("anchors inside", f"{case}_inside_index", found)

@@ -25,6 +25,8 @@ def loss_and_gradient(loss):
     return compute
 
 
+# Quantities of the golden table.
+CLASS_LOSSES, BOX_LOSSES = "class losses, relative", "box losses, relative"
 CLASSIFICATION = loss_and_gradient(classification_loss)
 BOX = loss_and_gradient(box_loss)
 
@@ -55,9 +57,8 @@ def test_smooth_l1_is_a_parabola_near_zero_and_a_line_beyond(in_mode):
 )
 def test_smooth_l1_equals_the_references(golden, in_mode, curve, sigma):
     losses = golden("losses")
-    np.testing.assert_allclose(
-        in_mode(smooth_l1)(losses["curve_x"], sigma=sigma), losses[curve], rtol=1e-5
-    )
+    found = in_mode(smooth_l1)(losses["curve_x"], sigma=sigma)
+    losses.compare("smooth L1, relative", curve, found, rtol=1e-5)
 
 
 def test_cross_entropy_is_averaged_over_labelled_rows(in_mode):
@@ -153,7 +154,7 @@ def test_rpn_class_loss_equals_the_references(golden, in_mode, key):
     value = in_mode(classification_loss)(
         losses["flat_logits2"][np.newaxis], losses["flat_labels"][np.newaxis]
     )
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(CLASS_LOSSES, key, value, rtol=1e-5)
 
 
 @pytest.mark.parametrize("key", ["tv_loss_objectness", "bce_prob_loss"])
@@ -162,7 +163,7 @@ def test_rpn_class_loss_of_sigmoids_equals_torchvision(golden, in_mode, key):
     value = in_mode(classification_loss)(
         losses["tv_objectness"][np.newaxis], losses["flat_labels"][np.newaxis]
     )
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(CLASS_LOSSES, key, value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_roi_class_loss_equals_the_references(golden, in_mode, key):
     value = in_mode(classification_loss)(
         losses["cls_score"][np.newaxis], losses["labels"][np.newaxis]
     )
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(CLASS_LOSSES, key, value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_rpn_box_loss_equals_the_references(golden, in_mode, key, sigma):
     )
     labels = losses["flat_labels"][np.newaxis]
     value = in_mode(box_loss)(pred, target, labels, sigma=sigma)
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(BOX_LOSSES, key, value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_roi_box_loss_equals_the_references(golden, in_mode, key, sigma):
         deltas_of_labels(losses[name], labels) for name in ("bbox_pred", "bbox_targets")
     )
     value = in_mode(box_loss)(pred, target, labels[np.newaxis], sigma=sigma)
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(BOX_LOSSES, key, value, rtol=1e-5)
 
 
 def test_the_sum_of_the_losses_and_its_gradients_equal_tf_faster_rcnn(golden, in_mode):
@@ -241,11 +242,9 @@ def test_the_sum_of_the_losses_and_its_gradients_equal_tf_faster_rcnn(golden, in
         return total, tape.gradient(total, pred)
 
     total, gradients = in_mode(total_and_gradients)(*(losses[name] for name in names))
-    np.testing.assert_allclose(total, losses["tfr_total"], rtol=1e-5)
+    losses.compare("sum, relative", "tfr_total", total, rtol=1e-5)
     for name, gradient in zip(names, gradients, strict=True):
-        np.testing.assert_allclose(
-            gradient, losses[f"tfr_grad_{name}"], rtol=0, atol=1e-6, err_msg=name
-        )
+        losses.compare("gradients", f"tfr_grad_{name}", gradient, atol=1e-6)
 
 
 def test_without_sigma_the_curve_is_the_absolute_value(in_mode):
@@ -340,7 +339,7 @@ def test_other_rpn_box_losses_equal_the_references(
     )
     labels = losses["flat_labels"][np.newaxis]
     value = in_mode(box_loss)(pred, target, labels, sigma=sigma, divisor=divisor)
-    np.testing.assert_allclose(factor * value, losses[key], rtol=1e-5)
+    losses.compare(BOX_LOSSES, key, factor * value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -361,4 +360,4 @@ def test_other_roi_box_losses_equal_the_references(
     value = in_mode(box_loss)(
         pred, target, labels[np.newaxis], sigma=sigma, divisor=divisor
     )
-    np.testing.assert_allclose(value, losses[key], rtol=1e-5)
+    losses.compare(BOX_LOSSES, key, value, rtol=1e-5)

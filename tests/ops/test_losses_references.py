@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.ops.losses import box_loss, smooth_l1
 
 
@@ -35,7 +36,7 @@ def assert_same_loss(expected, found, factor=1.0):
     assert np.any(expected[1]) == (expected[0] > 0)
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(7)])
+@pytest.mark.parametrize("case", golden_cases("anchor_target_tf_faster_rcnn"))
 def test_labels_do_what_the_weights_of_tf_faster_rcnn_do(golden, in_mode, case):
     stored = golden("anchor_target_tf_faster_rcnn")
     height, width = (int(stored[f"{case}_{key}"]) for key in ("height", "width"))
@@ -67,7 +68,7 @@ def test_labels_and_weights_of_the_stored_losses_agree(golden, in_mode):
     assert_same_loss(*in_mode(both_losses)(*rows, labels, sigma=3.0))
 
 
-@pytest.mark.parametrize("case", [f"case{number}" for number in range(8)])
+@pytest.mark.parametrize("case", golden_cases("proposal_target_tf_faster_rcnn"))
 def test_the_columns_of_a_rois_class_are_those_with_weights(golden, in_mode, case):
     stored = golden("proposal_target_tf_faster_rcnn")
     num_rois = len(stored[f"{case}_labels"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.helpers.golden import golden_cases
 from tf_frcnn.ops.rpn_scores import (
     flatten_to_anchors,
     from_interleaved,
@@ -42,20 +43,19 @@ def test_the_softmax_pairs_background_and_object_of_the_same_anchor(in_mode):
     )
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases("rpn_softmax"))
 def test_layout_and_softmax_equal_tf_faster_rcnn(golden, in_mode, case):
     stored = golden("rpn_softmax")
     scores, num_anchors = stored[f"{case}_scores"], int(stored[f"{case}_num_anchors"])
     two = in_mode(reshape_to_two_channels)(scores)
-    np.testing.assert_array_equal(two, stored[f"{case}_reshaped"])
+    stored.compare("layout", f"{case}_reshaped", two)
     back = in_mode(reshape_from_two_channels)(two, num_anchors=num_anchors)
     np.testing.assert_array_equal(back, scores)
-    np.testing.assert_allclose(
-        in_mode(softmax_over_pairs)(scores), stored[f"{case}_prob"], rtol=0, atol=1e-6
-    )
+    probabilities = in_mode(softmax_over_pairs)(scores)
+    stored.compare("probabilities", f"{case}_prob", probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", ["case0", "case1"])
+@pytest.mark.parametrize("case", golden_cases("rpn_softmax"))
 def test_an_object_score_is_the_sigmoid_of_the_difference(golden, in_mode, case):
     stored = golden("rpn_softmax")
     scores, num_anchors = stored[f"{case}_scores"], int(stored[f"{case}_num_anchors"])

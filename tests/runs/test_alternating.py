@@ -1,3 +1,5 @@
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tf_frcnn.runs.callbacks import LastWeights
 from tf_frcnn.runs.inference import load_run
 
 LAST = "weights/last.weights.h5"
+RPN = "region_proposal_network"
 SETTINGS = (
     *("data.num_train=4", "data.num_validation=2", "data.num_test=1"),
     *("images.short_side=96", "images.long_side=128", "images.canvases=[[128, 128]]"),
@@ -68,7 +71,7 @@ def differ(first, second):
 
 def test_every_step_is_a_run_of_its_own_kind_and_length(config, tmp_path):
     steps = [build_step_config(config, step, tmp_path) for step in range(4)]
-    assert [s.model.kind for s in steps] == ["region_proposal_network", "fast_rcnn"] * 2
+    assert [s.model.kind for s in steps] == ["rpn", "fast_rcnn"] * 2
     assert [s.train.epochs for s in steps] == [2, 1, 1, 1]
     # Half of the way, as in the two epochs of the configuration.
     assert [s.train.decay_epochs for s in steps] == [(1.0,), (0.5,), (0.5,), (0.5,)]
@@ -84,14 +87,8 @@ def test_the_detector_has_the_trunk_of_step_2_and_the_heads_of_steps_3_and_4(who
     for step in (third, fourth, directory / LAST):
         assert_same(weights_of(step, "backbone"), weights_of(second, "backbone"))
     assert differ(weights_of(first, "backbone"), weights_of(second, "backbone"))
-    assert_same(
-        weights_of(directory / LAST, "region_proposal_network"),
-        weights_of(third, "region_proposal_network"),
-    )
-    assert differ(
-        weights_of(first, "region_proposal_network"),
-        weights_of(third, "region_proposal_network"),
-    )
+    assert_same(weights_of(directory / LAST, RPN), weights_of(third, RPN))
+    assert differ(weights_of(first, RPN), weights_of(third, RPN))
     for part in ("box_head", "predictor"):
         assert_same(weights_of(directory / LAST, part), weights_of(fourth, part))
         assert differ(weights_of(second, part), weights_of(fourth, part))
@@ -135,42 +132,48 @@ def test_the_proposals_of_both_rpns_are_stored_for_training_and_validation(whole
             assert np.any(boxes[:, :5] != read_proposals(theirs, ids).boxes[:, :5])
 
 
+@pytest.fixture
+def ended_before(whole, tmp_path):
+    """Makes a copy of the run as it was before a step; returns its folder."""
+
+    def copy(step):
+        directory = tmp_path / "run"
+        shutil.copytree(whole[0], directory)
+        for name in STEP_NAMES[step:]:
+            shutil.rmtree(directory / "steps" / name)
+        shutil.rmtree(directory / "weights")
+        return directory
+
+    return copy
+
+
 @pytest.mark.parametrize("step", [1, 3])
 def test_a_run_that_ended_before_a_step_goes_on_to_the_same_weights(
-    config, whole, tmp_path, monkeypatch, step
+    config, whole, ended_before, step
 ):
-    steps, original = iter(range(9)), alternating.train
-
-    def train_until_killed(*arguments, **settings):
-        if next(steps) == step:
-            raise KilledError
-        return original(*arguments, **settings)
-
-    monkeypatch.setattr(alternating, "train", train_until_killed)
-    with pytest.raises(KilledError):
-        train_alternating(config, tmp_path / "run")
-    monkeypatch.setattr(alternating, "train", original)
-    train_alternating(config, tmp_path / "run", resume=True)
-    whole_weights, resumed = whole[0] / LAST, tmp_path / "run" / LAST
-    for part in ("backbone", "region_proposal_network", "box_head", "predictor"):
+    directory = ended_before(step)
+    train_alternating(config, directory, resume=True)
+    whole_weights, resumed = whole[0] / LAST, directory / LAST
+    for part in ("backbone", RPN, "box_head", "predictor"):
         first, second = weights_of(whole_weights, part), weights_of(resumed, part)
         for name, values in first.items():
             np.testing.assert_allclose(values, second[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_run_killed_in_the_first_epoch_of_a_step_goes_on(
-    config, tmp_path, monkeypatch
+    config, ended_before, monkeypatch
 ):
     def die(self, batch, logs=None):
         raise KilledError
 
+    directory = ended_before(3)
     monkeypatch.setattr(LastWeights, "on_train_batch_end", die)
     with pytest.raises(KilledError):
-        train_alternating(config, tmp_path / "run")
+        train_alternating(config, directory, resume=True)
     monkeypatch.undo()
-    assert not (tmp_path / "run" / "steps" / STEP_NAMES[0] / LAST).exists()
-    train_alternating(config, tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / LAST).exists()
+    assert not (directory / "steps" / STEP_NAMES[3] / LAST).exists()
+    train_alternating(config, directory, resume=True)
+    assert (directory / LAST).exists()
 
 
 def test_a_finished_folder_is_not_overwritten(config, whole):
