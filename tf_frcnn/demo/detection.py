@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.decoding.encoded import read_picture
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.models.faster_rcnn import FasterRCNN
@@ -44,36 +43,30 @@ def picture_detector(
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def detect_in_graph(data):
-        image = read_picture(data, tf.constant("picture"), max_pixels)
-        return signatures.of_tensor(image[tf.newaxis]), tf.shape(image)[:2]
+        return signatures.detect_in_file(data, tf.constant("image"))
 
     def detect(data):
         start = time.perf_counter()
         try:
-            found, size = detect_in_graph(tf.constant(data))
+            found = detect_in_graph(tf.constant(data))
         except tf.errors.InvalidArgumentError as error:
             refusal = _REFUSAL.search(error.message)
             if refusal is None:
                 raise
             raise PictureError(f"{refusal[1]}.") from error
-        height, width = size.numpy().tolist()
-        own = _in_pixels(found, height, width)
+        height, width = found["file_sizes"].numpy().astype(int).tolist()
+        detections = _detected_boxes(found)
         return {
             "height": height,
             "width": width,
-            "detections": list_detections(own, model.class_names),
+            "detections": list_detections(detections, model.class_names),
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
         }
 
     return detect
 
 
-def _in_pixels(found, height, width):
-    num = int(found["num_detections"][0])
-    boxes, scores, classes = (
-        found[f"detection_{name}"][0, :num].numpy()
-        for name in ("boxes", "scores", "classes")
-    )
-    sides = np.array([height, width, height, width])
-    labels = classes.astype(int) - 1
-    return DetectedBoxes(np.zeros(num, int), boxes * sides, scores, labels)
+def _detected_boxes(found):
+    valid = found["valid"].numpy()
+    own = (found[name].numpy()[valid] for name in ("boxes", "scores", "labels"))
+    return DetectedBoxes(np.zeros(valid.sum(), int), *own)

@@ -11,7 +11,7 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _GIF, _BMP = b"GIF8", b"BM"
 
 
-def read_picture(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
+def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decodes a picture as `data.transforms.decode_image` does, and turns it upright.
 
     What its header claims is read before memory is taken for its pixels.

@@ -53,19 +53,19 @@ class ResizeMethod(NamedTuple):
 
     Attributes:
         plan: gives the sizes and scales, see `plan_resize`, for int64 (height, width)
-            [..., 2], short_side and long_side.
+            [..., 2], short_side int64 [] and long_side.
         sample: gives the new picture, float32 [size[0], size[1], 3], for the picture,
             its new size and scales.
     """
 
-    plan: Callable[[tf.Tensor, int, int], tuple[tf.Tensor, tf.Tensor]]
+    plan: Callable[[tf.Tensor, tf.Tensor, int], tuple[tf.Tensor, tf.Tensor]]
     sample: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def plan_resize(
     height: tf.Tensor,
     width: tf.Tensor,
-    short_side: int,
+    short_side: tf.Tensor | int,
     long_side: int | None,
     method: str = "bilinear",
 ) -> ResizePlan:
@@ -77,7 +77,7 @@ def plan_resize(
 
     Args:
         height, width: integer, any shape; pixels of the picture.
-        short_side: pixels.
+        short_side: integer [], pixels.
         long_side: pixels; None for no limit.
         method: a key of `RESIZE_METHODS`.
 
@@ -85,7 +85,7 @@ def plan_resize(
     """
     files = tf.stack([tf.cast(height, tf.int64), tf.cast(width, tf.int64)], axis=-1)
     plan = RESIZE_METHODS[method].plan
-    sizes, scales = plan(files, short_side, long_side or _NO_LIMIT)
+    sizes, scales = plan(files, tf.cast(short_side, tf.int64), long_side or _NO_LIMIT)
     return ResizePlan(tf.maximum(sizes, 1), scales)
 
 
@@ -125,7 +125,7 @@ def _plan_nearest(files, short_side, long_side):
 def _plan_caffe(files, short_side, long_side):
     """Rounds halves to even; the long side counts as rounded, too."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
-    scale = short_side / shorter
+    scale = tf.cast(short_side, tf.float64) / shorter
     scale = tf.where(tf.round(scale * longer) > long_side, long_side / longer, scale)
     sizes = tf.cast(tf.round(tf.cast(files, tf.float64) * scale), tf.int64)
     return sizes, tf.broadcast_to(scale, tf.shape(sizes))
@@ -134,6 +134,7 @@ def _plan_caffe(files, short_side, long_side):
 def _plan_chainer(files, short_side, long_side):
     """Rounds halves to even; boxes have the scale of the width along both axes."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
+    short_side = tf.cast(short_side, tf.float64)
     scale = tf.minimum(short_side / shorter, long_side / longer)
     sides = tf.cast(files, tf.float64)
     # The detour of scikit-image's resize, which moves some halves; XLA cuts it short.
@@ -150,7 +151,7 @@ def _plan_torchvision(files, short_side, long_side):
         # PyTorch divides a number by a tensor as number * (1 / tensor). In single
         # precision TensorFlow's reciprocal is none of the nearest numbers.
         reciprocal = tf.cast(1.0 / tf.cast(side, tf.float64), tf.float32)
-        return float(number) * reciprocal
+        return tf.cast(number, tf.float32) * reciprocal
 
     shorter, longer = _sorted_sides(files)
     scale = tf.minimum(over(short_side, shorter), over(long_side, longer))
@@ -162,6 +163,7 @@ def _plan_torchvision(files, short_side, long_side):
 def _plan_bicubic(files, short_side, long_side):
     """Cuts what is behind the point."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
+    short_side = tf.cast(short_side, tf.float64)
     scale = tf.minimum(short_side / shorter, long_side / longer)
     sizes = tf.cast(tf.floor(tf.cast(files, tf.float64) * scale), tf.int64)
     # The shorter side, of a square the width, is set and not computed.
@@ -169,7 +171,7 @@ def _plan_bicubic(files, short_side, long_side):
         [files[..., 0] < files[..., 1], files[..., 1] <= files[..., 0]], -1
     )
     is_set &= short_side / shorter <= long_side / longer
-    sizes = tf.where(is_set, tf.constant(short_side, tf.int64), sizes)
+    sizes = tf.where(is_set, tf.cast(short_side, tf.int64), sizes)
     return sizes, _ratios(tf.maximum(sizes, 1), files)
 
 
