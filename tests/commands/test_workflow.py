@@ -23,8 +23,9 @@ from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.runs.inference import ground_truth_of, load_run, write_settings
 
 SETTINGS = """
-data: {reader: shapes, num_train: 4, num_validation: 2, num_test: 3, short_side: 96,
-  long_side: 128, canvases: [[128, 128]]}
+data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
+  num_validation: 2, num_test: 3, short_side: 96, long_side: 128,
+  canvases: [[128, 128]]}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}
 anchors: {scales: [2, 3, 5]}
 rpn: {channels: 16}

@@ -103,9 +103,6 @@ WRONG_FILES = {
     "data: {class_names: [cat, cat]}": (
         "a.yaml: data.class_names = ['cat', 'cat'] must not hold a value twice."
     ),
-    "data: {reader: vco}": (
-        "a.yaml: data.reader = 'vco' must be one of voc, tfds_voc, shapes."
-    ),
     "data: {canvases: [[600]]}": (
         "a.yaml: data.canvases[0] = [600] must be a list of 2 values."
     ),

@@ -6,7 +6,6 @@ from tf_frcnn.assembly.data import (
     build_resizing,
     build_training_batches,
     proposals_file,
-    split_seed,
 )
 from tf_frcnn.assembly.model import build_model, load_initial_weights
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
@@ -26,5 +25,4 @@ __all__ = [
     "is_alternating",
     "load_initial_weights",
     "proposals_file",
-    "split_seed",
 ]

@@ -13,11 +13,10 @@ from tf_frcnn.assembly import (
     build_plan,
     build_resizing,
     is_alternating,
-    split_seed,
 )
 from tf_frcnn.checkpoints import REPORT_FILE, check_classes, convert
 from tf_frcnn.config import Config
-from tf_frcnn.data import make_shapes, write_voc
+from tf_frcnn.data import read_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.demo import (
     listen,
@@ -281,9 +280,8 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
         counts: split -> number of pictures.
         seed: as in a configuration; the pictures are the same.
     """
-    config = Config(seed=seed)
     for split, count in counts.items():
-        examples = make_shapes(count, seed=split_seed(config, split))
+        examples = read_shapes(None, split, seed=seed, **{f"num_{split}": count})
         write_voc(examples, directory, split)
         print(f"{directory}: {split}, {count} pictures.")
 

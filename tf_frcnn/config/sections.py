@@ -35,8 +35,9 @@ class DataConfig(Section):
 
     prefix = "data."
 
-    reader: str = setting("voc", choice("voc", "tfds_voc", "shapes"))
-    """A folder in VOC's layout, TensorFlow Datasets' VOC, or drawn shapes."""
+    reader: str = setting("voc", text)
+    """A name of `data.readers.DATASETS`: voc (a folder in VOC's layout), tfds_voc
+    (TensorFlow Datasets' VOC), shapes (drawn ones), or what was added there."""
     directory: str | None = setting(None, optional(text))
     """The VOC folder, or the data directory of TensorFlow Datasets."""
     train_split: str = setting("trainval", text)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -80,15 +80,33 @@ class ExampleSet:
         """
         return self.images.stream(shuffle_seed)
 
+    def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
+        """Returns the set with its classes in the order given.
+
+        Raises:
+            DataError: these are other classes.
+        """
+        class_names = tuple(class_names)
+        if sorted(class_names) != sorted(self.class_names):
+            raise DataError(
+                f"{self.name} has the classes {', '.join(self.class_names)}, not "
+                f"{', '.join(class_names)}."
+            )
+        new_labels = np.array([class_names.index(n) for n in self.class_names])
+        records = tuple(
+            record._replace(labels=new_labels[record.labels].astype(np.int32))
+            for record in self.records
+        )
+        return replace(self, class_names=class_names, records=records)
+
     def subset(self, indices: Iterable[int]) -> "ExampleSet":
         """Returns the set of the records with these indices, in stored order.
 
         The problems stay with the whole set, so the subset has none.
         """
         rows = sorted(set(indices))
-        return ExampleSet(
-            name=self.name,
-            class_names=self.class_names,
+        return replace(
+            self,
             records=tuple(self.records[row] for row in rows),
             problems=Problems(),
             images=self.images.select(rows),

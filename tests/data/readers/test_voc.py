@@ -218,3 +218,8 @@ def test_a_folder_that_names_no_class_asks_for_them(voc):
     with pytest.raises(DataError, match="names no object; give class_names"):
         read_voc(voc.root, "train")
     assert read_voc(voc.root, "train", class_names=["cat"]).max_boxes == 1
+
+
+def test_without_a_folder_there_is_nothing_to_read():
+    with pytest.raises(DataError, match=r"data\.directory is not set; .*JPEGImages"):
+        read_voc(None, "train")

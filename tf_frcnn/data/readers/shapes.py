@@ -1,13 +1,20 @@
 """A made-up data set of drawn shapes: hard enough to learn from, quick to make."""
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tf_frcnn.data.checks.problems import DataError, Problems
+from tf_frcnn.data.checks.problems import (
+    DEFAULT_POLICY,
+    DataError,
+    Policy,
+    Problems,
+    nearest_name,
+)
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 from tf_frcnn.data.readers.shape_drawing import (
     SHAPE_CLASSES,
@@ -23,6 +30,8 @@ SIZE_RANGE = (0.18, 0.7)
 MIN_VISIBLE_SHARE = 0.6
 MAX_BOX_IOU = 0.35
 PLACEMENT_TRIES = 8
+# Added to the seed: far apart, so that no image is in two splits.
+SPLIT_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 
 class _Placed(NamedTuple):
@@ -31,6 +40,47 @@ class _Placed(NamedTuple):
     label: int
     drawn: np.ndarray
     visible: np.ndarray
+
+
+def read_shapes(
+    location: str | None,
+    split: str,
+    *,
+    class_names: Sequence[str] = (),
+    policy: Policy = DEFAULT_POLICY,
+    num_train: int = 800,
+    num_validation: int = 100,
+    num_test: int = 100,
+    seed: int = 0,
+) -> ExampleSet:
+    """Draws the images of a split; see `make_shapes`. No image is in two splits.
+
+    Args:
+        location: None, since nothing is read.
+        split: "train", "validation" or "test".
+        class_names: the classes of `SHAPE_CLASSES` in the order wanted; none: theirs.
+        policy: the default one, since nothing can be wrong.
+        num_train, num_validation, num_test: images of each split.
+        seed: with the split it decides the images.
+
+    Raises:
+        DataError: there is no such split, or an argument makes no sense.
+    """
+    for name, value in {"directory": location, "policy": policy.actions}.items():
+        if value:
+            raise DataError(
+                f"data.{name} = {value!r} means nothing to the reader shapes; leave it "
+                "out, or set data.reader."
+            )
+    if split not in SPLIT_SEEDS:
+        raise DataError(
+            f"split = {split!r}: the reader shapes has {', '.join(SPLIT_SEEDS)} only"
+            f"{nearest_name(split, SPLIT_SEEDS) or '.'} Set data.train_split, "
+            "data.validation_split and data.test_split to these."
+        )
+    counts = {"train": num_train, "validation": num_validation, "test": num_test}
+    shapes = make_shapes(counts[split], seed=seed + SPLIT_SEEDS[split])
+    return shapes.with_classes(class_names) if class_names else shapes
 
 
 def make_shapes(

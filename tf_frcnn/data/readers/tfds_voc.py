@@ -73,9 +73,9 @@ class TfdsImages:
 
 
 def read_tfds_voc(
+    location: str | Path | None,
     split: str,
     *,
-    data_dir: str | Path | None = None,
     class_names: Sequence[str] = (),
     policy: Policy = DEFAULT_POLICY,
     download: bool = False,
@@ -86,11 +86,11 @@ def read_tfds_voc(
     keeps VOC's inclusive pixels counted from 1, which become continuous corners here.
 
     Args:
+        location: where TensorFlow Datasets keeps prepared data; None: its default.
         split: a sum of terms YEAR/SPLIT, such as "2007/train+2007/validation". The year
             may be short ("07"); the split is train, validation (or val), trainval
             (both) or test. A year alone means its trainval: "07+12" is the union that
             the literature calls so. The test pictures of 2012 have no annotations.
-        data_dir: where TensorFlow Datasets keeps prepared data; None: its default.
         class_names: K of VOC's names in the order wanted; none: all 20, sorted.
         policy: what is done about faults in the data.
         download: whether to download and prepare what is missing. Without, that is
@@ -102,7 +102,7 @@ def read_tfds_voc(
     terms = [(year, part) for term in split.split("+") for year, part in _parse(term)]
     sets = [
         _read_split(
-            _prepared_builder(year, data_dir, download), part, class_names, policy
+            _prepared_builder(year, location, download), part, class_names, policy
         )
         for year, part in terms
     ]
@@ -120,8 +120,8 @@ def _parse(term: str) -> list[tuple[str, str]]:
     return [(YEARS[year], name) for name in SPLITS[part or "trainval"]]
 
 
-def _prepared_builder(year: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
-    builder = tfds.builder(f"voc/{year}", data_dir=data_dir)
+def _prepared_builder(year: str, location, download: bool) -> tfds.core.DatasetBuilder:
+    builder = tfds.builder(f"voc/{year}", data_dir=location)
     if builder.is_prepared():
         return builder
     if not download:

@@ -32,12 +32,12 @@ class _Pair(NamedTuple):
 
 
 def read_voc(
-    directory: str | Path,
+    location: str | Path | None,
     split: str,
     *,
     class_names: Sequence[str] = (),
-    one_based: bool = True,
     policy: Policy = DEFAULT_POLICY,
+    one_based: bool = True,
 ) -> ExampleSet:
     """Reads one split of a folder with JPEGImages, Annotations and ImageSets/Main.
 
@@ -45,16 +45,16 @@ def read_voc(
     Only direct objects count, not the parts of which VOC's layout task consists.
 
     Args:
-        directory: such as VOCdevkit/VOC2007.
+        location: the folder, such as VOCdevkit/VOC2007.
         split: a name such as "trainval", or a sum such as "train+val". Any name will
             do for a folder without ImageSets, which then is read as a whole.
         class_names: K names, as written in the files; label k is the k-th. None: the
             sorted names of all the folder's annotations, whatever the split.
+        policy: what is done about faults in the data.
         one_based: whether corners are VOC's whole pixels, counted from 1 and inclusive,
             so that a box covers [min - 1, max]. False: corners are taken as they are,
             continuous and counted from 0. Many `box_outside` at the left and upper
             border show that True was wrong.
-        policy: what is done about faults in the data.
 
     Returns:
         The records in the order of the split, and what was wrong.
@@ -65,7 +65,12 @@ def read_voc(
 
     Source: Everingham et al., VOC2007 development kit, section 4.
     """
-    folder = open_voc_folder(directory)
+    if location is None:
+        raise DataError(
+            "data.directory is not set; the reader voc needs the folder that holds "
+            "JPEGImages and Annotations."
+        )
+    folder = open_voc_folder(location)
     problems = Problems(policy)
     ids = split_ids(folder, split, problems)
     class_names = tuple(class_names) or _names_in(folder)
