@@ -19,6 +19,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tf_frcnn")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keeps what is found in data sets out of the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_FRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def repeatable_operations():
     """Lets TensorFlow add gradients of cropping in one thread.

@@ -5,6 +5,7 @@ import pytest
 
 from tf_frcnn import assembly
 from tf_frcnn.assembly import (
+    Splits,
     build_examples,
     build_resizing,
     build_training_batches,
@@ -134,6 +135,28 @@ def test_a_data_set_may_come_from_a_file_outside_the_package(
         np.testing.assert_array_equal(batch["labels"], [[1], [1]])
     ids = [image_id for batch in (first, second) for image_id in batch["image_ids"]]
     assert sorted(ids) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_split_is_read_once_under_whichever_name(config_of, voc_folder, monkeypatch):
+    settings = {"data.reader": "voc", "data.directory": voc_folder}
+    settings |= {"data.train_split": "train", "data.validation_split": "seen"}
+    config = config_of(settings | {"data.test_split": "seen"})
+    calls, read = [], DATASETS["voc"]
+    monkeypatch.setitem(
+        DATASETS, "voc", lambda *a, **k: calls.append(a[1]) or read(*a, **k)
+    )
+    splits, names = Splits(config), SHAPE_CLASSES
+    train = splits.read("train", names)
+    assert splits.read("train") is splits.read("train")
+    held_out = splits.read("validation", names[::-1])
+    assert calls == ["train", "seen"]
+    for same in (splits.read("test", names), splits.read("seen", names)):
+        assert same.class_names == train.class_names == names
+        for record, other in zip(same.records, held_out.records, strict=True):
+            np.testing.assert_array_equal(record.labels, 3 - other.labels)
+    assert calls == ["train", "seen"]
+    assert splits.read("test", (*names, "more")).class_names == (*names, "more")
+    assert calls == ["train", "seen", "seen"]
 
 
 def test_canvases_are_those_of_the_settings_or_derived(config_of):

@@ -8,7 +8,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_frcnn.assembly import build_examples, build_model, build_training_batches
+from tf_frcnn.assembly import (
+    Splits,
+    build_examples,
+    build_model,
+    build_training_batches,
+)
 from tf_frcnn.commands import workflow
 from tf_frcnn.commands.workflow import (
     evaluate_run,
@@ -285,6 +290,17 @@ def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked)
     monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
     workflow.run_training(Config(), Path("run"))
     assert len(calls) == asked
+
+
+def test_training_and_evaluation_share_what_was_read(monkeypatch):
+    given = []
+    monkeypatch.setattr(workflow, "export_run", None)
+    for name in ("train", "evaluate_run"):
+        monkeypatch.setattr(
+            workflow, name, lambda *a, splits, **s: given.append(splits)
+        )
+    workflow.run_training(Config(), Path("run"))
+    assert isinstance(given[0], Splits) and given[0] is given[1]
 
 
 def test_the_shapes_as_a_folder_train_like_the_shapes_themselves(config_of, tmp_path):

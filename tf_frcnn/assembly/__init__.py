@@ -1,6 +1,7 @@
 """From a configuration to the objects it describes: the only reader of its fields."""
 
 from tf_frcnn.assembly.data import (
+    Splits,
     build_evaluation_batches,
     build_examples,
     build_resizing,
@@ -14,6 +15,7 @@ from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternatin
 __all__ = [
     "STEP_NAMES",
     "RunPlan",
+    "Splits",
     "build_evaluation_batches",
     "build_examples",
     "build_model",

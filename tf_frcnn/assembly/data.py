@@ -41,11 +41,42 @@ def build_examples(
     data, read = config.data, _reader(config)
     return read(
         _folder(data.directory),
-        getattr(data, f"{split}_split") if split in _ROLES else split,
+        _split_name(config, split),
         class_names=tuple(class_names) or data.class_names,
         policy=Policy(data.policy),
         **_own_settings(read, config),
     )
+
+
+class Splits:
+    """The splits of a configuration's data, each read and checked once.
+
+    Args:
+        config: the configuration.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._sets: dict[str, ExampleSet] = {}
+
+    def read(self, split: str, class_names: Sequence[str] = ()) -> ExampleSet:
+        """Returns what `build_examples` returns, from memory if it was read before.
+
+        Args:
+            split: see `build_examples`.
+            class_names: the classes in the order wanted; none: that of the first
+                reading.
+        """
+        name = _split_name(self._config, split)
+        found = self._sets.get(name)
+        if found is None or (class_names and {*class_names} != {*found.class_names}):
+            found = build_examples(self._config, split, class_names)
+            self._sets[name] = found
+        return found.with_classes(class_names) if class_names else found
+
+
+def _split_name(config: Config, split: str) -> str:
+    return getattr(config.data, f"{split}_split") if split in _ROLES else split
 
 
 def _reader(config: Config) -> Callable[..., ExampleSet]:

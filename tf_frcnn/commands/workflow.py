@@ -8,8 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from tf_frcnn.assembly import (
+    Splits,
     build_evaluation_batches,
-    build_examples,
     build_plan,
     build_resizing,
     is_alternating,
@@ -74,14 +74,15 @@ def run_training(
         )
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
+    splits = Splits(config)
     if is_alternating(config):
-        model = train_alternating(config, directory, resume=resume)
+        model = train_alternating(config, directory, resume=resume, splits=splits)
     else:
         start = _start_of(init) if init else {}
-        model = train(config, directory, resume=resume, **start)
+        model = train(config, directory, resume=resume, splits=splits, **start)
     # Stored proposals are those of training and validation pictures.
     split = "validation" if isinstance(model, FastRCNN) else "test"
-    evaluate_run(directory, split)
+    evaluate_run(directory, split, splits=splits)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if type(model) is FasterRCNN:
         print(f"Pictures:   {directory / 'pictures'}")
@@ -107,6 +108,7 @@ def evaluate_run(
     *,
     overrides: Sequence[str] = (),
     coco: bool = False,
+    splits: Splits | None = None,
 ) -> dict:
     """Measures a run on a split, prints tables, and writes them as JSON.
 
@@ -118,12 +120,14 @@ def evaluate_run(
         split: "train", "validation", "test", or a split in the reader's terms.
         overrides: settings that replace those of the run.
         coco: adds COCO's figures, which need pycocotools.
+        splits: those of the run's configuration, where they were read already.
 
     Returns:
         What was written.
     """
     run = load_run(directory, overrides)
-    examples = build_examples(run.config, split, run.model.class_names)
+    splits = splits or Splits(run.config)
+    examples = splits.read(split, run.model.class_names)
     examples.problems.print()
     batches = build_evaluation_batches(run.config, examples)
     truth, name = ground_truth_of(examples), split.replace("/", "_")

@@ -185,6 +185,18 @@ def test_pictures_without_objects_stay_and_are_counted(prepared):
     assert examples.problems.files("empty_annotation") == ["000003.jpg"]
 
 
+def test_pictures_that_were_inspected_are_not_inspected_again(prepared, monkeypatch):
+    examples = read_tfds_voc(prepared[0], "07")
+    monkeypatch.setattr(tfds_voc, "inspect_image", None)
+    again = read_tfds_voc(prepared[0], "07")
+    assert again.problems.rows == examples.problems.rows
+    for record, same in zip(again.records, examples.records, strict=True):
+        assert record[:5] == same[:5]
+    monkeypatch.setenv("TF_FRCNN_CACHE", "")
+    with pytest.raises(TypeError):
+        read_tfds_voc(prepared[0], "07")
+
+
 def test_data_not_prepared_is_an_error_that_says_how_to_prepare_it(tmp_path):
     with pytest.raises(DataError) as error:
         read_tfds_voc(tmp_path, "12")

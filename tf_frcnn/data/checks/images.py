@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tf_frcnn.data.checks.facts_cache import FactsCache
+
 # MPO is what many cameras write into .jpg files: a JPEG with further pictures behind.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
 
@@ -58,12 +60,24 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
     return facts
 
 
-def inspect_files(paths: Iterable[Path]) -> Iterator[ImageFacts | UnreadableImageError]:
-    """Inspects files in parallel; yields one answer per path, in their order."""
+def inspect_files(
+    paths: Iterable[Path], cache: FactsCache | None = None
+) -> Iterator[ImageFacts | UnreadableImageError]:
+    """Inspects files in parallel; yields one answer per path, in their order.
+
+    Args:
+        paths: the files.
+        cache: gets what is found; what it knows is not looked for again.
+    """
+
+    def find(path):
+        return inspect_image(path.read_bytes())
 
     def inspect(path):
         try:
-            return inspect_image(path.read_bytes())
+            if cache is None:
+                return find(path)
+            return ImageFacts(*cache.recall_file(path, lambda: find(path)))
         except UnreadableImageError as error:
             return error
         except OSError as error:
@@ -108,4 +122,5 @@ def _read_header(image_bytes: bytes) -> ImageFacts:
     # TensorFlow takes the palette's indices for brightness and raises no error.
     if kind == "BMP" and mode == "P":
         raise UnreadableImageError("it is a BMP with a palette; convert it to PNG")
-    return ImageFacts(height, width, orientation if 1 <= orientation <= 8 else 1)
+    orientation = int(orientation) if orientation in range(1, 9) else 1
+    return ImageFacts(height, width, orientation)

@@ -1,5 +1,6 @@
 """Reads PASCAL VOC 2007 and 2012 through TensorFlow Datasets."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tf_frcnn.data.checks.boxes import (
     objects_inside,
     ordered_objects,
 )
+from tf_frcnn.data.checks.facts_cache import FactsCache
 from tf_frcnn.data.checks.images import ImageFacts, UnreadableImageError, inspect_image
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
 from tf_frcnn.data.examples import ExampleSet, Record, concatenate, shuffled
@@ -153,10 +155,11 @@ def _read_split(builder, part: str, class_names, policy: Policy) -> ExampleSet:
     decoders = {"image": tfds.decode.SkipDecoding()}
     dataset = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False)
     records, rows = [], []
-    for example in dataset.as_numpy_iterator():
-        record = _record(example, tfds_names, class_names, problems)
-        rows.append(-1 if record is None else len(records))
-        records += [] if record is None else [record]
+    with FactsCache(builder.data_path) as cache:
+        for example in dataset.as_numpy_iterator():
+            record = _record(example, tfds_names, class_names, problems, cache)
+            rows.append(-1 if record is None else len(records))
+            records += [] if record is None else [record]
     name = f"{builder.info.full_name}:{part}"
     if not records:
         raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
@@ -164,11 +167,14 @@ def _read_split(builder, part: str, class_names, policy: Policy) -> ExampleSet:
     return ExampleSet(name, class_names, tuple(records), problems, images)
 
 
-def _record(example, tfds_names, class_names, problems: Problems) -> Record | None:
+def _record(
+    example, tfds_names, class_names, problems: Problems, cache: FactsCache
+) -> Record | None:
     """Returns the checked record, or None if the picture is dropped."""
-    file = example["image/filename"].decode()
+    file, image = example["image/filename"].decode(), example["image"]
+    stamp = (len(image), hashlib.blake2b(image).hexdigest())
     try:
-        facts = inspect_image(example["image"])
+        facts = ImageFacts(*cache.recall(file, stamp, lambda: inspect_image(image)))
     except UnreadableImageError as error:
         problems.add("unreadable_image", file, str(error))
         return None

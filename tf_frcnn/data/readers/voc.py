@@ -7,7 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.checks.boxes import known_objects, objects_inside, ordered_objects
+from tf_frcnn.data.checks.boxes import (
+    DrawnObject,
+    known_objects,
+    objects_inside,
+    ordered_objects,
+)
+from tf_frcnn.data.checks.facts_cache import FactsCache
 from tf_frcnn.data.checks.images import (
     ImageFacts,
     UnreadableImageError,
@@ -41,7 +47,9 @@ def read_voc(
 ) -> ExampleSet:
     """Reads one split of a folder with JPEGImages, Annotations and ImageSets/Main.
 
-    Every picture is opened and decoded once, so that training meets no damaged file.
+    Every image is opened and decoded once, so that training meets no damaged file.
+    What the files say is kept in a `FactsCache`, and the next reading, of whichever
+    split and with whichever settings, opens the files that were changed.
     Only direct objects count, not the parts of which VOC's layout task consists.
 
     Args:
@@ -73,14 +81,15 @@ def read_voc(
     folder = open_voc_folder(location)
     problems = Problems(policy)
     ids = split_ids(folder, split, problems)
-    class_names = tuple(class_names) or _names_in(folder)
-    pairs = list(_pairs(folder, ids, problems))
-    records = []
-    facts = inspect_files(pair.image for pair in pairs)
-    for pair, fact in zip(pairs, facts, strict=True):
-        record = _record(pair, fact, class_names, one_based, problems)
-        if record is not None:
-            records.append(record)
+    with FactsCache(folder.root) as cache:
+        class_names = tuple(class_names) or _names_in(folder, cache)
+        pairs = list(_pairs(folder, ids, problems, cache))
+        facts = inspect_files((pair.image for pair in pairs), cache)
+        found = [
+            _record(pair, fact, class_names, one_based, problems)
+            for pair, fact in zip(pairs, facts, strict=True)
+        ]
+    records = [record for record in found if record is not None]
     name = f"{folder.root}:{split}"
     if not records:
         raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
@@ -88,11 +97,11 @@ def read_voc(
     return ExampleSet(name, class_names, tuple(records), problems, images)
 
 
-def _names_in(folder: VocFolder) -> tuple[str, ...]:
+def _names_in(folder: VocFolder, cache: FactsCache) -> tuple[str, ...]:
     names = set()
     for path in folder.annotations.values():
         try:
-            names.update(drawn.name for drawn in read_annotation(path).objects)
+            names.update(drawn.name for drawn in _annotation(path, cache).objects)
         except UnreadableAnnotationError:
             continue  # reported where its picture belongs to the split
     if not names:
@@ -103,8 +112,14 @@ def _names_in(folder: VocFolder) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _annotation(path: Path, cache: FactsCache) -> Annotation:
+    size, objects = cache.recall_file(path, lambda: read_annotation(path))
+    objects = [DrawnObject(name, tuple(box), hard) for name, box, hard in objects]
+    return Annotation(size and tuple(size), objects)
+
+
 def _pairs(
-    folder: VocFolder, ids: Sequence[str], problems: Problems
+    folder: VocFolder, ids: Sequence[str], problems: Problems, cache: FactsCache
 ) -> Iterator[_Pair]:
     """Yields the pictures that have a file and an annotation that can be read."""
     for image_id in ids:
@@ -118,7 +133,7 @@ def _pairs(
             problems.add("missing_annotation", xml_name, "there is no such file")
         elif len(paths) == 1 or _chosen(paths, problems):
             try:
-                annotation = read_annotation(folder.annotations[image_id])
+                annotation = _annotation(folder.annotations[image_id], cache)
                 yield _Pair(image_id, paths[0], xml_name, annotation)
             except UnreadableAnnotationError as error:
                 problems.add("unreadable_annotation", xml_name, str(error))
