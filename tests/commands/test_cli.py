@@ -225,7 +225,7 @@ def test_a_run_that_exists_is_not_begun_anew(capsys, run_folder):
 
 def test_a_missing_picture_is_named(capsys, run_folder, tmp_path):
     line = failure_of(capsys, "predict", run_folder, tmp_path / "none.jpg")
-    assert line.startswith(f"{tmp_path / 'none.jpg'}: no picture found")
+    assert line.startswith(f"{tmp_path / 'none.jpg'}: no image found")
 
 
 def test_a_setting_that_fits_no_network_is_an_error_that_names_the_file(

@@ -186,7 +186,7 @@ def test_the_pictures_given_are_not_overwritten(run_folder, photos, blind, tmp_p
 def test_a_pattern_without_pictures_is_an_error_and_makes_no_folder(
     run_folder, tmp_path
 ):
-    with pytest.raises(DataError, match=r"nothing\*\.png: no picture found"):
+    with pytest.raises(DataError, match=r"nothing\*\.png: no image found"):
         predict_files(run_folder, [f"{tmp_path}/nothing*.png"], tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""Detection in one encoded picture."""
+"""Detection in one encoded image."""
 
 import re
 import time
@@ -18,24 +18,24 @@ _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
 
 class PictureError(ValueError):
-    """A picture is refused; the message is the reason."""
+    """An image is refused; the message is the reason."""
 
 
 def picture_detector(
     model: FasterRCNN, resizing: Resizing, max_pixels: int
 ) -> Callable[[bytes], dict]:
-    """Returns a function that detects objects in a picture as an exported model does.
+    """Returns a function that detects objects in an image as an exported model does.
 
     Args:
         model: the detector.
-        resizing: how pictures are brought to the network's size, with one short side.
-        max_pixels: what a picture may claim to have.
+        resizing: how images are brought to the network's size, with one short side.
+        max_pixels: what an image may claim to have.
 
     Returns:
         A function of a JPEG, PNG, BMP or GIF, of which the first frame counts. It gives
-        `height` and `width` of the upright picture in pixels, `detections` as
+        `height` and `width` of the upright image in pixels, `detections` as
         `predictions.list_detections` lists them, and `milliseconds`, the time that
-        reading and detecting took. It raises PictureError for a picture that is
+        reading and detecting took. It raises PictureError for an image that is
         damaged, too large or of another format.
     """
     resizing.require_one_short_side()

@@ -3,7 +3,7 @@
 All give B rows, D detections each:
 
     detection_boxes        float32 [B, D, 4]  (ymin, xmin, ymax, xmax) as shares of the
-                                              upright picture's height and width
+                                              upright image's height and width
     detection_scores       float32 [B, D]     by falling score
     detection_classes      float32 [B, D]     the first class is 1; 0 in padded rows
     detection_class_names  string [B, D]      empty in padded rows
@@ -38,8 +38,8 @@ class Signatures:
 
     Attributes:
         model: the detector.
-        resizing: how pictures are brought to the network's size, with one short side.
-        max_pixels: what an encoded picture may claim to have, and what any picture may
+        resizing: how images are brought to the network's size, with one short side.
+        max_pixels: what an encoded image may claim to have, and what any image may
             have in the network's size.
     """
 
@@ -48,7 +48,7 @@ class Signatures:
     max_pixels: int
 
     def of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects objects in encoded pictures, string [B].
+        """Detects objects in encoded images, string [B].
 
         One by one, so that what is found in one does not depend on the others.
         """
@@ -150,7 +150,7 @@ def _found_spec(num):
 def detection_outputs(
     found: dict[str, tf.Tensor], file_sizes: tf.Tensor, class_names: Sequence[str]
 ) -> dict[str, tf.Tensor]:
-    """Turns a model's detections of B pictures into the outputs of the module's list.
+    """Turns a model's detections of B images into the outputs of the module's list.
 
     Args:
         found: `Detections` as a dict.

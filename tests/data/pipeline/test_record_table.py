@@ -70,4 +70,4 @@ def test_proposals_of_another_number_of_pictures_are_refused():
     proposals = CachedProposals(np.zeros([3, 1, 4], np.float32), np.zeros([3, 1], bool))
     with pytest.raises(DataError) as error:
         record_table(two_records(), RESIZING, proposals=proposals)
-    assert str(error.value) == "two: proposals for 3 pictures, but the set has 2."
+    assert str(error.value) == "two: proposals for 3 images, but the set has 2."

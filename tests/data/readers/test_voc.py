@@ -210,9 +210,7 @@ def test_pictures_that_could_be_mended_can_be_dropped(
 def test_a_set_without_a_usable_picture_is_an_error_that_counts(voc, xml_of):
     voc.annotation("a", xml_of("cat", 5, 5, 30, 30))
     voc.split("train", "a")
-    with pytest.raises(
-        DataError, match=r"no picture that can be used: .*missing_image"
-    ):
+    with pytest.raises(DataError, match=r"no image that can be used: .*missing_image"):
         read_voc(voc.root, "train")
 
 

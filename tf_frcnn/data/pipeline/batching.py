@@ -2,10 +2,10 @@
 
 A batch is a dict:
 
-    images       float32 [B, H, W, 3]  RGB in 0..255, zero beyond the picture
-    image_sizes  float32 [B, 2]        (height, width) of the picture in network pixels
+    images       float32 [B, H, W, 3]  RGB in 0..255, zero beyond the image
+    image_sizes  float32 [B, 2]        (height, width) of the image in network pixels
     scales       float32 [B, 2]        network / file pixels along y and x
-    file_sizes   float32 [B, 2]        (height, width) of the picture in file pixels
+    file_sizes   float32 [B, 2]        (height, width) of the image in file pixels
     boxes        float32 [B, G, 4]     network pixels, zero in padded rows
     labels       int32 [B, G]          -1 in padded rows
     difficult    bool [B, G]           False in padded rows

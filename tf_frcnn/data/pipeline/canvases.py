@@ -1,4 +1,4 @@
-"""Canvases: the few sizes that pictures are padded to, so that traces are few."""
+"""Canvases: the few sizes that images are padded to, so that traces are few."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ Canvas = tuple[int, int]
 def derive_canvases(
     short_sides: int | Sequence[int], long_side: int, multiple: int = 32
 ) -> tuple[Canvas, ...]:
-    """Returns the few canvases on which resized pictures are laid.
+    """Returns the few canvases on which resized images are laid.
 
     For each short side they are a square, 4:3 and the longest allowed, the latter two
     both upright and lying.
@@ -53,7 +53,7 @@ def network_sizes(records: Sequence[Record], resizing: Resizing) -> np.ndarray:
 def listed_canvases(
     sizes: np.ndarray, canvases: Sequence[Canvas] | int
 ) -> tuple[Canvas, ...]:
-    """Returns the canvases as a list, the pictures' own where a multiple is given.
+    """Returns the canvases as a list, the images' own where a multiple is given.
 
     Args:
         sizes: int64 [..., 2], (height, width) in pixels.
@@ -70,7 +70,7 @@ def canvas_groups(
 ) -> np.ndarray:
     """Returns int64 [n]: row of the smallest canvas for each largest size.
 
-    The canvas holds the smaller sizes as well, since neither side of a picture shrinks
+    The canvas holds the smaller sizes as well, since neither side of an image shrinks
     when its short side is to be longer.
 
     Args:
@@ -79,7 +79,7 @@ def canvas_groups(
         canvases: (height, width) in pixels.
 
     Raises:
-        DataError: no canvas holds a picture.
+        DataError: no canvas holds an image.
     """
     largest = sizes.max(axis=1)
     fits = (largest[:, None] <= np.array(canvases).reshape(-1, 2)).all(axis=2)

@@ -1,4 +1,4 @@
-"""What the pipeline's functions look up of a picture: all records as tensors."""
+"""What the pipeline's functions look up of an image: all records as tensors."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class RecordTable(NamedTuple):
     Attributes:
         image_ids: string [n].
         orientations: int32 [n], EXIF 1..8.
-        groups: int64 [n], row in `canvases`; pictures of a group share batches.
+        groups: int64 [n], row in `canvases`; images of a group share batches.
         canvases: int64 [canvases, 2], (height, width) in network pixels.
         boxes: float32 [n, (boxes), 4], file pixels.
         labels: int32 [n, (boxes)].
@@ -59,7 +59,7 @@ def record_table(
         proposals: arrays with a row for each record, or None.
 
     Raises:
-        DataError: no canvas holds a picture, or the proposals are not the records'.
+        DataError: no canvas holds an image, or the proposals are not the records'.
     """
     records = examples.records
     sizes = network_sizes(records, resizing)
@@ -67,7 +67,7 @@ def record_table(
     used = [~r.difficult if drop_difficult else slice(None) for r in records]
     if proposals is not None and len(proposals.boxes) != len(records):
         raise DataError(
-            f"{examples.name}: proposals for {len(proposals.boxes)} pictures, but the "
+            f"{examples.name}: proposals for {len(proposals.boxes)} images, but the "
             f"set has {len(records)}."
         )
 

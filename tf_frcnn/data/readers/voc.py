@@ -4,15 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.checks.boxes import (
-    DrawnObject,
-    known_objects,
-    objects_inside,
-    ordered_objects,
-)
+from tf_frcnn.data.checks.boxes import DrawnObject, check_objects
 from tf_frcnn.data.checks.facts_cache import FactsCache
 from tf_frcnn.data.checks.images import (
     ImageFacts,
@@ -68,7 +62,7 @@ def read_voc(
         The records in the order of the split, and what was wrong.
 
     Raises:
-        DataError: if the folder or the split does not exist, if no picture can be
+        DataError: if the folder or the split does not exist, if no image can be
             used, or where the policy says so.
 
     Source: Everingham et al., VOC2007 development kit, section 4.
@@ -92,7 +86,7 @@ def read_voc(
     records = [record for record in found if record is not None]
     name = f"{folder.root}:{split}"
     if not records:
-        raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
+        raise DataError(f"{name} has no image that can be used: {problems.counts()}.")
     images = StoredImages(tf.constant([r.source for r in records]), are_paths=True)
     return ExampleSet(name, class_names, tuple(records), problems, images)
 
@@ -103,7 +97,7 @@ def _names_in(folder: VocFolder, cache: FactsCache) -> tuple[str, ...]:
         try:
             names.update(drawn.name for drawn in _annotation(path, cache).objects)
         except UnreadableAnnotationError:
-            continue  # reported where its picture belongs to the split
+            continue  # reported where its image belongs to the split
     if not names:
         raise DataError(
             f"{folder.root}/Annotations names no object; give class_names, or the "
@@ -121,14 +115,12 @@ def _annotation(path: Path, cache: FactsCache) -> Annotation:
 def _pairs(
     folder: VocFolder, ids: Sequence[str], problems: Problems, cache: FactsCache
 ) -> Iterator[_Pair]:
-    """Yields the pictures that have a file and an annotation that can be read."""
+    """Yields the images that have a file and an annotation that can be read."""
     for image_id in ids:
         image_name, xml_name = f"JPEGImages/{image_id}", f"Annotations/{image_id}.xml"
         paths = folder.images.get(image_id, [])
         if not paths:
-            problems.add(
-                "missing_image", image_name, "there is no picture of this name"
-            )
+            problems.add("missing_image", image_name, "there is no image of this name")
         elif image_id not in folder.annotations:
             problems.add("missing_annotation", xml_name, "there is no such file")
         elif len(paths) == 1 or _chosen(paths, problems):
@@ -154,7 +146,7 @@ def _record(
     one_based: bool,
     problems: Problems,
 ) -> Record | None:
-    """Returns the checked record, or None if the picture is dropped."""
+    """Returns the checked record, or None if the image is dropped."""
     image_name, xml_name = f"JPEGImages/{pair.image.name}", pair.annotation_name
     if isinstance(facts, UnreadableImageError):
         problems.add("unreadable_image", image_name, str(facts))
@@ -164,14 +156,20 @@ def _record(
         return None
     if facts.orientation != 1:
         problems.add("rotated_image", image_name, f"EXIF {facts.orientation}")
-    objects = known_objects(pair.annotation.objects, class_names, problems, xml_name)
-    objects = ordered_objects(objects, problems, xml_name)
-    boxes = np.array([drawn.corners for drawn in objects]).reshape(-1, 4)
-    boxes = boxes - ([1, 1, 0, 0] if one_based else 0)
-    if not size_is_right and _drawn_as_stored(pair, facts):
-        boxes = turn_boxes_upright(boxes, facts)
-    checked = objects_inside(
-        objects, boxes, facts.upright_size, class_names, problems, xml_name
+
+    def to_boxes(corners):
+        boxes = corners - ([1, 1, 0, 0] if one_based else 0)
+        if not size_is_right and _drawn_as_stored(pair, facts):
+            boxes = turn_boxes_upright(boxes, facts)
+        return boxes
+
+    checked = check_objects(
+        pair.annotation.objects,
+        to_boxes,
+        facts.upright_size,
+        class_names,
+        problems,
+        xml_name,
     )
     if not len(checked.boxes):
         problems.add(
@@ -196,6 +194,6 @@ def _settle_size(pair: _Pair, facts: ImageFacts, problems: Problems) -> str:
     return problems.add(
         "wrong_size",
         pair.annotation_name,
-        f"it says {stated[1]} x {stated[0]} pixels, but the upright picture has "
+        f"it says {stated[1]} x {stated[0]} pixels, but the upright image has "
         f"{width} x {height}; {outcome}",
     )
