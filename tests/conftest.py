@@ -50,6 +50,14 @@ def operations_as_usual():
         config.disable_op_determinism()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keeps what is found in data sets out of the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_FRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def repeatable_operations():
     """Lets TensorFlow add gradients of cropping in one thread.

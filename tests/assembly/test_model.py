@@ -2,29 +2,19 @@ import keras
 import numpy as np
 import pytest
 
-from tf_frcnn import assembly, layers
+from tf_frcnn import layers
 from tf_frcnn.assembly import (
-    build_examples,
     build_model,
     build_plan,
-    build_resizing,
-    build_training_batches,
     compile_model,
     load_initial_weights,
-    split_seed,
 )
 from tf_frcnn.config import ConfigError, load_config
-from tf_frcnn.data import (
-    DATASETS,
-    SHAPE_CLASSES,
-    Resizing,
-    derive_canvases,
-    write_voc,
-)
 from tf_frcnn.models import FastRCNN, ProposalNetwork
 
 SMALL = """
-data: {reader: shapes, num_train: 4, num_validation: 3, num_test: 2}
+data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
+  num_validation: 3, num_test: 2}
 images: {short_side: 64, long_side: 96}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}
 rpn: {channels: 8}
@@ -260,129 +250,3 @@ def test_a_missing_file_of_weights_is_named(config_of, tmp_path):
     config = config_of({"backbone.name": "vgg16", "backbone.weights": path})
     with pytest.raises(FileNotFoundError, match=f"{path}.*no such file"):
         load_initial_weights(config, None)
-
-
-def test_the_voc_reader_needs_a_folder(config_of):
-    with pytest.raises(ConfigError, match=r"data\.directory is not set; .*JPEGImages"):
-        build_examples(config_of({"data.reader": "voc"}), "train")
-
-
-def test_the_shapes_have_three_splits(config_of):
-    message = "split = 'trainval': the shapes have train, validation, test only"
-    with pytest.raises(ConfigError, match=message):
-        build_examples(config_of(), "trainval")
-
-
-def test_the_splits_of_the_shapes_share_no_picture(config_of):
-    splits = ("train", "validation", "test")
-    sets = [build_examples(config_of(), split) for split in splits]
-    assert [len(examples.records) for examples in sets] == [4, 3, 2]
-    pictures = [data for s in sets for _, data in s.stream().as_numpy_iterator()]
-    assert len(set(pictures)) == 9
-    assert split_seed(config_of({"seed": 1}), "test") == 2_000_001
-
-
-@pytest.fixture(scope="module")
-def voc_folder(config_of, tmp_path_factory):
-    """The shapes as a VOC folder with the splits "train" and "seen"."""
-    folder = tmp_path_factory.mktemp("voc")
-    write_voc(build_examples(config_of(), "train"), folder, "train")
-    write_voc(build_examples(config_of(), "test"), folder, "seen")
-    return folder
-
-
-def test_a_split_is_one_of_the_settings_or_one_of_the_readers(config_of, voc_folder):
-    settings = {"data.reader": "voc", "data.directory": voc_folder}
-    settings |= {"data.train_split": "train", "data.validation_split": "seen"}
-    config = config_of(settings | {"data.test_split": "train+seen"})
-    for split, count in (("train", 4), ("validation", 2), ("test", 6), ("seen", 2)):
-        assert len(build_examples(config, split).records) == count
-
-
-def test_the_voc_reader_gets_its_settings(config_of, voc_folder):
-    names = list(SHAPE_CLASSES[::-1])
-    settings = {"data.reader": "voc", "data.directory": voc_folder}
-    settings |= {"data.class_names": names, "data.one_based": "false"}
-    config = config_of(settings | {"data.policy": "{unknown_class: drop}"})
-    examples = build_examples(config, "train+seen")
-    assert examples.class_names == tuple(names)
-    assert examples.problems.policy.action("unknown_class") == "drop"
-    drawn = build_examples(config_of(), "train")
-    for read, made in zip(examples.records, drawn.records, strict=False):
-        # Corners that count from 1 are not moved when they are called continuous.
-        np.testing.assert_array_equal(read.boxes, made.boxes + np.array([1, 1, 0, 0]))
-        assert [names[i] for i in read.labels] == [
-            SHAPE_CLASSES[i] for i in made.labels
-        ]
-    own = build_examples(config, "seen", tuple(names[:3]))
-    assert own.class_names == tuple(names[:3])
-
-
-def test_the_tfds_reader_gets_its_settings(config_of, monkeypatch):
-    calls = []
-    monkeypatch.setitem(DATASETS, "tfds_voc", lambda *a, **k: calls.append((*a, k)))
-    monkeypatch.setenv("HOME", "/home/someone")
-    settings = {"data.reader": "tfds_voc", "data.directory": "'~/data'"}
-    settings |= {"data.train_split": "2007/train+2012/val", "data.class_names": "[cat]"}
-    build_examples(config_of(settings), "train")
-    build_examples(config_of(settings), "2007/test")
-    assert [call[0] for call in calls] == ["2007/train+2012/val", "2007/test"]
-    assert calls[0][1]["data_dir"] == "/home/someone/data"
-    assert calls[0][1]["class_names"] == ("cat",)
-
-
-def test_canvases_are_those_of_the_settings_or_derived(config_of):
-    derived = derive_canvases(64, 96)
-    assert build_resizing(config_of()) == ((64,), 96, derived, "bilinear")
-    own = config_of({"images.canvases": [[96, 96], [64, 96]]})
-    assert build_resizing(own) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
-
-
-def test_training_has_short_sides_of_its_own(config_of):
-    config = config_of({"data.train_short_sides": [48, 80]})
-    several = Resizing((48, 80), 96, derive_canvases([48, 80], 96))
-    assert build_resizing(config, for_training=True) == several
-    assert build_resizing(config) == build_resizing(config_of())
-    one = build_resizing(config_of(), for_training=True)
-    assert one == build_resizing(config_of())
-
-
-def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
-    settings = {
-        "images.pad_to": 32,
-        "images.resize": "bicubic",
-        "images.long_side": "null",
-    }
-    config = config_of(settings)
-    assert build_resizing(config) == ((64,), None, 32, "bicubic")
-    examples = build_examples(config, "train")
-    batches, per_epoch = build_training_batches(config, examples)
-    assert per_epoch == 4
-    for batch in (
-        *batches.take(4),
-        *assembly.build_evaluation_batches(config, examples),
-    ):
-        own = -(-batch["image_sizes"].numpy() // 32) * 32
-        np.testing.assert_array_equal(own, [batch["images"].shape[1:3]])
-
-
-def test_training_batches_obey_the_settings(config_of, monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        assembly.data, "training_batches", lambda *a, **k: calls.append((a, k))
-    )
-    settings = {"images.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
-    settings |= {"data.train_short_sides": [48, 80], "images.resize": "caffe"}
-    examples = build_examples(config_of(settings), "train")
-    for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
-        switches = {"data.flip": flip, "data.train_on_difficult": difficult}
-        config = config_of(settings | switches)
-        _, per_epoch = build_training_batches(config, examples, start_epoch)
-        assert per_epoch == 2  # four pictures, three at a time
-    same = {"batch_size": 3, "seed": 5, "proposals": None}
-    resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
-    assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
-    assert [settings for _, settings in calls] == [
-        same | {"flip": True, "drop_difficult": True, "start_epoch": 0},
-        same | {"flip": False, "drop_difficult": False, "start_epoch": 2},
-    ]

@@ -20,6 +20,8 @@ from tf_frcnn.runs.inference import load_run
 SETTINGS = {
     "data": {
         "reader": "shapes",
+        "train_split": "train",
+        "validation_split": "validation",
         **{f"num_{split}": 2 for split in ("train", "validation", "test")},
         "short_side": 96,
         "long_side": 128,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -63,6 +65,25 @@ def test_a_subset_keeps_the_stored_order_and_its_own_pictures():
     examples = example_set("a", 6).subset([5, 0, 3])
     assert streamed(examples) == ["a0", "a3", "a5"]
     assert sorted(streamed(examples, 4)) == ["a0", "a3", "a5"]
+
+
+def test_classes_in_another_order_rename_no_object():
+    examples = example_set("a", 2, ("cat", "dog", "ape"), most_boxes=3)
+    labels = np.array([0, 2, 1], np.int32)
+    records = [record._replace(labels=labels) for record in examples.records]
+    examples = replace(examples, records=tuple(records))
+    ordered = examples.with_classes(["ape", "cat", "dog"])
+    assert ordered.class_names == ("ape", "cat", "dog")
+    for record in ordered.records:
+        np.testing.assert_array_equal(record.labels, [1, 0, 2])
+        assert record.labels.dtype == np.int32
+    assert ordered.problems is examples.problems and streamed(ordered) == ["a0", "a1"]
+
+
+@pytest.mark.parametrize("names", [["cat"], ["cat", "cow"], ["cat", "dog", "dog"]])
+def test_other_classes_are_not_another_order(names):
+    with pytest.raises(DataError, match="a has the classes cat, dog, not cat"):
+        example_set("a", 1, ("cat", "dog")).with_classes(names)
 
 
 def test_sets_in_a_row_have_all_pictures_and_all_problems():

@@ -6,7 +6,8 @@ from tf_frcnn.data import SHAPE_CLASSES
 from tf_frcnn.runs.inference import write_settings
 
 SETTINGS = """
-data: {reader: shapes, num_train: 4, num_validation: 2, num_test: 3}
+data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
+  num_validation: 2, num_test: 3}
 images: {short_side: 96, long_side: 128, canvases: [[128, 128]]}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}
 anchors: {scales: [2, 3, 5]}

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import QUICKSTART
-from tf_frcnn.assembly import STEP_NAMES, build_step_config
+from tf_frcnn import assembly
+from tf_frcnn.assembly import STEP_NAMES, build_examples, build_step_config
 from tf_frcnn.config import load_config
 from tf_frcnn.data import read_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
@@ -38,10 +39,23 @@ def config():
 
 
 @pytest.fixture(scope="module")
-def whole(config, tmp_path_factory):
+def reads():
+    """The splits that were read while the whole run was made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(config, reads, tmp_path_factory):
     """A run, and the model it returned."""
     directory = tmp_path_factory.mktemp("alternating") / "whole"
-    return directory, train_alternating(config, directory)
+
+    def note(config, split, class_names=(), read=build_examples):
+        reads.append(split)
+        return read(config, split, class_names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly.data, "build_examples", note)
+        return directory, train_alternating(config, directory)
 
 
 def weights_of(path, part):
@@ -92,6 +106,10 @@ def test_the_detector_has_the_trunk_of_step_2_and_the_heads_of_steps_3_and_4(who
     for part in ("box_head", "predictor"):
         assert_same(weights_of(directory / LAST, part), weights_of(fourth, part))
         assert differ(weights_of(second, part), weights_of(fourth, part))
+
+
+def test_all_steps_share_data_that_was_read_once(whole, reads):
+    assert reads == ["train", "validation"]
 
 
 def test_the_run_folder_is_that_of_an_ordinary_faster_rcnn(whole):

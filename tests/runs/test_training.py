@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests.helpers.paths import QUICKSTART
 from tf_frcnn.config import load_config
-from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
+from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.runs import callbacks
@@ -284,6 +285,22 @@ def test_a_run_interrupted_in_validation_logs_every_epoch_once(
             train(config_of(), tmp_path)  # in the end of the second epoch
     train(config_of(), tmp_path, resume=True)
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["1", "2", "3"]
+
+
+def test_each_split_is_read_once(quick_epochs, monkeypatch, tmp_path):
+    splits, read = [], DATASETS["shapes"]
+
+    @functools.wraps(read)
+    def note(location, split, **settings):
+        splits.append(split)
+        return read(location, split, **settings)
+
+    monkeypatch.setitem(DATASETS, "shapes", note)
+    config, order = config_of("train.epochs=1"), SHAPE_CLASSES[::-1]
+    model = train(config, tmp_path, class_order=order)
+    assert splits == ["train", "validation"] and model.class_names == order
+    model = train(config, tmp_path, resume=True)
+    assert splits == ["train", "validation"] * 2 and model.class_names == order
 
 
 def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):

@@ -1,12 +1,12 @@
 """From a configuration to the objects it describes: the only reader of its fields."""
 
 from tf_frcnn.assembly.data import (
+    Splits,
     build_evaluation_batches,
     build_examples,
     build_resizing,
     build_training_batches,
     proposals_file,
-    split_seed,
 )
 from tf_frcnn.assembly.model import build_model, load_initial_weights
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
@@ -15,6 +15,7 @@ from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternatin
 __all__ = [
     "STEP_NAMES",
     "RunPlan",
+    "Splits",
     "build_evaluation_batches",
     "build_examples",
     "build_model",
@@ -26,5 +27,4 @@ __all__ = [
     "is_alternating",
     "load_initial_weights",
     "proposals_file",
-    "split_seed",
 ]

@@ -1,9 +1,11 @@
 """The data that a configuration describes."""
 
+import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,9 +22,9 @@ from tf_frcnn.data import (
     read_proposals,
     training_batches,
 )
+from tf_frcnn.data.checks.problems import nearest_name
 
-# Seeds far apart, so that no picture is in two splits.
-_SHAPES_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+_ROLES = ("train", "validation", "test")
 
 
 def build_examples(
@@ -36,44 +38,69 @@ def build_examples(
             a split in the reader's own terms.
         class_names: overrides those of the configuration; a run's own classes.
     """
-    data = config.data
-    roles = tuple(_SHAPES_SEEDS)
-    read = DATASETS[data.reader]
-    if data.reader == "shapes":
-        if split not in roles:
-            raise ConfigError(
-                f"split = {split!r}: the shapes have {', '.join(roles)} only."
-            )
-        for name in ("directory", "class_names", "policy"):
-            if getattr(data, name):
-                raise ConfigError(
-                    f"data.{name} = {getattr(data, name)!r} means nothing to the "
-                    "reader shapes; leave it out, or set data.reader."
-                )
-        return read(getattr(data, f"num_{split}"), seed=split_seed(config, split))
-    name = getattr(data, f"{split}_split") if split in roles else split
-    settings = {
-        "class_names": tuple(class_names) or data.class_names,
-        "policy": Policy(data.policy),
-    }
-    if data.reader == "tfds_voc":
-        return read(name, data_dir=_folder(data.directory), **settings)
-    if data.directory is None:
+    data, read = config.data, _reader(config)
+    return read(
+        _folder(data.directory),
+        _split_name(config, split),
+        class_names=tuple(class_names) or data.class_names,
+        policy=Policy(data.policy),
+        **_own_settings(read, config),
+    )
+
+
+class Splits:
+    """The splits of a configuration's data, each read and checked once.
+
+    Args:
+        config: the configuration.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._sets: dict[str, ExampleSet] = {}
+
+    def read(self, split: str, class_names: Sequence[str] = ()) -> ExampleSet:
+        """Returns what `build_examples` returns, from memory if it was read before.
+
+        Args:
+            split: see `build_examples`.
+            class_names: the classes in the order wanted; none: that of the first
+                reading.
+        """
+        name = _split_name(self._config, split)
+        found = self._sets.get(name)
+        if found is None or (class_names and {*class_names} != {*found.class_names}):
+            found = build_examples(self._config, split, class_names)
+            self._sets[name] = found
+        return found.with_classes(class_names) if class_names else found
+
+
+def _split_name(config: Config, split: str) -> str:
+    return getattr(config.data, f"{split}_split") if split in _ROLES else split
+
+
+def _reader(config: Config) -> Callable[..., ExampleSet]:
+    name = config.data.reader
+    if name not in DATASETS:
         raise ConfigError(
-            "data.directory is not set; the reader voc needs the folder that holds "
-            "JPEGImages and Annotations."
+            f"data.reader = {name!r} must be one of {', '.join(DATASETS)}"
+            f"{nearest_name(name, DATASETS) or '.'}"
         )
-    return read(_folder(data.directory), name, one_based=data.one_based, **settings)
+    return DATASETS[name]
+
+
+def _own_settings(read: Callable[..., ExampleSet], config: Config) -> dict[str, Any]:
+    """Returns the settings that the reader asks for by the names of its arguments."""
+    common = {"location", "split", "class_names", "policy"}
+    asked = inspect.signature(read).parameters.keys() - common
+    names = type(config.data).model_fields.keys() & asked
+    own = {name: getattr(config.data, name) for name in names}
+    return own | ({"seed": config.seed} if "seed" in asked else {})
 
 
 def _folder(path: str | None) -> str | None:
     """Returns the path with ~ resolved, which shells leave alone behind an "="."""
     return path and os.path.expanduser(path)
-
-
-def split_seed(config: Config, split: str) -> int:
-    """Returns the seed of the shapes of "train", "validation" or "test"."""
-    return config.seed + _SHAPES_SEEDS[split]
 
 
 def build_resizing(config: Config, *, for_training: bool = False) -> Resizing:

@@ -30,12 +30,9 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
         counts: split -> number of images.
         seed: as in a configuration; the images are the same.
     """
-    from tf_frcnn.assembly import split_seed
-    from tf_frcnn.config import Config
-    from tf_frcnn.data import make_shapes, write_voc
+    from tf_frcnn.data import read_shapes, write_voc
 
-    config = Config(seed=seed)
     for split, count in counts.items():
-        examples = make_shapes(count, seed=split_seed(config, split))
+        examples = read_shapes(None, split, seed=seed, **{f"num_{split}": count})
         write_voc(examples, directory, split)
-        print(f"{directory}: {split}, {count} pictures.")
+        print(f"{directory}: {split}, {count} images.")

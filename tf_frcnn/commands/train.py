@@ -11,6 +11,7 @@ from tf_frcnn.commands.arguments import add_config, default_output, run_folder
 from tf_frcnn.commands.export import export_run
 
 if TYPE_CHECKING:
+    from tf_frcnn.assembly import Splits
     from tf_frcnn.config import Config
 
 HELP = "train, evaluate, draw and export"
@@ -64,14 +65,15 @@ def run_training(
     Raises:
         ValueError: the network of `init` is another one, or the training alternates.
     """
-    from tf_frcnn.assembly import is_alternating
+    from tf_frcnn.assembly import Splits, is_alternating
     from tf_frcnn.runs.alternating import STEPS_FOLDER
     from tf_frcnn.runs.evaluation import evaluate_run
 
-    model = _train(config, directory, resume, init)
+    splits = Splits(config)
+    model = _train(config, directory, resume, init, splits)
     # Stored proposals are those of training and validation images.
     split = "test" if model.rpn is not None else "validation"
-    evaluate_run(directory, split)
+    evaluate_run(directory, split, splits=splits)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if model.rpn is not None and model.roi_head is not None:
         print(f"Pictures:   {directory / 'pictures'}")
@@ -82,7 +84,13 @@ def run_training(
         print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
 
 
-def _train(config: Config, directory: Path, resume: bool, init: Path | None) -> Any:
+def _train(
+    config: Config,
+    directory: Path,
+    resume: bool,
+    init: Path | None,
+    splits: Splits,
+) -> Any:
     """Returns the model that the configured scheme trains."""
     import tensorflow as tf
 
@@ -98,9 +106,9 @@ def _train(config: Config, directory: Path, resume: bool, init: Path | None) -> 
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
     if is_alternating(config):
-        return train_alternating(config, directory, resume=resume)
+        return train_alternating(config, directory, resume=resume, splits=splits)
     start = _start_of(init) if init else {}
-    return train(config, directory, resume=resume, **start)
+    return train(config, directory, resume=resume, splits=splits, **start)
 
 
 def _start_of(init: Path) -> dict[str, Any]:

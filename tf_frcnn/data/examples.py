@@ -1,8 +1,8 @@
-"""What a reader returns: records, and the pictures' encoded bytes as a stream."""
+"""What a reader returns: records, and the images' encoded bytes as a stream."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,15 +12,15 @@ from tf_frcnn.data.checks.problems import DataError, Problems
 
 
 class Record(NamedTuple):
-    """What people said about one picture, checked.
+    """What people said about one image, checked.
 
     Attributes:
         image_id: the file's name without its ending.
-        source: the file's path, or its name where the picture lies in an archive.
-        height, width: pixels of the upright picture.
-        orientation: EXIF 1..8, how the stored picture is turned.
+        source: the file's path, or its name where the image lies in an archive.
+        height, width: pixels of the upright image.
+        orientation: EXIF 1..8, how the stored image is turned.
         boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners in pixels
-            of the upright picture.
+            of the upright image.
         labels: int32 [n] in 0..K-1.
         difficult: bool [n].
     """
@@ -36,10 +36,10 @@ class Record(NamedTuple):
 
 
 class ImageSource(Protocol):
-    """Where the encoded pictures of a set come from; picture i belongs to record i."""
+    """Where the encoded images of a set come from; image i belongs to record i."""
 
     def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
-        """Returns (index int64 [], bytes string []) of each picture once."""
+        """Returns (index int64 [], bytes string []) of each image once."""
 
     def select(self, rows: Sequence[int]) -> "ImageSource":
         """Returns the source of the rows given, which rise."""
@@ -52,9 +52,9 @@ class ExampleSet:
     Attributes:
         name: what messages and reports call it.
         class_names: K names; label k is the k-th.
-        records: one per picture, in stored order; dropped pictures are not among them.
+        records: one per image, in stored order; dropped images are not among them.
         problems: what was found while reading.
-        images: the pictures' bytes; use `stream`.
+        images: the images' bytes; use `stream`.
     """
 
     name: str
@@ -69,7 +69,7 @@ class ExampleSet:
         return max([1, *(len(record.boxes) for record in self.records)])
 
     def stream(self, shuffle_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        """Streams the encoded pictures, each exactly once.
+        """Streams the encoded images, each exactly once.
 
         Args:
             shuffle_seed: int64 [], decides the order; may be a tensor of a tf.data
@@ -80,15 +80,33 @@ class ExampleSet:
         """
         return self.images.stream(shuffle_seed)
 
+    def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
+        """Returns the set with its classes in the order given.
+
+        Raises:
+            DataError: these are other classes.
+        """
+        class_names = tuple(class_names)
+        if sorted(class_names) != sorted(self.class_names):
+            raise DataError(
+                f"{self.name} has the classes {', '.join(self.class_names)}, not "
+                f"{', '.join(class_names)}."
+            )
+        new_labels = np.array([class_names.index(n) for n in self.class_names])
+        records = tuple(
+            record._replace(labels=new_labels[record.labels].astype(np.int32))
+            for record in self.records
+        )
+        return replace(self, class_names=class_names, records=records)
+
     def subset(self, indices: Iterable[int]) -> "ExampleSet":
         """Returns the set of the records with these indices, in stored order.
 
         The problems stay with the whole set, so the subset has none.
         """
         rows = sorted(set(indices))
-        return ExampleSet(
-            name=self.name,
-            class_names=self.class_names,
+        return replace(
+            self,
             records=tuple(self.records[row] for row in rows),
             problems=Problems(),
             images=self.images.select(rows),
@@ -96,7 +114,7 @@ class ExampleSet:
 
 
 def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
-    """Returns one set of all records; each set's pictures are spread evenly over it.
+    """Returns one set of all records; each set's images are spread evenly over it.
 
     Raises:
         DataError: if the sets differ in their classes or share an image id.
@@ -126,10 +144,10 @@ def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Pictures that can be fetched in any order: files, or bytes held in memory.
+    """Images that can be fetched in any order: files, or bytes held in memory.
 
     Attributes:
-        items: string [n], paths or encoded pictures. A tensor, not a list: a list would
+        items: string [n], paths or encoded images. A tensor, not a list: a list would
             be copied into the graph of every dataset, whose size is limited.
         are_paths: whether `items` are paths.
     """
@@ -159,11 +177,11 @@ class StoredImages:
 class JoinedImages:
     """Several sources one after the other.
 
-    Shuffled, the next picture's source is drawn at random in proportion to what each
+    Shuffled, the next image's source is drawn at random in proportion to what each
     still holds, so that shuffled parts give a shuffled whole.
 
     Attributes:
-        parts: (source, number of pictures) of each.
+        parts: (source, number of images) of each.
     """
 
     parts: tuple[tuple[ImageSource, int], ...]

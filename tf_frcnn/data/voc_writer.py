@@ -7,9 +7,9 @@ from tf_frcnn.data.examples import ExampleSet, Record
 
 
 def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
-    """Writes pictures, annotations and the split's list, so that `read_voc` reads them.
+    """Writes images, annotations and the split's list, so that `read_voc` reads them.
 
-    Pictures are written as they are stored. Corners become VOC's pixels, counted from
+    Images are written as they are stored. Corners become VOC's pixels, counted from
     1 and inclusive. Further splits can be written into the same folder.
 
     Args:

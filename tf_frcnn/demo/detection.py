@@ -1,4 +1,4 @@
-"""Detection in one encoded picture."""
+"""Detection in one encoded image."""
 
 import re
 import time
@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.decoding.encoded import read_picture
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.models import FasterRCNN
@@ -19,24 +18,24 @@ _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
 
 class PictureError(ValueError):
-    """A picture is refused; the message is the reason."""
+    """An image is refused; the message is the reason."""
 
 
 def picture_detector(
     model: FasterRCNN, resizing: Resizing, max_pixels: int
 ) -> Callable[[bytes], dict]:
-    """Returns a function that detects objects in a picture as an exported model does.
+    """Returns a function that detects objects in an image as an exported model does.
 
     Args:
         model: the detector.
-        resizing: how pictures are brought to the network's size, with one short side.
-        max_pixels: what a picture may claim to have.
+        resizing: how images are brought to the network's size, with one short side.
+        max_pixels: what an image may claim to have.
 
     Returns:
         A function of a JPEG, PNG, BMP or GIF, of which the first frame counts. It gives
-        `height` and `width` of the upright picture in pixels, `detections` as
+        `height` and `width` of the upright image in pixels, `detections` as
         `predictions.list_detections` lists them, and `milliseconds`, the time that
-        reading and detecting took. It raises PictureError for a picture that is
+        reading and detecting took. It raises PictureError for an image that is
         damaged, too large or of another format.
     """
     resizing.require_one_short_side()
@@ -44,36 +43,30 @@ def picture_detector(
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def detect_in_graph(data):
-        image = read_picture(data, tf.constant("picture"), max_pixels)
-        return signatures.of_tensor(image[tf.newaxis]), tf.shape(image)[:2]
+        return signatures.detect_in_file(data, tf.constant("image"))
 
     def detect(data):
         start = time.perf_counter()
         try:
-            found, size = detect_in_graph(tf.constant(data))
+            found = detect_in_graph(tf.constant(data))
         except tf.errors.InvalidArgumentError as error:
             refusal = _REFUSAL.search(error.message)
             if refusal is None:
                 raise
             raise PictureError(f"{refusal[1]}.") from error
-        height, width = size.numpy().tolist()
-        own = _in_pixels(found, height, width)
+        height, width = found["file_sizes"].numpy().astype(int).tolist()
+        detections = _detected_boxes(found)
         return {
             "height": height,
             "width": width,
-            "detections": list_detections(own, model.class_names),
+            "detections": list_detections(detections, model.class_names),
             "milliseconds": round(1000 * (time.perf_counter() - start), 1),
         }
 
     return detect
 
 
-def _in_pixels(found, height, width):
-    num = int(found["num_detections"][0])
-    boxes, scores, classes = (
-        found[f"detection_{name}"][0, :num].numpy()
-        for name in ("boxes", "scores", "classes")
-    )
-    sides = np.array([height, width, height, width])
-    labels = classes.astype(int) - 1
-    return DetectedBoxes(np.zeros(num, int), boxes * sides, scores, labels)
+def _detected_boxes(found):
+    valid = found["valid"].numpy()
+    own = (found[name].numpy()[valid] for name in ("boxes", "scores", "labels"))
+    return DetectedBoxes(np.zeros(valid.sum(), int), *own)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tf_frcnn.data import ExampleSet, Resizing
-from tf_frcnn.data.pipeline.canvases import plan_records
+from tf_frcnn.data.pipeline.canvases import network_sizes
 from tf_frcnn.export.fixed_canvas import (
     Canvas,
     canvas_function,
@@ -112,7 +112,7 @@ def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> Exa
     Raises:
         ValueError: it holds none.
     """
-    sizes = plan_records(samples.records, resizing).sizes[:, 0]
+    sizes = network_sizes(samples.records, resizing)[:, 0]
     rows = [row for row, size in enumerate(sizes) if (size <= canvas).all()]
     if not rows:
         height, width = sizes[0]

@@ -1,4 +1,4 @@
-"""Requests made of sample pictures, one per picture and signature."""
+"""Requests made of sample images, one per image and signature."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ Inputs = dict[str, np.ndarray]
 
 
 class SampleRequest(NamedTuple):
-    """What a picture is sent as.
+    """What an image is sent as.
 
     Attributes:
-        row: of the picture's record.
+        row: of the image's record.
         inputs: signature -> name -> array, a batch of one.
     """
 
@@ -25,7 +25,7 @@ class SampleRequest(NamedTuple):
 
 
 def sample_requests(samples: ExampleSet, resizing: Resizing) -> list[SampleRequest]:
-    """Makes the requests of each picture, in the order of the records."""
+    """Makes the requests of each image, in the order of the records."""
     canvases = {
         batch["image_ids"][0]: batch
         for batch in evaluation_batches(

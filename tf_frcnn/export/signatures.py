@@ -3,7 +3,7 @@
 All give B rows, D detections each:
 
     detection_boxes        float32 [B, D, 4]  (ymin, xmin, ymax, xmax) as shares of the
-                                              upright picture's height and width
+                                              upright image's height and width
     detection_scores       float32 [B, D]     by falling score
     detection_classes      float32 [B, D]     the first class is 1; 0 in padded rows
     detection_class_names  string [B, D]      empty in padded rows
@@ -19,12 +19,17 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
-from tf_frcnn.data.decoding.encoded import read_picture, refuse
-from tf_frcnn.data.decoding.resizing import plan_resize, resize
-from tf_frcnn.data.pipeline.canvases import own_canvases, smallest_canvas
+from tf_frcnn.data.decoding.encoded import decode_or_refuse, refuse
+from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
 from tf_frcnn.models import FasterRCNN
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
+_PAIRS = ("image_sizes", "scales", "file_sizes")
+# An image in the network's size.
+_SIZED = {
+    "images": tf.TensorSpec([None, None, 3], tf.float32),
+    **{name: tf.TensorSpec([2], tf.float32) for name in _PAIRS},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +38,8 @@ class Signatures:
 
     Attributes:
         model: the detector.
-        resizing: how pictures are brought to the network's size, with one short side.
-        max_pixels: what an encoded picture may claim to have, and what any picture may
+        resizing: how images are brought to the network's size, with one short side.
+        max_pixels: what an encoded image may claim to have, and what any image may
             have in the network's size.
     """
 
@@ -43,14 +48,20 @@ class Signatures:
     max_pixels: int
 
     def of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects objects in encoded pictures, string [B].
+        """Detects objects in encoded images, string [B].
 
         One by one, so that what is found in one does not depend on the others.
         """
         with tf.control_dependencies([_refuse_none(image_bytes, "image_bytes")]):
             rows = tf.range(tf.size(image_bytes))
+
+        def detect(element):
+            row, data = element
+            name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
+            return self.detect_in_file(data, name)
+
         found = tf.map_fn(
-            self._of_one_file,
+            detect,
             (rows, image_bytes),
             fn_output_signature=_found_spec(
                 self.model.roi_head.detections.max_per_image
@@ -58,23 +69,49 @@ class Signatures:
         )
         return detection_outputs(found, found["file_sizes"], self.model.class_names)
 
-    def _of_one_file(self, element):
-        row, data = element
-        name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
-        image = read_picture(data, name, self.max_pixels)
-        batch = _batch(image[tf.newaxis], name, self.resizing, self.max_pixels)
+    def detect_in_file(self, data: tf.Tensor, name: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Detects objects in one encoded image.
+
+        Args:
+            data: string [].
+            name: string [], what messages call it.
+
+        Returns:
+            `Detections` of this image as a dict, and its `file_sizes` float32 [2].
+        """
+        image = decode_or_refuse(data, name, self.max_pixels)
+        batch = self._batch(image[tf.newaxis], name)
         found = self.model(batch) | {"file_sizes": batch["file_sizes"]}
         return {key: value[0] for key, value in found.items()}
 
     def of_tensor(self, image_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Detects objects in decoded pictures of one size, uint8 [B, H, W, 3]."""
+        """Detects objects in decoded images of one size, uint8 [B, H, W, 3]."""
         name = "image_tensor"
         with tf.control_dependencies([_refuse_none(image_tensor, name)]):
             images = tf.identity(image_tensor)
-        batch = _batch(images, name, self.resizing, self.max_pixels)
+        batch = self._batch(images, name)
         return detection_outputs(
             self.model(batch), batch["file_sizes"], self.model.class_names
         )
+
+    def _batch(self, images, name):
+        """Returns the batch of images of one size, uint8 [B, h, w, 3]."""
+
+        def check_size(size):
+            reason = (
+                f"it is so long that the network would see over {self.max_pixels} "
+                "pixels"
+            )
+            is_too_long = tf.reduce_prod(tf.minimum(size, 2**31)) > self.max_pixels
+            with tf.control_dependencies([refuse(is_too_long, name, reason)]):
+                return tf.identity(size)
+
+        def resize(image):
+            return to_network_size(image, self.resizing, check_size=check_size)[0]
+
+        batch = tf.map_fn(resize, images, fn_output_signature=_SIZED)
+        images = lay_on_canvas(batch["images"], self.resizing.canvases)
+        return batch | {"images": images}
 
     def of_canvases(self, images, image_sizes, scales, file_sizes):
         """Detects objects in a batch as `data.batching` makes it."""
@@ -86,10 +123,10 @@ class Signatures:
 
     def with_inputs(self) -> dict[str, Signature]:
         """Returns function and inputs under each signature's name."""
-        pictures, pairs = [None, None, None, 3], ("image_sizes", "scales", "file_sizes")
-        of_canvases = [tf.TensorSpec(pictures, tf.float32, "images")]
-        of_canvases += [tf.TensorSpec([None, 2], tf.float32, name) for name in pairs]
-        of_tensor = [tf.TensorSpec(pictures, tf.uint8, "image_tensor")]
+        images = [None, None, None, 3]
+        of_canvases = [tf.TensorSpec(images, tf.float32, "images")]
+        of_canvases += [tf.TensorSpec([None, 2], tf.float32, name) for name in _PAIRS]
+        of_tensor = [tf.TensorSpec(images, tf.uint8, "image_tensor")]
         of_bytes = [tf.TensorSpec([None], tf.string, "image_bytes")]
         return {
             "serving_default": (self.of_bytes, of_bytes),
@@ -112,56 +149,10 @@ def _found_spec(num):
     }
 
 
-def _batch(images, name, resizing, max_pixels):
-    """Returns the batch of pictures of one size, on the canvas that evaluation takes.
-
-    Args:
-        images: uint8 [B, h, w, 3].
-        name: string [], what messages call them.
-        resizing, max_pixels: see `Signatures`.
-    """
-    (short_side,), long_side, canvases, method = resizing
-    file_size = tf.shape(images)[1:3]
-    plan = plan_resize(*tf.unstack(file_size), short_side, long_side, method)
-    reason = f"it is so long that the network would see over {max_pixels} pixels"
-    too_long = tf.reduce_prod(tf.minimum(plan.sizes, 2**31)) > max_pixels
-    with tf.control_dependencies([refuse(too_long, name, reason)]):
-        size = tf.identity(plan.sizes)
-    rows, columns = tf.unstack(_canvas(size, canvases) - size)
-    plan = plan._replace(sizes=size)
-
-    def on_canvas(image):
-        image, _ = resize(image, tf.zeros([0, 4]), plan, method)
-        return tf.pad(image, [[0, rows], [0, columns], [0, 0]])
-
-    spec = tf.TensorSpec([None, None, 3], tf.float32)
-    num = tf.shape(images)[0]
-
-    def for_each(pair):
-        return tf.tile(tf.cast(pair, tf.float32)[tf.newaxis], [num, 1])
-
-    return {
-        "images": tf.map_fn(on_canvas, images, fn_output_signature=spec),
-        "image_sizes": for_each(size),
-        "scales": for_each(plan.scales),
-        "file_sizes": for_each(file_size),
-    }
-
-
-def _canvas(size, canvases):
-    """Returns int64 [2], the canvas that evaluation lays a picture of this size on."""
-    if isinstance(canvases, int):
-        return own_canvases(size, canvases)
-    canvases = tf.constant(canvases, tf.int64)
-    largest = tf.reduce_max(canvases, axis=0)
-    canvases = tf.concat([canvases, largest[tf.newaxis]], axis=0)
-    return canvases[smallest_canvas(size, canvases)]
-
-
 def detection_outputs(
     found: dict[str, tf.Tensor], file_sizes: tf.Tensor, class_names: Sequence[str]
 ) -> dict[str, tf.Tensor]:
-    """Turns a model's detections of B pictures into the outputs of the module's list.
+    """Turns a model's detections of B images into the outputs of the module's list.
 
     Args:
         found: `Detections` as a dict.

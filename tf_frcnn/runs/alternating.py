@@ -16,8 +16,8 @@ import numpy as np
 
 from tf_frcnn.assembly import (
     STEP_NAMES,
+    Splits,
     build_evaluation_batches,
-    build_examples,
     build_model,
     build_step_config,
     proposals_file,
@@ -34,7 +34,11 @@ STEPS_FOLDER, PROPOSALS_FOLDER = "steps", "proposals"
 
 
 def train_alternating(
-    config: Config, directory: str | Path, *, resume: bool = False
+    config: Config,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    splits: Splits | None = None,
 ) -> FasterRCNN:
     """Trains in four steps and fills a run folder that any command takes.
 
@@ -45,6 +49,7 @@ def train_alternating(
         config: a configuration whose scheme is alternating.
         directory: the run folder; new, or an earlier run's with `resume`.
         resume: goes on within the step, and after the epoch, that the run finished.
+        splits: those of the configuration, where more than this run uses them.
 
     Returns:
         The detector.
@@ -54,7 +59,8 @@ def train_alternating(
     """
     directory = Path(directory)
     check_run_folder(directory, resume)
-    class_names = _write_run_files(config, directory)
+    splits = splits or Splits(config)
+    class_names = _write_run_files(config, directory, splits)
     folders = [directory / STEPS_FOLDER / name for name in STEP_NAMES]
     models = []
     for step, folder in enumerate(folders):
@@ -63,9 +69,11 @@ def train_alternating(
         step_config = build_step_config(config, step, proposals)
         begun = resume and (folder / CONFIG_FILE).is_file()
         start = _take_trunk_and_head(models[1]) if step >= 2 else None
-        model = train(step_config, folder, resume=begun, start_from=start)
+        model = train(
+            step_config, folder, resume=begun, start_from=start, splits=splits
+        )
         if model.rpn is not None:
-            _store_proposals(step_config, model, folder / PROPOSALS_FOLDER)
+            _store_proposals(step_config, model, folder / PROPOSALS_FOLDER, splits)
         models.append(model)
     detector = build_model(config, class_names)
     _copy_weights(models[2], detector, ("rpn",))
@@ -74,11 +82,13 @@ def train_alternating(
     return detector
 
 
-def _write_run_files(config: Config, directory: Path) -> tuple[str, ...]:
+def _write_run_files(
+    config: Config, directory: Path, splits: Splits
+) -> tuple[str, ...]:
     """Writes what every run folder has; returns the class names."""
-    class_names = build_examples(config, "train").class_names
+    class_names = splits.read("train").class_names
     write_settings(directory, config, class_names)
-    write_samples(directory, build_examples(config, "validation", class_names))
+    write_samples(directory, splits.read("validation", class_names))
     return class_names
 
 
@@ -99,10 +109,10 @@ def _copy_weights(source, target, parts) -> None:
         getattr(target, name).set_weights(getattr(source, name).get_weights())
 
 
-def _store_proposals(config: Config, model: Detector, folder) -> None:
+def _store_proposals(config: Config, model: Detector, folder, splits: Splits) -> None:
     """Writes the proposals of the training and the validation pictures."""
     for split in ("train", "validation"):
-        examples = build_examples(config, split, model.class_names)
+        examples = splits.read(split, model.class_names)
         for_training = split == "train"
         file = proposals_file(folder, examples, for_training=for_training)
         image_ids = [record.image_id for record in examples.records]

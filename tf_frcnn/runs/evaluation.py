@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.assembly import build_evaluation_batches, build_examples, build_plan
+from tf_frcnn.assembly import Splits, build_evaluation_batches, build_plan
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonPictures
 from tf_frcnn.runs.inference import detect, ground_truth_of, load_run, propose
@@ -23,6 +23,7 @@ def evaluate_run(
     *,
     overrides: Sequence[str] = (),
     coco: bool = False,
+    splits: Splits | None = None,
 ) -> dict[str, Any]:
     """Measures a run on a split, prints tables, and writes them as JSON.
 
@@ -34,12 +35,13 @@ def evaluate_run(
         split: "train", "validation", "test", or a split in the reader's terms.
         overrides: settings that replace those of the run.
         coco: adds COCO's figures, which need pycocotools.
+        splits: those of the run's configuration, where they were read already.
 
     Returns:
         What was written.
     """
     run = load_run(directory, overrides)
-    examples = build_examples(run.config, split, run.model.class_names)
+    examples = (splits or Splits(run.config)).read(split, run.model.class_names)
     examples.problems.print()
     batches = build_evaluation_batches(run.config, examples)
     truth, name = ground_truth_of(examples), split.replace("/", "_")

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tf_frcnn.assembly import (
     RunPlan,
+    Splits,
     build_evaluation_batches,
-    build_examples,
     build_model,
     build_plan,
     build_training_batches,
@@ -69,6 +69,7 @@ def train(
     resume: bool = False,
     start_from: Callable[[Detector], None] | None = None,
     class_order: Sequence[str] = (),
+    splits: Splits | None = None,
 ) -> Detector:
     """Trains a model and fills a run folder.
 
@@ -83,6 +84,7 @@ def train(
         start_from: sets the weights to start from, and which of them stay as they are,
             instead of the configured ones.
         class_order: that of the model where the data has just these classes.
+        splits: those of the configuration, where more than this run uses them.
 
     Returns:
         The model with its last weights.
@@ -96,7 +98,8 @@ def train(
     check_run_folder(directory, resume)
     if resume:
         _report_changes(directory, config)
-    prepared = _prepare(config, directory, resume, start_from, class_order)
+    splits = splits or Splits(config)
+    prepared = _prepare(config, directory, resume, start_from, class_order, splits)
     if prepared.start_epoch >= prepared.plan.epochs:
         print(f"The run has done all of its {prepared.plan.epochs} epochs.")
         return prepared.model
@@ -125,15 +128,15 @@ def train(
 
 
 def _prepare(
-    config: Config, directory: Path, resume: bool, start_from, class_order
+    config: Config, directory: Path, resume: bool, start_from, class_order, splits
 ) -> _Prepared:
-    examples = build_examples(config, "train")
+    examples = splits.read("train")
     if resume and (directory / CLASSES_FILE).is_file():
         class_order = _own_classes(directory, examples)
     if sorted(class_order) == sorted(examples.class_names):
-        examples = build_examples(config, "train", class_order)
+        examples = examples.with_classes(class_order)
     class_names = examples.class_names
-    validation = build_examples(config, "validation", class_names)
+    validation = splits.read("validation", class_names)
     _report_data(directory, (examples, validation))
     model = build_model(config, class_names)
     if start_from:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.helpers import image_files as files
 from tests.helpers.image_files import IMAGE, encode
-from tf_frcnn.data.decoding.encoded import read_picture
+from tf_frcnn.data.decoding.encoded import decode_or_refuse
 from tf_frcnn.data.decoding.transforms import decode_image
 
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def read():
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def read(data):
-        return read_picture(data, tf.constant("picture 3"), 10_000)
+        return decode_or_refuse(data, tf.constant("picture 3"), 10_000)
 
     return lambda data: read(tf.constant(data)).numpy()
 

@@ -5,14 +5,13 @@ from hypothesis import strategies as st
 
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing, plan_resize
+from tf_frcnn.data.decoding.to_canvas import own_canvases
 from tf_frcnn.data.examples import Record
 from tf_frcnn.data.pipeline.canvases import (
     canvas_groups,
     derive_canvases,
     listed_canvases,
-    own_canvases,
-    plan_records,
-    smallest_canvas,
+    network_sizes,
 )
 
 
@@ -23,7 +22,7 @@ def record(height, width):
 
 def sizes_of(records, short_sides, long_side):
     """Returns the sizes [n, sides, 2] of n records at each short side."""
-    return plan_records(records, Resizing(short_sides, long_side, ())).sizes
+    return network_sizes(records, Resizing(short_sides, long_side, ()))
 
 
 def test_canvases_are_a_square_four_thirds_and_the_longest_in_both_directions():
@@ -70,21 +69,8 @@ def test_each_picture_has_a_size_for_each_short_side():
 def test_the_sizes_are_those_of_the_method():
     # 16.5 columns: a half is rounded to even or upwards.
     for method, width in (("caffe", 16), ("bilinear", 17)):
-        plan = plan_records([record(32, 33)], Resizing((16,), 64, (), method))
-        np.testing.assert_array_equal(plan.sizes, [[[16, width]]])
-
-
-def test_the_smallest_canvas_that_holds_a_size_is_found(in_mode):
-    canvases = np.array([[32, 64], [64, 32], [64, 64], [96, 64]])
-    sizes = np.array([[[32, 64], [33, 32]], [[40, 40], [65, 2]]])
-    np.testing.assert_array_equal(
-        in_mode(smallest_canvas)(sizes, canvases), [[0, 1], [2, 3]]
-    )
-
-
-def test_of_canvases_of_the_same_area_the_first_is_taken(in_mode):
-    canvases = np.array([[99, 99], [64, 48], [48, 64]])
-    assert in_mode(smallest_canvas)(np.array([10, 20]), canvases) == 1
+        sizes = network_sizes([record(32, 33)], Resizing((16,), 64, (), method))
+        np.testing.assert_array_equal(sizes, [[[16, width]]])
 
 
 def test_a_group_is_the_canvas_at_the_largest_short_side():
@@ -109,14 +95,6 @@ def test_a_longer_short_side_shrinks_neither_side_of_a_picture(height, width, si
         plan_resize(height, width, side, 1200).sizes.numpy() for side in sorted(sides)
     )
     assert (short <= long).all()
-
-
-def test_a_canvas_of_its_own_is_a_size_rounded_up_to_multiples(in_mode):
-    sizes = np.array([[600, 800], [608, 1], [1, 33]])
-    np.testing.assert_array_equal(
-        in_mode(own_canvases)(sizes, multiple=32), [[608, 800], [608, 32], [32, 64]]
-    )
-    np.testing.assert_array_equal(in_mode(own_canvases)(sizes, multiple=1), sizes)
 
 
 def test_own_canvases_are_listed_once_and_given_ones_as_they_are():

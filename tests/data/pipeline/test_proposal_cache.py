@@ -83,7 +83,7 @@ def test_proposals_of_other_pictures_are_refused(path, image_ids, what):
     with pytest.raises(DataError) as error:
         read_proposals(path, image_ids)
     assert str(error.value) == (
-        f"{path} holds the proposals of 3 pictures, not those of the {len(image_ids)} "
+        f"{path} holds the proposals of 3 images, not those of the {len(image_ids)} "
         f"asked for: {what}; compute the proposals anew."
     )
 

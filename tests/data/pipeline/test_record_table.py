@@ -3,14 +3,13 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError, Problems
-from tf_frcnn.data.decoding.resizing import ResizePlan
+from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 from tf_frcnn.data.pipeline.record_table import record_table
 
-SIZES = np.array([[[10, 20], [20, 40]], [[20, 10], [40, 20]]])
-PLAN = ResizePlan(SIZES, np.array([[[1.0, 1], [2, 2]], [[1, 1], [2, 2]]]))
-CANVASES = [(20, 40), (40, 20)]
+CANVASES = ((20, 40), (40, 20))
+RESIZING = Resizing((10, 20), 40, CANVASES)
 
 
 def two_records():
@@ -25,7 +24,7 @@ def two_records():
 
 
 def test_a_row_of_the_table_is_a_record():
-    table = record_table(two_records(), PLAN, CANVASES)
+    table = record_table(two_records(), RESIZING)
     assert table.image_ids.numpy().tolist() == [b"a", b"b"]
     assert table.orientations.numpy().tolist() == [1, 6]
     assert table.groups.numpy().tolist() == [0, 1]
@@ -33,13 +32,11 @@ def test_a_row_of_the_table_is_a_record():
     assert table.labels.to_list() == [[3, 4], []]
     assert table.difficult.to_list() == [[True, False], []]
     assert table.proposals is None
-    np.testing.assert_array_equal(table.plan.sizes, SIZES)
-    np.testing.assert_array_equal(table.plan.scales, PLAN.scales)
     np.testing.assert_array_equal(table.canvases, CANVASES)
 
 
 def test_the_pictures_own_canvases_are_those_of_every_short_side():
-    table = record_table(two_records(), PLAN, 16)
+    table = record_table(two_records(), RESIZING._replace(canvases=16))
     assert sorted(table.canvases.numpy().tolist()) == [
         *([16, 32], [32, 16], [32, 48], [48, 32]),
     ]
@@ -48,7 +45,7 @@ def test_the_pictures_own_canvases_are_those_of_every_short_side():
 
 
 def test_difficult_boxes_are_left_out_if_asked_for():
-    table = record_table(two_records(), PLAN, CANVASES, drop_difficult=True)
+    table = record_table(two_records(), RESIZING, drop_difficult=True)
     assert table.boxes.to_list() == [[[5, 6, 7, 8]], []]
     assert table.labels.to_list() == [[4], []]
     assert table.difficult.to_list() == [[False], []]
@@ -57,7 +54,7 @@ def test_difficult_boxes_are_left_out_if_asked_for():
 def test_proposals_are_inputs_of_a_datasets_functions_and_no_part_of_their_graphs():
     boxes = np.full([2, 40_000, 4], 0.5, np.float32)
     proposals = CachedProposals(boxes, np.ones([2, 40_000], bool))
-    table = record_table(two_records(), PLAN, CANVASES, proposals=proposals)
+    table = record_table(two_records(), RESIZING, proposals=proposals)
 
     @tf.function
     def row(index):
@@ -72,5 +69,5 @@ def test_proposals_are_inputs_of_a_datasets_functions_and_no_part_of_their_graph
 def test_proposals_of_another_number_of_pictures_are_refused():
     proposals = CachedProposals(np.zeros([3, 1, 4], np.float32), np.zeros([3, 1], bool))
     with pytest.raises(DataError) as error:
-        record_table(two_records(), PLAN, CANVASES, proposals=proposals)
-    assert str(error.value) == "two: proposals for 3 pictures, but the set has 2."
+        record_table(two_records(), RESIZING, proposals=proposals)
+    assert str(error.value) == "two: proposals for 3 images, but the set has 2."

@@ -51,7 +51,7 @@ def test_what_gives_no_picture_is_named_with_the_endings_allowed(tmp_path, patte
     with pytest.raises(DataError) as error:
         find_images([tmp_path / pattern])
     message = str(error.value)
-    assert message.startswith(f"{tmp_path / pattern}: no picture found")
+    assert message.startswith(f"{tmp_path / pattern}: no image found")
     assert ".jpg, .jpeg, .png" in message
 
 
@@ -97,7 +97,7 @@ def test_an_unreadable_picture_may_be_an_error(photos):
 
 def test_if_no_picture_is_readable_there_is_nothing_to_do(tmp_path, capsys):
     (tmp_path / "words.jpg").write_text("these are words")
-    with pytest.raises(DataError, match="None of the 1 pictures is readable"):
+    with pytest.raises(DataError, match="None of the 1 images is readable"):
         read_images([tmp_path / "words.jpg"])
     assert "unreadable_image" in capsys.readouterr().out
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.data.checks.problems import DataError
-from tf_frcnn.data.readers.shapes import SHAPE_CLASSES, make_shapes
+from tf_frcnn.data.checks.problems import DataError, Policy
+from tf_frcnn.data.readers.shapes import SHAPE_CLASSES, make_shapes, read_shapes
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,46 @@ def test_objects_stand_out_from_what_surrounds_them(shapes):
 def test_no_pictures_at_all_is_an_error():
     with pytest.raises(DataError, match="num_images = 0 must be at least 1"):
         make_shapes(0, seed=0)
+
+
+def test_the_splits_share_no_image_and_have_the_numbers_asked_for():
+    numbers = {"num_train": 3, "num_validation": 2, "num_test": 1}
+    splits = ("train", "validation", "test")
+    sets = [read_shapes(None, split, seed=1, **numbers) for split in splits]
+    assert [len(examples.records) for examples in sets] == [3, 2, 1]
+    drawn = [data for s in sets for _, data in s.stream().as_numpy_iterator()]
+    assert len(set(drawn)) == 6
+    (same,) = make_shapes(1, seed=2_000_001).stream().as_numpy_iterator()
+    assert drawn[-1] == same[1]
+
+
+def test_the_classes_may_be_asked_for_in_another_order():
+    order = SHAPE_CLASSES[::-1]
+    examples = read_shapes(None, "train", num_train=4, class_names=order)
+    assert examples.class_names == order
+    for record, made in zip(
+        examples.records, make_shapes(4, seed=0).records, strict=True
+    ):
+        np.testing.assert_array_equal(record.labels, 3 - made.labels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        ((None, "tset"), {}, r"'tset': .*has train, validation, test only; did you"),
+        (
+            ("x", "test"),
+            {},
+            r"data\.directory = 'x' means nothing to",
+        ),
+        (
+            (None, "test"),
+            {"policy": Policy({"wrong_size": "drop"})},
+            r"data\.policy = {'wrong_size': 'drop'} means nothing",
+        ),
+        ((None, "test"), {"class_names": ["cat"]}, r"has the classes cross, .*not cat"),
+    ],
+)
+def test_what_means_nothing_to_the_shapes_is_an_error(arguments, settings, message):
+    with pytest.raises(DataError, match=message):
+        read_shapes(*arguments, num_test=1, **settings)

@@ -80,7 +80,7 @@ def by_id(examples):
 )
 def test_records_equal_those_read_from_the_same_files(prepared, split, part, voc_split):
     data_dir, roots = prepared
-    examples = read_tfds_voc(split, data_dir=data_dir)
+    examples = read_tfds_voc(data_dir, split)
     folder = read_voc(roots[part], voc_split, class_names=examples.class_names)
     read, expected = by_id(examples), by_id(folder)
     assert read.keys() == expected.keys()
@@ -93,22 +93,22 @@ def test_records_equal_those_read_from_the_same_files(prepared, split, part, voc
 
 
 def test_the_twenty_classes_are_vocs(prepared):
-    examples = read_tfds_voc("2007/train", data_dir=prepared[0])
+    examples = read_tfds_voc(prepared[0], "2007/train")
     assert len(examples.class_names) == 20
     assert examples.class_names[11] == "dog" and examples.class_names[14] == "person"
 
 
 def test_a_sum_of_splits_equals_its_short_form(prepared):
     data_dir, _ = prepared
-    long = read_tfds_voc("2007/train+2007/validation", data_dir=data_dir)
-    short = read_tfds_voc("07", data_dir=data_dir)
+    long = read_tfds_voc(data_dir, "2007/train+2007/validation")
+    short = read_tfds_voc(data_dir, "07")
     assert by_id(long).keys() == by_id(short).keys() and len(short.records) == 4
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_each_picture_comes_once_with_its_own_index(prepared, seed):
     data_dir, roots = prepared
-    examples = read_tfds_voc("07", data_dir=data_dir)
+    examples = read_tfds_voc(data_dir, "07")
     seed = None if seed is None else tf.constant(seed, tf.int64)
     pairs = list(examples.stream(seed).as_numpy_iterator())
     assert sorted(index for index, _ in pairs) == [0, 1, 2, 3]
@@ -137,7 +137,7 @@ def test_the_order_follows_from_the_seed_alone(monkeypatch, buffer_size):
 
 
 def test_subsets_leave_out_the_other_pictures(prepared):
-    examples = read_tfds_voc("07/train", data_dir=prepared[0])
+    examples = read_tfds_voc(prepared[0], "07/train")
     subset = examples.subset([0, 2]).subset([1])
     (index, data), *others = subset.stream().as_numpy_iterator()
     expected = dict(examples.stream().as_numpy_iterator())[2]
@@ -146,7 +146,7 @@ def test_subsets_leave_out_the_other_pictures(prepared):
 
 
 def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
-    examples = read_tfds_voc("07", data_dir=prepared[0])
+    examples = read_tfds_voc(prepared[0], "07")
     resizing = Resizing((32,), 64, ((64, 64),))
     settings = {"batch_size": 1, "flip": True, "drop_difficult": True, "seed": 3}
 
@@ -169,10 +169,10 @@ def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
 
 def test_fewer_classes_need_a_policy_for_the_others(prepared):
     with pytest.raises(DataError, match="'person' is none of the classes dog"):
-        read_tfds_voc("07", data_dir=prepared[0], class_names=["dog"])
+        read_tfds_voc(prepared[0], "07", class_names=["dog"])
     examples = read_tfds_voc(
+        prepared[0],
         "07",
-        data_dir=prepared[0],
         class_names=["dog"],
         policy=Policy({"unknown_class": "drop"}),
     )
@@ -181,13 +181,25 @@ def test_fewer_classes_need_a_policy_for_the_others(prepared):
 
 
 def test_pictures_without_objects_stay_and_are_counted(prepared):
-    examples = read_tfds_voc("07", data_dir=prepared[0])
+    examples = read_tfds_voc(prepared[0], "07")
     assert examples.problems.files("empty_annotation") == ["000003.jpg"]
+
+
+def test_pictures_that_were_inspected_are_not_inspected_again(prepared, monkeypatch):
+    examples = read_tfds_voc(prepared[0], "07")
+    monkeypatch.setattr(tfds_voc, "inspect_image", None)
+    again = read_tfds_voc(prepared[0], "07")
+    assert again.problems.rows == examples.problems.rows
+    for record, same in zip(again.records, examples.records, strict=True):
+        assert record[:5] == same[:5]
+    monkeypatch.setenv("TF_FRCNN_CACHE", "")
+    with pytest.raises(TypeError):
+        read_tfds_voc(prepared[0], "07")
 
 
 def test_data_not_prepared_is_an_error_that_says_how_to_prepare_it(tmp_path):
     with pytest.raises(DataError) as error:
-        read_tfds_voc("12", data_dir=tmp_path)
+        read_tfds_voc(tmp_path, "12")
     assert str(error.value) == (
         f"{tmp_path}/voc/2012/5.0.0 is not there. Prepare it by `tfds build voc/2012 "
         f"--data_dir {tmp_path}`; without a network, put VOCtrainval_11-May-2012.tar "
@@ -201,7 +213,7 @@ def test_a_failed_download_is_one_clear_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
     with pytest.raises(DataError) as error:
-        read_tfds_voc("07", data_dir=tmp_path, download=True)
+        read_tfds_voc(tmp_path, "07", download=True)
     assert str(error.value).startswith(
         "voc/2007 could not be downloaded (no route to host). Prepare it by"
     )
@@ -210,7 +222,7 @@ def test_a_failed_download_is_one_clear_error(tmp_path, monkeypatch):
 @pytest.mark.parametrize("split", ["2010", "07/tset", "", "07++12"])
 def test_an_impossible_split_is_answered_with_the_possible_ones(split):
     with pytest.raises(DataError, match="write YEAR/SPLIT or YEAR with a year of 07"):
-        read_tfds_voc(split)
+        read_tfds_voc(None, split)
 
 
 def test_boxes_of_a_mocked_builder_are_read_too(tmp_path, picture_of, file_of):
@@ -239,7 +251,7 @@ def test_boxes_of_a_mocked_builder_are_read_too(tmp_path, picture_of, file_of):
         )
 
     with tfds.testing.mock_data(as_dataset_fn=as_dataset):
-        examples = read_tfds_voc("07/test", data_dir=tmp_path, download=True)
+        examples = read_tfds_voc(tmp_path, "07/test", download=True)
     np.testing.assert_array_equal(examples.records[0].boxes, [[0, 0, 25, 80]])
     np.testing.assert_array_equal(examples.records[0].difficult, [True])
     assert examples.class_names[examples.records[0].labels[0]] == "cat"

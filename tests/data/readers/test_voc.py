@@ -1,10 +1,14 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from tf_frcnn.data.checks import images
 from tf_frcnn.data.checks.problems import ALLOWED_ACTIONS, DataError, Policy
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches, training_batches
+from tf_frcnn.data.readers import voc as module
 from tf_frcnn.data.readers.voc import read_voc
 
 RESIZING = Resizing((64,), 96, ((96, 96),))
@@ -206,9 +210,7 @@ def test_pictures_that_could_be_mended_can_be_dropped(
 def test_a_set_without_a_usable_picture_is_an_error_that_counts(voc, xml_of):
     voc.annotation("a", xml_of("cat", 5, 5, 30, 30))
     voc.split("train", "a")
-    with pytest.raises(
-        DataError, match=r"no picture that can be used: .*missing_image"
-    ):
+    with pytest.raises(DataError, match=r"no image that can be used: .*missing_image"):
         read_voc(voc.root, "train")
 
 
@@ -218,3 +220,95 @@ def test_a_folder_that_names_no_class_asks_for_them(voc):
     with pytest.raises(DataError, match="names no object; give class_names"):
         read_voc(voc.root, "train")
     assert read_voc(voc.root, "train", class_names=["cat"]).max_boxes == 1
+
+
+def test_without_a_folder_there_is_nothing_to_read():
+    with pytest.raises(DataError, match=r"data\.directory is not set; .*JPEGImages"):
+        read_voc(None, "train")
+
+
+@pytest.fixture
+def read_files(monkeypatch):
+    """The names of the images and annotations that are opened."""
+    names = []
+
+    def inspect(data, original=images.inspect_image):
+        names.append("image")
+        return original(data)
+
+    def annotation(path, original=module.read_annotation):
+        names.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(images, "inspect_image", inspect)
+    monkeypatch.setattr(module, "read_annotation", annotation)
+    return names
+
+
+@pytest.fixture
+def faulty(voc, xml_of, file_of, picture_of):
+    """A folder of three usable images, one of them turned, and of several faults."""
+    voc.example("a", xml_of("cat", 1, 1, 20, 30), xml_of("dog", "nan", 1, 5, 5))
+    voc.example("b", xml_of("dog", 5, 5, 70, 30), xml_of("cat", 9, 9, 9, 12))
+    exif = Image.Exif()
+    exif[274] = 6
+    voc.picture("c.jpg", file_of(picture_of(60, 40), "JPEG", exif=exif))
+    voc.annotation("c", xml_of("cat", 2, 2, 20, 30), height=60, width=40)
+    voc.picture("d.png", b"no image")
+    voc.annotation("d", xml_of("cat", 1, 1, 20, 30))
+    voc.picture("e.png")
+    (voc.root / "Annotations" / "e.xml").write_text("<annotation><object>")
+    voc.split("train", *"abcdef")
+    voc.split("val", *"ab")
+    return voc
+
+
+def test_what_was_read_is_not_opened_again_and_reported_the_same(faulty, read_files):
+    first = read_voc(faulty.root, "train")
+    assert read_files.count("image") == 4 and "a.xml" in read_files
+    read_files.clear()
+    again = read_voc(faulty.root, "train")
+    # What cannot be read is tried anew: e.xml for its classes, too.
+    assert read_files == ["e.xml", "e.xml", "image"]
+    assert again.problems.rows == first.problems.rows
+    assert len(again.problems.counts()) == 8
+    assert again.class_names == first.class_names and len(again.records) == 3
+    for record, same in zip(again.records, first.records, strict=True):
+        for value, expected in zip(record, same, strict=True):
+            np.testing.assert_array_equal(value, expected)
+            assert type(value) is type(expected)
+
+
+def test_other_splits_and_settings_use_what_is_known(faulty, read_files):
+    read_voc(faulty.root, "train")
+    read_files.clear()
+    policy = Policy({"unknown_class": "drop"})
+    settings = {"one_based": False, "class_names": ["cat"], "policy": policy}
+    examples = read_voc(faulty.root, "val", **settings)
+    assert read_files == []
+    np.testing.assert_array_equal(examples.records[0].boxes, [[1, 1, 30, 20]])
+    assert examples.problems.counts()["unknown_class"] == 2
+    with pytest.raises(DataError, match="unknown_class"):
+        read_voc(faulty.root, "val", class_names=["cat"])
+
+
+@pytest.mark.parametrize(
+    ("file", "opened"), [("JPEGImages/a.png", "image"), ("Annotations/b.xml", "b.xml")]
+)
+def test_a_touched_file_is_opened_again(faulty, read_files, file, opened):
+    read_voc(faulty.root, "val", class_names=["cat", "dog"])
+    read_files.clear()
+    os.utime(faulty.root / file, (1, 1))
+    read_voc(faulty.root, "val", class_names=["cat", "dog"])
+    assert read_files == [opened]
+
+
+def test_a_damaged_cache_is_ignored(faulty, read_files, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_FRCNN_CACHE", str(tmp_path / "cache"))
+    first = read_voc(faulty.root, "val")
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    read_files.clear()
+    again = read_voc(faulty.root, "val")
+    assert read_files.count("image") == 2
+    assert again.problems.rows == first.problems.rows

@@ -1,5 +1,6 @@
-"""Checks the boxes of one picture and puts them into the house convention."""
+"""Checks the boxes of one image and puts them into the house convention."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ class DrawnObject(NamedTuple):
 
 
 class CheckedObjects(NamedTuple):
-    """The objects of one picture that can be used.
+    """The objects of one image that can be used.
 
     Attributes:
         boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners.
@@ -33,6 +34,31 @@ class CheckedObjects(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+
+
+def check_objects(
+    objects: list[DrawnObject],
+    to_boxes: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int],
+    class_names: tuple[str, ...],
+    problems: Problems,
+    file: str,
+) -> CheckedObjects:
+    """Returns the objects of an image that can be used.
+
+    Args:
+        objects: as the annotation has them.
+        to_boxes: gives the continuous corners in the upright image, float [n, 4], for
+            the corners as written, in order.
+        size: (height, width) of the upright image in pixels.
+        class_names: K names.
+        problems: takes note of all that is wrong.
+        file: name for messages.
+    """
+    objects = known_objects(objects, class_names, problems, file)
+    objects = ordered_objects(objects, problems, file)
+    corners = np.array([drawn.corners for drawn in objects]).reshape(-1, 4)
+    return objects_inside(objects, to_boxes(corners), size, class_names, problems, file)
 
 
 def known_objects(
@@ -88,12 +114,12 @@ def objects_inside(
     problems: Problems,
     file: str,
 ) -> CheckedObjects:
-    """Clips boxes to the picture and drops those of which nothing remains.
+    """Clips boxes to the image and drops those of which nothing remains.
 
     Args:
         objects: n objects, for their classes and for messages.
-        boxes: float [n, 4], their continuous corners in the upright picture.
-        size: (height, width) of the upright picture in pixels.
+        boxes: float [n, 4], their continuous corners in the upright image.
+        size: (height, width) of the upright image in pixels.
         class_names: K names.
         problems: takes note of every `box_outside`.
         file: name for messages.
@@ -104,7 +130,7 @@ def objects_inside(
     is_empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
     keep = np.ones(len(objects), bool)
     for row in np.flatnonzero(is_outside):
-        detail = f"{_words(objects[row])}; the picture has {width} x {height} pixels"
+        detail = f"{_words(objects[row])}; the image has {width} x {height} pixels"
         action = problems.add(
             "box_outside", file, detail, "drop" if is_empty[row] else ""
         )

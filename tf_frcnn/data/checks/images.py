@@ -1,4 +1,4 @@
-"""Checks encoded pictures before training meets them."""
+"""Checks encoded images before training meets them."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# MPO is what many cameras write into .jpg files: a JPEG with further pictures behind.
+from tf_frcnn.data.checks.facts_cache import FactsCache
+
+# MPO is what many cameras write into .jpg files: a JPEG with further images behind.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
 
 
 class ImageFacts(NamedTuple):
-    """What the header of a picture says.
+    """What the header of an image says.
 
     Attributes:
-        stored_height, stored_width: pixels of the picture as it is stored.
+        stored_height, stored_width: pixels of the image as it is stored.
         orientation: EXIF 1..8.
     """
 
@@ -28,23 +30,23 @@ class ImageFacts(NamedTuple):
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(height, width) of the picture once turned upright, in pixels."""
+        """(height, width) of the image once turned upright, in pixels."""
         size = (self.stored_height, self.stored_width)
         return size[::-1] if self.orientation >= 5 else size
 
 
 class UnreadableImageError(ValueError):
-    """A picture cannot be decoded; the message says why."""
+    """An image cannot be decoded; the message says why."""
 
 
 def inspect_image(image_bytes: bytes) -> ImageFacts:
-    """Reads a picture's header and decodes it to the end.
+    """Reads an image's header and decodes it to the end.
 
-    TensorFlow decodes, because its decoders have to cope with the picture later on;
+    TensorFlow decodes, because its decoders have to cope with the image later on;
     JPEGs at one eighth of their size, which finds the same faults sooner.
 
     Raises:
-        UnreadableImageError: if the picture is damaged or of a foreign format.
+        UnreadableImageError: if the image is damaged or of a foreign format.
     """
     facts = _read_header(image_bytes)
     try:
@@ -58,12 +60,24 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
     return facts
 
 
-def inspect_files(paths: Iterable[Path]) -> Iterator[ImageFacts | UnreadableImageError]:
-    """Inspects files in parallel; yields one answer per path, in their order."""
+def inspect_files(
+    paths: Iterable[Path], cache: FactsCache | None = None
+) -> Iterator[ImageFacts | UnreadableImageError]:
+    """Inspects files in parallel; yields one answer per path, in their order.
+
+    Args:
+        paths: the files.
+        cache: gets what is found; what it knows is not looked for again.
+    """
+
+    def find(path):
+        return inspect_image(path.read_bytes())
 
     def inspect(path):
         try:
-            return inspect_image(path.read_bytes())
+            if cache is None:
+                return find(path)
+            return ImageFacts(*cache.recall_file(path, lambda: find(path)))
         except UnreadableImageError as error:
             return error
         except OSError as error:
@@ -74,14 +88,14 @@ def inspect_files(paths: Iterable[Path]) -> Iterator[ImageFacts | UnreadableImag
 
 
 def turn_boxes_upright(boxes: np.ndarray, facts: ImageFacts) -> np.ndarray:
-    """Turns boxes that were drawn on the picture as it is stored.
+    """Turns boxes that were drawn on the image as it is stored.
 
     Args:
         boxes: float [n, 4], (ymin, xmin, ymax, xmax), continuous corners.
-        facts: of the picture.
+        facts: of the image.
 
     Returns:
-        float [n, 4] in the upright picture; see `transforms.turn_upright`.
+        float [n, 4] in the upright image; see `transforms.turn_upright`.
     """
     height, width = facts.upright_size
     ymin, xmin, ymax, xmax = boxes.T
@@ -100,7 +114,7 @@ def _read_header(image_bytes: bytes) -> ImageFacts:
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             kind, mode, (width, height) = image.format, image.mode, image.size
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("it is no picture of a known format") from error
+        raise UnreadableImageError("it is no image of a known format") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"it is damaged or cut off ({error})") from error
     if kind not in READABLE_FORMATS:
@@ -108,4 +122,5 @@ def _read_header(image_bytes: bytes) -> ImageFacts:
     # TensorFlow takes the palette's indices for brightness and raises no error.
     if kind == "BMP" and mode == "P":
         raise UnreadableImageError("it is a BMP with a palette; convert it to PNG")
-    return ImageFacts(height, width, orientation if 1 <= orientation <= 8 else 1)
+    orientation = int(orientation) if orientation in range(1, 9) else 1
+    return ImageFacts(height, width, orientation)

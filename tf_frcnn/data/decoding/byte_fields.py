@@ -37,7 +37,7 @@ def attempt(
     """Returns the function of a file, or something else where an operation fails.
 
     A graph cannot catch an error; a data set of one element can drop that element.
-    Every error counts, also a lack of memory, and nothing tells which it was: a picture
+    Every error counts, also a lack of memory, and nothing tells which it was: an image
     too large for the memory reads as damaged.
 
     Args:

@@ -1,4 +1,4 @@
-"""Encoded pictures of requests: refused with a reason, or decoded, in the graph."""
+"""Encoded images of requests: refused with a reason, or decoded, in the graph."""
 
 import tensorflow as tf
 
@@ -11,8 +11,8 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _GIF, _BMP = b"GIF8", b"BM"
 
 
-def read_picture(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
-    """Decodes a picture as `data.transforms.decode_image` does, and turns it upright.
+def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Decodes an image as `data.transforms.decode_image` does, and turns it upright.
 
     What its header claims is read before memory is taken for its pixels.
 
@@ -82,7 +82,7 @@ def _nothing():
 
 
 def _decode(data, max_pixels):
-    """Returns the picture, empty if it is too large, and the size it claims."""
+    """Returns the image, empty if it is too large, and the size it claims."""
     is_gif = _begins(data, _GIF)
     data, size = tf.cond(
         is_gif, lambda: first_frame(data), lambda: (data, _claimed_size(data))

@@ -15,7 +15,7 @@ def exif_orientation(data: tf.Tensor) -> tf.Tensor:
     Of a PNG, a chunk `eXIf` before the pixels counts.
 
     Args:
-        data: string [], an encoded picture of any format.
+        data: string [], an encoded image of any format.
 
     Returns:
         int64 [] in 1..8; 1 where there is none or it cannot be read.

@@ -1,23 +1,23 @@
-"""How each of the published programs brings a picture to the network's size."""
+"""How each of the published programs brings an image to the network's size."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-# Longer than a picture can be, and short enough for products in 64 bits.
+# Longer than an image can be, and short enough for products in 64 bits.
 _NO_LIMIT = 2**31
 
 
 class Resizing(NamedTuple):
-    """How the pictures of a data set are brought to the network's size.
+    """How the images of a data set are brought to the network's size.
 
     Attributes:
         short_sides: in pixels, see `plan_resize`; of several, training draws one anew
-            for each picture.
+            for each image.
         long_side: in pixels, see `plan_resize`; None for no limit.
         canvases: (height, width) of each, in pixels, see `derive_canvases`; or the
-            multiple to which the sides of each picture's own canvas are rounded up.
+            multiple to which the sides of each image's own canvas are rounded up.
         method: a key of `RESIZE_METHODS`.
     """
 
@@ -27,7 +27,7 @@ class Resizing(NamedTuple):
     method: str = "bilinear"
 
     def require_one_short_side(self) -> None:
-        """Raises a ValueError where only a draw would give a picture its size."""
+        """Raises a ValueError where only a draw would give an image its size."""
         if len(self.short_sides) != 1:
             raise ValueError(
                 f"Resizing: short_sides = {self.short_sides}, but evaluation and "
@@ -36,7 +36,7 @@ class Resizing(NamedTuple):
 
 
 class ResizePlan(NamedTuple):
-    """What becomes of pictures.
+    """What becomes of images.
 
     Attributes:
         sizes: int64 [..., 2], (height, width) in network pixels, each at least 1.
@@ -53,31 +53,31 @@ class ResizeMethod(NamedTuple):
 
     Attributes:
         plan: gives the sizes and scales, see `plan_resize`, for int64 (height, width)
-            [..., 2], short_side and long_side.
-        sample: gives the new picture, float32 [size[0], size[1], 3], for the picture,
+            [..., 2], short_side int64 [] and long_side.
+        sample: gives the new image, float32 [size[0], size[1], 3], for the image,
             its new size and scales.
     """
 
-    plan: Callable[[tf.Tensor, int, int], tuple[tf.Tensor, tf.Tensor]]
+    plan: Callable[[tf.Tensor, tf.Tensor, int], tuple[tf.Tensor, tf.Tensor]]
     sample: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def plan_resize(
     height: tf.Tensor,
     width: tf.Tensor,
-    short_side: int,
+    short_side: tf.Tensor | int,
     long_side: int | None,
     method: str = "bilinear",
 ) -> ResizePlan:
-    """Returns the size at which the network sees a picture, and the boxes' scales.
+    """Returns the size at which the network sees an image, and the boxes' scales.
 
     The shorter side becomes `short_side`, unless the longer one would then exceed
     `long_side`, which it then becomes. How the other side is rounded is a matter of
     the method. The answer is the same eagerly and in graphs.
 
     Args:
-        height, width: integer, any shape; pixels of the picture.
-        short_side: pixels.
+        height, width: integer, any shape; pixels of the image.
+        short_side: integer [], pixels.
         long_side: pixels; None for no limit.
         method: a key of `RESIZE_METHODS`.
 
@@ -85,24 +85,24 @@ def plan_resize(
     """
     files = tf.stack([tf.cast(height, tf.int64), tf.cast(width, tf.int64)], axis=-1)
     plan = RESIZE_METHODS[method].plan
-    sizes, scales = plan(files, short_side, long_side or _NO_LIMIT)
+    sizes, scales = plan(files, tf.cast(short_side, tf.int64), long_side or _NO_LIMIT)
     return ResizePlan(tf.maximum(sizes, 1), scales)
 
 
 def resize(
     image: tf.Tensor, boxes: tf.Tensor, plan: ResizePlan, method: str = "bilinear"
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Resizes a picture, and its boxes with it.
+    """Resizes an image, and its boxes with it.
 
     Args:
         image: uint8 or float32 [h, w, 3].
         boxes: float32 [n, 4] in pixels of `image`.
-        plan: of this picture, `sizes` [2] and `scales` [2].
+        plan: of this image, `sizes` [2] and `scales` [2].
         method: a key of `RESIZE_METHODS`.
 
     Returns:
         image: float32 [sizes[0], sizes[1], 3], in the range of the input.
-        boxes: float32 [n, 4] in pixels of the new picture.
+        boxes: float32 [n, 4] in pixels of the new image.
     """
     size = tf.cast(plan.sizes, tf.int32)
     image = RESIZE_METHODS[method].sample(image, size, plan.scales)
@@ -125,7 +125,7 @@ def _plan_nearest(files, short_side, long_side):
 def _plan_caffe(files, short_side, long_side):
     """Rounds halves to even; the long side counts as rounded, too."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
-    scale = short_side / shorter
+    scale = tf.cast(short_side, tf.float64) / shorter
     scale = tf.where(tf.round(scale * longer) > long_side, long_side / longer, scale)
     sizes = tf.cast(tf.round(tf.cast(files, tf.float64) * scale), tf.int64)
     return sizes, tf.broadcast_to(scale, tf.shape(sizes))
@@ -134,6 +134,7 @@ def _plan_caffe(files, short_side, long_side):
 def _plan_chainer(files, short_side, long_side):
     """Rounds halves to even; boxes have the scale of the width along both axes."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
+    short_side = tf.cast(short_side, tf.float64)
     scale = tf.minimum(short_side / shorter, long_side / longer)
     sides = tf.cast(files, tf.float64)
     # The detour of scikit-image's resize, which moves some halves; XLA cuts it short.
@@ -150,7 +151,7 @@ def _plan_torchvision(files, short_side, long_side):
         # PyTorch divides a number by a tensor as number * (1 / tensor). In single
         # precision TensorFlow's reciprocal is none of the nearest numbers.
         reciprocal = tf.cast(1.0 / tf.cast(side, tf.float64), tf.float32)
-        return float(number) * reciprocal
+        return tf.cast(number, tf.float32) * reciprocal
 
     shorter, longer = _sorted_sides(files)
     scale = tf.minimum(over(short_side, shorter), over(long_side, longer))
@@ -162,6 +163,7 @@ def _plan_torchvision(files, short_side, long_side):
 def _plan_bicubic(files, short_side, long_side):
     """Cuts what is behind the point."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
+    short_side = tf.cast(short_side, tf.float64)
     scale = tf.minimum(short_side / shorter, long_side / longer)
     sizes = tf.cast(tf.floor(tf.cast(files, tf.float64) * scale), tf.int64)
     # The shorter side, of a square the width, is set and not computed.
@@ -169,7 +171,7 @@ def _plan_bicubic(files, short_side, long_side):
         [files[..., 0] < files[..., 1], files[..., 1] <= files[..., 0]], -1
     )
     is_set &= short_side / shorter <= long_side / longer
-    sizes = tf.where(is_set, tf.constant(short_side, tf.int64), sizes)
+    sizes = tf.where(is_set, tf.cast(short_side, tf.int64), sizes)
     return sizes, _ratios(tf.maximum(sizes, 1), files)
 
 
@@ -203,9 +205,9 @@ def _sample_caffe(image, size, scales):
 
 
 def _sample_chainer(image, size, scales):
-    """Interpolates at steps of old / new side, beyond the border the mirrored picture.
+    """Interpolates at steps of old / new side, beyond the border the mirrored image.
 
-    Of the mirrored picture the border's own pixels do not repeat.
+    Of the mirrored image the border's own pixels do not repeat.
     """
 
     def mirror(index, side):
@@ -214,14 +216,14 @@ def _sample_chainer(image, size, scales):
     return _interpolate(image, size, _ratios(tf.shape(image)[:2], size), mirror)
 
 
-def _interpolate(image, size, steps, in_picture):
+def _interpolate(image, size, steps, in_image):
     """Interpolates linearly along y, then along x.
 
     Args:
         image: [h, w, 3].
         size: int32 [2].
         steps: float64 [2], file pixels from one new pixel to the next.
-        in_picture: gives for any int32 row and the number of rows the row to take.
+        in_image: gives for any int32 row and the number of rows the row to take.
     """
     image = tf.cast(image, tf.float32)
     for axis in (0, 1):
@@ -232,8 +234,8 @@ def _interpolate(image, size, steps, in_picture):
         weights = tf.cast(positions - before, tf.float32)
         weights = tf.reshape(weights, [-1, 1] if axis else [-1, 1, 1])
         before = tf.cast(before, tf.int32)
-        near = tf.gather(image, in_picture(before, side), axis=axis)
-        far = tf.gather(image, in_picture(before + 1, side), axis=axis)
+        near = tf.gather(image, in_image(before, side), axis=axis)
+        far = tf.gather(image, in_image(before + 1, side), axis=axis)
         image = near * (1.0 - weights) + far * weights
     return image
 

@@ -1,4 +1,4 @@
-"""Decoding and mirroring of one picture, all in the graph."""
+"""Decoding and mirroring of one image, all in the graph."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 def decode_image(image_bytes: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF and turns it upright.
 
-    Grey, palette and CMYK pictures become RGB, 16-bit ones 8-bit (the high byte
+    Grey, palette and CMYK images become RGB, 16-bit ones 8-bit (the high byte
     counts), transparency is ignored, and of an animation the first frame is taken.
     JPEG is decoded by the accurate integer DCT, so that pixels do not depend on the
     machine.
@@ -52,7 +52,7 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors a picture left-right, and its boxes with it.
+    """Mirrors an image left-right, and its boxes with it.
 
     Args:
         image: any dtype [h, w, C].

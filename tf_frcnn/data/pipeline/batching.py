@@ -2,10 +2,10 @@
 
 A batch is a dict:
 
-    images       float32 [B, H, W, 3]  RGB in 0..255, zero beyond the picture
-    image_sizes  float32 [B, 2]        (height, width) of the picture in network pixels
+    images       float32 [B, H, W, 3]  RGB in 0..255, zero beyond the image
+    image_sizes  float32 [B, 2]        (height, width) of the image in network pixels
     scales       float32 [B, 2]        network / file pixels along y and x
-    file_sizes   float32 [B, 2]        (height, width) of the picture in file pixels
+    file_sizes   float32 [B, 2]        (height, width) of the image in file pixels
     boxes        float32 [B, G, 4]     network pixels, zero in padded rows
     labels       int32 [B, G]          -1 in padded rows
     difficult    bool [B, G]           False in padded rows
@@ -23,14 +23,14 @@ less than the batch size where the images of a canvas are used up.
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.decoding.resizing import ResizePlan, Resizing, resize
+from tf_frcnn.data.decoding.resizing import Resizing
+from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
 from tf_frcnn.data.decoding.transforms import decode_image, flip
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.pipeline.canvases import (
     canvas_groups,
     listed_canvases,
-    plan_records,
-    smallest_canvas,
+    network_sizes,
 )
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 from tf_frcnn.data.pipeline.record_table import RecordTable, record_table
@@ -82,12 +82,9 @@ def training_batches(
         on proposals that stay as they are).
     """
     table = record_table(
-        examples,
-        plan_records(examples.records, resizing),
-        resizing.canvases,
-        drop_difficult=drop_difficult,
-        proposals=proposals,
+        examples, resizing, drop_difficult=drop_difficult, proposals=proposals
     )
+    short_sides = tf.constant(resizing.short_sides, tf.int64)
 
     def epoch_batches(epoch):
         epoch_seed = tf.random.stateless_uniform(
@@ -104,7 +101,7 @@ def training_batches(
                 alg="philox",
             )
             flip_seed = [epoch_seed, 1 + position] if flip else None
-            return _prepare(*item, table, side, resizing.method, flip_seed)
+            return _prepare(*item, table, resizing, short_sides[side], flip_seed)
 
         prepared = (
             examples.stream(epoch_seed)
@@ -136,10 +133,9 @@ def evaluation_batches(
         ValueError: the resizing has not exactly one short side.
     """
     resizing.require_one_short_side()
-    plan = plan_records(examples.records, resizing)
-    table = record_table(examples, plan, resizing.canvases, proposals=proposals)
+    table = record_table(examples, resizing, proposals=proposals)
     prepared = examples.stream().map(
-        lambda index, image: _prepare(index, image, table, 0, resizing.method, None),
+        lambda index, image: _prepare(index, image, table, resizing),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -151,33 +147,31 @@ def evaluation_batches(
 
 def num_batches(examples: ExampleSet, resizing: Resizing, *, batch_size: int) -> int:
     """Returns the batches of one epoch; arguments as in `training_batches`."""
-    sizes = plan_records(examples.records, resizing).sizes
+    sizes = network_sizes(examples.records, resizing)
     canvases = listed_canvases(sizes, resizing.canvases)
     groups = canvas_groups(examples.records, sizes, canvases)
     return int(np.sum(-(-np.bincount(groups) // batch_size)))
 
 
 def _prepare(
-    index, image_bytes, table: RecordTable, side, method, flip_seed
+    index, image_bytes, table: RecordTable, resizing, short_side=None, flip_seed=None
 ) -> tuple[tf.Tensor, Batch]:
     """Returns the group and one example of a batch, image and boxes not yet padded."""
     image = decode_image(image_bytes, table.orientations[index])
-    boxes, file_size = table.boxes[index], tf.shape(image)[:2]
-    plan = ResizePlan(*(part[index, side] for part in table.plan))
+    boxes = table.boxes[index]
     num_boxes = tf.shape(boxes)[0]
     if table.proposals is not None:
         boxes = tf.concat([boxes, table.proposals.boxes[index]], axis=0)
-    image, boxes = resize(image, boxes, plan, method)
+    example, boxes = to_network_size(
+        image, resizing, short_side=short_side, boxes=boxes
+    )
     if flip_seed is not None:
+        image = example["images"]
         draw = tf.random.stateless_uniform([], flip_seed, alg="philox")
-        image, boxes = tf.cond(
+        example["images"], boxes = tf.cond(
             draw < 0.5, lambda: flip(image, boxes), lambda: (image, boxes)
         )
-    example = {
-        "images": image,
-        "image_sizes": tf.cast(plan.sizes, tf.float32),
-        "scales": tf.cast(plan.scales, tf.float32),
-        "file_sizes": tf.cast(file_size, tf.float32),
+    example |= {
         "boxes": boxes[:num_boxes],
         "labels": table.labels[index],
         "difficult": table.difficult[index],
@@ -211,17 +205,11 @@ def _grouped(
     padding |= {"proposal_valid": False}
     padding = {key: padding.get(key, 0.0) for key in shapes}
 
+    def pad(batch):
+        return batch | {"images": lay_on_canvas(batch["images"], table.canvases)}
+
     def batch(_, window):
         examples = window.map(lambda _, example: example)
-        batches = examples.padded_batch(batch_size, shapes, padding)
-        return batches.map(lambda batch: _lay_on_canvas(batch, table.canvases))
+        return examples.padded_batch(batch_size, shapes, padding).map(pad)
 
     return prepared.group_by_window(lambda group, _: group, batch, batch_size)
-
-
-def _lay_on_canvas(batch: Batch, canvases: tf.Tensor) -> Batch:
-    """Pads the images, as large as the largest of them, to the smallest canvas."""
-    size = tf.shape(batch["images"], tf.int64)[1:3]
-    rows, columns = tf.unstack(canvases[smallest_canvas(size, canvases)] - size)
-    padded = tf.pad(batch["images"], [[0, 0], [0, rows], [0, columns], [0, 0]])
-    return batch | {"images": padded}

@@ -1,4 +1,4 @@
-"""Canvases: the few sizes that pictures are padded to, so that traces are few."""
+"""Canvases: the few sizes that images are padded to, so that traces are few."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
-from tf_frcnn.data.decoding.resizing import ResizePlan, Resizing, plan_resize
+from tf_frcnn.data.decoding.resizing import Resizing, plan_resize
+from tf_frcnn.data.decoding.to_canvas import own_canvases, smallest_canvas
 from tf_frcnn.data.examples import Record
 
 Canvas = tuple[int, int]
@@ -15,7 +16,7 @@ Canvas = tuple[int, int]
 def derive_canvases(
     short_sides: int | Sequence[int], long_side: int, multiple: int = 32
 ) -> tuple[Canvas, ...]:
-    """Returns the few canvases on which resized pictures are laid.
+    """Returns the few canvases on which resized images are laid.
 
     For each short side they are a square, 4:3 and the longest allowed, the latter two
     both upright and lying.
@@ -39,35 +40,20 @@ def derive_canvases(
     return tuple(sorted(canvases, key=lambda canvas: (canvas[0] * canvas[1], canvas)))
 
 
-def own_canvases(sizes: tf.Tensor, multiple: int) -> tf.Tensor:
-    """Returns the canvas that each size has for itself: its sides, rounded up.
-
-    Args:
-        sizes: int64 [..., 2], (height, width) in pixels.
-        multiple: sides are rounded up to a multiple of this.
-
-    Returns:
-        int64 [..., 2], (height, width) in pixels.
-
-    Source: torchvision:models/detection/transform.py, for one picture in a batch.
-    """
-    return -(-sizes // multiple) * multiple
-
-
-def plan_records(records: Sequence[Record], resizing: Resizing) -> ResizePlan:
-    """Returns the plans [n, sides] of n pictures at each short side, as arrays."""
+def network_sizes(records: Sequence[Record], resizing: Resizing) -> np.ndarray:
+    """Returns int64 [n, sides, 2], the sizes of n images at each short side."""
     heights, widths = np.array([(r.height, r.width) for r in records], np.int64).T
     plans = [
         plan_resize(heights, widths, side, resizing.long_side, resizing.method)
         for side in resizing.short_sides
     ]
-    return ResizePlan(*(np.stack(parts, axis=1) for parts in zip(*plans, strict=True)))
+    return np.stack([plan.sizes for plan in plans], axis=1)
 
 
 def listed_canvases(
     sizes: np.ndarray, canvases: Sequence[Canvas] | int
 ) -> tuple[Canvas, ...]:
-    """Returns the canvases as a list, the pictures' own where a multiple is given.
+    """Returns the canvases as a list, the images' own where a multiple is given.
 
     Args:
         sizes: int64 [..., 2], (height, width) in pixels.
@@ -84,16 +70,16 @@ def canvas_groups(
 ) -> np.ndarray:
     """Returns int64 [n]: row of the smallest canvas for each largest size.
 
-    The canvas holds the smaller sizes as well, since neither side of a picture shrinks
+    The canvas holds the smaller sizes as well, since neither side of an image shrinks
     when its short side is to be longer.
 
     Args:
         records: n records, for the message.
-        sizes: int64 [n, sides, 2], in network pixels; see `plan_records`.
+        sizes: int64 [n, sides, 2], in network pixels; see `network_sizes`.
         canvases: (height, width) in pixels.
 
     Raises:
-        DataError: no canvas holds a picture.
+        DataError: no canvas holds an image.
     """
     largest = sizes.max(axis=1)
     fits = (largest[:, None] <= np.array(canvases).reshape(-1, 2)).all(axis=2)
@@ -105,18 +91,3 @@ def canvas_groups(
             "holds it; add a larger canvas or leave the list empty."
         )
     return smallest_canvas(largest, tf.constant(canvases, tf.int64)).numpy()
-
-
-def smallest_canvas(sizes: tf.Tensor, canvases: tf.Tensor) -> tf.Tensor:
-    """Returns the row of the canvas of least area that holds each size.
-
-    Args:
-        sizes: int64 [..., 2], (height, width) in pixels; some canvas holds each.
-        canvases: int64 [canvases, 2], (height, width) in pixels.
-
-    Returns:
-        int64 [...]; of equal canvases the first.
-    """
-    fits = tf.reduce_all(sizes[..., tf.newaxis, :] <= canvases, axis=-1)
-    areas = tf.where(fits, tf.reduce_prod(canvases, axis=1), tf.int64.max)
-    return tf.argmin(areas, axis=-1)

@@ -12,10 +12,10 @@ from tf_frcnn.data.checks.problems import FILES_NAMED, DataError
 
 
 class CachedProposals(NamedTuple):
-    """Proposals of all pictures of a data set, a row for each.
+    """Proposals of all images of a data set, a row for each.
 
     Attributes:
-        boxes: float32 [n, P, 4] in pixels of the upright picture as it is stored; zero
+        boxes: float32 [n, P, 4] in pixels of the upright image as it is stored; zero
             in padded rows.
         valid: bool [n, P], False in padded rows.
     """
@@ -34,7 +34,7 @@ def write_proposals(
 
     Args:
         path: the file; its folder exists.
-        proposals: of n pictures.
+        proposals: of n images.
         image_ids: n different names.
 
     Raises:
@@ -60,15 +60,15 @@ def write_proposals(
 
 
 def read_proposals(path: str | Path, image_ids: Sequence[str]) -> CachedProposals:
-    """Reads the proposals of a data set's pictures, in the set's order.
+    """Reads the proposals of a data set's images, in the set's order.
 
     Args:
         path: a file of `write_proposals`.
-        image_ids: the n pictures, as the file has them, in whichever order.
+        image_ids: the n images, as the file has them, in whichever order.
 
     Raises:
         DataError: there is no such file, it is no file of proposals, or it holds those
-            of other pictures.
+            of other images.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,7 +85,7 @@ def read_proposals(path: str | Path, image_ids: Sequence[str]) -> CachedProposal
     unknown = sorted(row_of.keys() - set(image_ids))
     if missing or unknown:
         raise DataError(
-            f"{path} holds the proposals of {len(row_of)} pictures, not those of the "
+            f"{path} holds the proposals of {len(row_of)} images, not those of the "
             f"{len(image_ids)} asked for: it lacks {_some(missing)}, and "
             f"{_some(unknown)} were not asked for; compute the proposals anew."
         )

@@ -1,15 +1,18 @@
-"""What the pipeline's functions look up of a picture: all records as tensors."""
+"""What the pipeline's functions look up of an image: all records as tensors."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
-from tf_frcnn.data.decoding.resizing import ResizePlan
+from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
-from tf_frcnn.data.pipeline.canvases import Canvas, canvas_groups, listed_canvases
+from tf_frcnn.data.pipeline.canvases import (
+    canvas_groups,
+    listed_canvases,
+    network_sizes,
+)
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 
 
@@ -22,9 +25,7 @@ class RecordTable(NamedTuple):
     Attributes:
         image_ids: string [n].
         orientations: int32 [n], EXIF 1..8.
-        plan: int64 and float64 [n, sides, 2], how a picture is resized to each short
-            side.
-        groups: int64 [n], row in `canvases`; pictures of a group share batches.
+        groups: int64 [n], row in `canvases`; images of a group share batches.
         canvases: int64 [canvases, 2], (height, width) in network pixels.
         boxes: float32 [n, (boxes), 4], file pixels.
         labels: int32 [n, (boxes)].
@@ -34,7 +35,6 @@ class RecordTable(NamedTuple):
 
     image_ids: tf.Tensor
     orientations: tf.Tensor
-    plan: ResizePlan
     groups: tf.Tensor
     canvases: tf.Tensor
     boxes: tf.RaggedTensor
@@ -45,8 +45,7 @@ class RecordTable(NamedTuple):
 
 def record_table(
     examples: ExampleSet,
-    plan: ResizePlan,
-    canvases: Sequence[Canvas] | int,
+    resizing: Resizing,
     *,
     drop_difficult: bool = False,
     proposals: CachedProposals | None = None,
@@ -55,20 +54,20 @@ def record_table(
 
     Args:
         examples: the data set of n records.
-        plan: of arrays [n, sides]; see `plan_records`.
-        canvases: (height, width) in pixels, or a multiple; see `listed_canvases`.
+        resizing: how its images are brought to the network's size.
         drop_difficult: leaves out the boxes marked difficult.
         proposals: arrays with a row for each record, or None.
 
     Raises:
-        DataError: no canvas holds a picture, or the proposals are not the records'.
+        DataError: no canvas holds an image, or the proposals are not the records'.
     """
     records = examples.records
-    canvases = listed_canvases(plan.sizes, canvases)
+    sizes = network_sizes(records, resizing)
+    canvases = listed_canvases(sizes, resizing.canvases)
     used = [~r.difficult if drop_difficult else slice(None) for r in records]
     if proposals is not None and len(proposals.boxes) != len(records):
         raise DataError(
-            f"{examples.name}: proposals for {len(proposals.boxes)} pictures, but the "
+            f"{examples.name}: proposals for {len(proposals.boxes)} images, but the "
             f"set has {len(records)}."
         )
 
@@ -82,8 +81,7 @@ def record_table(
         return RecordTable(
             image_ids=tf.constant([r.image_id for r in records]),
             orientations=tf.constant([r.orientation for r in records], tf.int32),
-            plan=ResizePlan(*map(tf.constant, plan)),
-            groups=tf.constant(canvas_groups(records, plan.sizes, canvases)),
+            groups=tf.constant(canvas_groups(records, sizes, canvases)),
             canvases=tf.constant(canvases, tf.int64),
             boxes=ragged("boxes"),
             labels=ragged("labels"),

@@ -1,4 +1,4 @@
-"""Pictures without annotations, to detect objects in."""
+"""Images without annotations, to detect objects in."""
 
 from collections.abc import Sequence
 from glob import glob
@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     """Lists the files meant by files, folders and glob patterns, each once.
 
-    Of a folder, all files with the ending of a picture count, not those of its
+    Of a folder, all files with the ending of an image count, not those of its
     subfolders.
 
     Raises:
@@ -35,7 +35,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
         files = [file for file in files if file.is_file()]
         if not files:
             raise DataError(
-                f"{pattern}: no picture found; give a file, a folder or a pattern of "
+                f"{pattern}: no image found; give a file, a folder or a pattern of "
                 f"files that end in {', '.join(IMAGE_SUFFIXES)}."
             )
         found |= dict.fromkeys(sorted(files))
@@ -48,15 +48,15 @@ def read_images(
     *,
     policy: Policy = DEFAULT_POLICY,
 ) -> ExampleSet:
-    """Reads pictures without annotations; unreadable ones are dropped and counted.
+    """Reads images without annotations; unreadable ones are dropped and counted.
 
     Args:
         paths: the files; their paths are the image ids.
         class_names: what detections will be called.
-        policy: what is done about unreadable pictures.
+        policy: what is done about unreadable images.
 
     Raises:
-        DataError: no picture is readable.
+        DataError: no image is readable.
     """
     problems, records = Problems(policy), []
     for path, facts in zip(paths, inspect_files(paths), strict=True):
@@ -66,9 +66,9 @@ def read_images(
             records.append(_record(path, facts))
     if not records:
         problems.print()
-        raise DataError(f"None of the {len(paths)} pictures is readable.")
+        raise DataError(f"None of the {len(paths)} images is readable.")
     return ExampleSet(
-        name=f"{len(records)} pictures",
+        name=f"{len(records)} images",
         class_names=tuple(class_names),
         records=tuple(records),
         problems=problems,

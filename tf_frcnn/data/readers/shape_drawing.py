@@ -97,10 +97,10 @@ def draw_background(rng: np.random.Generator, height: int, width: int) -> np.nda
     """Returns float32 [height, width, 3] in 0..255: a texture with clutter on it."""
     styles = (_clouds, _gradient, _stripes)
     texture = styles[rng.integers(len(styles))](rng, height, width)
-    picture = Image.fromarray(np.clip(texture, 0, 255).astype(np.uint8))
-    _strew_clutter(rng, picture)
+    image = Image.fromarray(np.clip(texture, 0, 255).astype(np.uint8))
+    _strew_clutter(rng, image)
     grain = rng.normal(0, rng.uniform(2, 10), (height, width, 1))
-    return np.clip(np.asarray(picture) + grain, 0, 255).astype(np.float32)
+    return np.clip(np.asarray(image) + grain, 0, 255).astype(np.float32)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -128,15 +128,15 @@ def _ramp(angle: float, height: int, width: int) -> np.ndarray:
     return x * np.cos(angle) + y * np.sin(angle)
 
 
-def _strew_clutter(rng: np.random.Generator, picture: Image.Image) -> None:
+def _strew_clutter(rng: np.random.Generator, image: Image.Image) -> None:
     """Draws lines, squiggles, dots and letters that are no objects."""
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(image)
     for _ in range(rng.poisson(5)):
         color = tuple(int(c) for c in rng.integers(0, 256, 3))
-        x, y = rng.uniform(0, 1, 2) * picture.size
+        x, y = rng.uniform(0, 1, 2) * image.size
         kind = rng.integers(4)
         if kind == 0:
-            pen.line([x, y, *(rng.uniform(0, 1, 2) * picture.size)], color, width=1)
+            pen.line([x, y, *(rng.uniform(0, 1, 2) * image.size)], color, width=1)
         elif kind == 1:
             steps = rng.normal(0, 6, (12, 2))
             walk = np.array([x, y]) + np.cumsum(steps, axis=0)

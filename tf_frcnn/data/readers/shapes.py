@@ -1,13 +1,20 @@
 """A made-up data set of drawn shapes: hard enough to learn from, quick to make."""
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tf_frcnn.data.checks.problems import DataError, Problems
+from tf_frcnn.data.checks.problems import (
+    DEFAULT_POLICY,
+    DataError,
+    Policy,
+    Problems,
+    nearest_name,
+)
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 from tf_frcnn.data.readers.shape_drawing import (
     SHAPE_CLASSES,
@@ -18,19 +25,62 @@ from tf_frcnn.data.readers.shape_drawing import (
 
 MAX_OBJECTS = 6
 EMPTY_SHARE = 0.08
-# Shares of the picture's short side. Small ones are the most frequent.
+# Shares of the image's short side. Small ones are the most frequent.
 SIZE_RANGE = (0.18, 0.7)
 MIN_VISIBLE_SHARE = 0.6
 MAX_BOX_IOU = 0.35
 PLACEMENT_TRIES = 8
+# Added to the seed: far apart, so that no image is in two splits.
+SPLIT_SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 
 class _Placed(NamedTuple):
-    """A drawn object; the masks are bool [height, width] of the picture."""
+    """A drawn object; the masks are bool [height, width] of the image."""
 
     label: int
     drawn: np.ndarray
     visible: np.ndarray
+
+
+def read_shapes(
+    location: str | None,
+    split: str,
+    *,
+    class_names: Sequence[str] = (),
+    policy: Policy = DEFAULT_POLICY,
+    num_train: int = 800,
+    num_validation: int = 100,
+    num_test: int = 100,
+    seed: int = 0,
+) -> ExampleSet:
+    """Draws the images of a split; see `make_shapes`. No image is in two splits.
+
+    Args:
+        location: None, since nothing is read.
+        split: "train", "validation" or "test".
+        class_names: the classes of `SHAPE_CLASSES` in the order wanted; none: theirs.
+        policy: the default one, since nothing can be wrong.
+        num_train, num_validation, num_test: images of each split.
+        seed: with the split it decides the images.
+
+    Raises:
+        DataError: there is no such split, or an argument makes no sense.
+    """
+    for name, value in {"directory": location, "policy": policy.actions}.items():
+        if value:
+            raise DataError(
+                f"data.{name} = {value!r} means nothing to the reader shapes; leave it "
+                "out, or set data.reader."
+            )
+    if split not in SPLIT_SEEDS:
+        raise DataError(
+            f"split = {split!r}: the reader shapes has {', '.join(SPLIT_SEEDS)} only"
+            f"{nearest_name(split, SPLIT_SEEDS) or '.'} Set data.train_split, "
+            "data.validation_split and data.test_split to these."
+        )
+    counts = {"train": num_train, "validation": num_validation, "test": num_test}
+    shapes = make_shapes(counts[split], seed=seed + SPLIT_SEEDS[split])
+    return shapes.with_classes(class_names) if class_names else shapes
 
 
 def make_shapes(
@@ -40,22 +90,22 @@ def make_shapes(
     short_side: tuple[int, int] = (128, 160),
     max_aspect: float = 1.4,
 ) -> ExampleSet:
-    """Draws pictures of shapes, some filled and some in outline.
+    """Draws images of shapes, some filled and some in outline.
 
     Backgrounds are textured and strewn with lines, dots and letters that count for
     nothing. Objects overlap, but at least 60 % of each stays visible, and its box is
-    tight around what is visible. About 8 % of the pictures have no object. Objects
+    tight around what is visible. About 8 % of the images have no object. Objects
     are wider than high more often than not, so that x and y cannot be mistaken for
     each other unnoticed. Nothing is marked difficult.
 
     Args:
-        num_images: number of pictures.
-        seed: picture i depends on the seed and i alone, not on `num_images`.
+        num_images: number of images.
+        seed: image i depends on the seed and i alone, not on `num_images`.
         short_side: smallest and largest length of the shorter side, in pixels.
         max_aspect: largest ratio of the longer side to the shorter.
 
     Returns:
-        PNG pictures, kept in memory, with the classes `SHAPE_CLASSES`.
+        PNG images, kept in memory, with the classes `SHAPE_CLASSES`.
     """
     if num_images < 1:
         raise DataError(f"make_shapes: num_images = {num_images} must be at least 1.")
@@ -82,11 +132,11 @@ def _make_example(
     short = int(rng.integers(short_side[0], short_side[1] + 1))
     long = round(short * rng.uniform(1, max_aspect))
     height, width = (short, long) if rng.random() < 0.6 else (long, short)
-    picture = draw_background(rng, height, width)
+    image = draw_background(rng, height, width)
     placed: list[_Placed] = []
     if rng.random() >= EMPTY_SHARE:
         for _ in range(min(1 + rng.poisson(1.6), MAX_OBJECTS)):
-            placed = _with_one_more(rng, picture, placed)
+            placed = _with_one_more(rng, image, placed)
     image_id = f"shapes_{seed}_{index:05d}"
     record = Record(
         image_id,
@@ -98,29 +148,29 @@ def _make_example(
         labels=np.array([p.label for p in placed], np.int32),
         difficult=np.zeros(len(placed), bool),
     )
-    return record, _png(picture)
+    return record, _png(image)
 
 
 def _with_one_more(
-    rng: np.random.Generator, picture: np.ndarray, placed: list[_Placed]
+    rng: np.random.Generator, image: np.ndarray, placed: list[_Placed]
 ) -> list[_Placed]:
     """Draws one more object where it hides no other too much; gives up in a crowd."""
-    short = min(picture.shape[:2])
+    short = min(image.shape[:2])
     for _ in range(PLACEMENT_TRIES):
         label = int(rng.integers(len(SHAPE_CLASSES)))
         size = short * np.exp(rng.uniform(*np.log(SIZE_RANGE)))
         stamp = draw_shape(rng, SHAPE_CLASSES[label], size)
-        room = np.array(picture.shape[:2]) - stamp.shape
+        room = np.array(image.shape[:2]) - stamp.shape
         if (room < 0).any():
             continue
         top, left = rng.integers(room + 1)
-        drawn = np.zeros(picture.shape[:2], bool)
+        drawn = np.zeros(image.shape[:2], bool)
         drawn[top : top + stamp.shape[0], left : left + stamp.shape[1]] = stamp
         covered = [p._replace(visible=p.visible & ~drawn) for p in placed]
         if _acceptable(covered, drawn):
-            color = contrasting_color(rng, picture[drawn])
+            color = contrasting_color(rng, image[drawn])
             noise = rng.normal(0, 8, (int(drawn.sum()), 3))
-            picture[drawn] = np.clip(color + noise, 0, 255)
+            image[drawn] = np.clip(color + noise, 0, 255)
             return [*covered, _Placed(label, drawn, drawn)]
     return placed
 
@@ -147,7 +197,7 @@ def _iou(box: np.ndarray, other: np.ndarray) -> float:
     return common / (areas - common)
 
 
-def _png(picture: np.ndarray) -> bytes:
+def _png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture.astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(image.astype(np.uint8)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

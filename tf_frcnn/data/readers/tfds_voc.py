@@ -1,5 +1,6 @@
 """Reads PASCAL VOC 2007 and 2012 through TensorFlow Datasets."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tf_frcnn.data.checks.boxes import (
-    DrawnObject,
-    known_objects,
-    objects_inside,
-    ordered_objects,
-)
+from tf_frcnn.data.checks.boxes import DrawnObject, check_objects
+from tf_frcnn.data.checks.facts_cache import FactsCache
 from tf_frcnn.data.checks.images import ImageFacts, UnreadableImageError, inspect_image
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
 from tf_frcnn.data.examples import ExampleSet, Record, concatenate, shuffled
@@ -32,16 +29,16 @@ SHUFFLE_BUFFER = 2048
 
 @dataclass(frozen=True)
 class TfdsImages:
-    """Encoded pictures of one prepared split, which can only be read in turn.
+    """Encoded images of one prepared split, which can only be read in turn.
 
-    Shuffled, `SHUFFLE_BUFFER` pictures are held in memory and given out in random
+    Shuffled, `SHUFFLE_BUFFER` images are held in memory and given out in random
     order, then the next ones: a set no larger than that is shuffled uniformly, a larger
     one nearly so, its stored order being random already. `tf.data.Dataset.shuffle`
     would not do, since its order depends on TensorFlow's global seed, too.
 
     Attributes:
-        dataset: the split's examples in stored order, pictures left encoded.
-        rows: int64 [stored pictures], each one's record, -1 where it has none.
+        dataset: the split's examples in stored order, images left encoded.
+        rows: int64 [stored images], each one's record, -1 where it has none.
     """
 
     dataset: tf.data.Dataset
@@ -73,9 +70,9 @@ class TfdsImages:
 
 
 def read_tfds_voc(
+    location: str | Path | None,
     split: str,
     *,
-    data_dir: str | Path | None = None,
     class_names: Sequence[str] = (),
     policy: Policy = DEFAULT_POLICY,
     download: bool = False,
@@ -86,11 +83,11 @@ def read_tfds_voc(
     keeps VOC's inclusive pixels counted from 1, which become continuous corners here.
 
     Args:
+        location: where TensorFlow Datasets keeps prepared data; None: its default.
         split: a sum of terms YEAR/SPLIT, such as "2007/train+2007/validation". The year
             may be short ("07"); the split is train, validation (or val), trainval
             (both) or test. A year alone means its trainval: "07+12" is the union that
-            the literature calls so. The test pictures of 2012 have no annotations.
-        data_dir: where TensorFlow Datasets keeps prepared data; None: its default.
+            the literature calls so. The test images of 2012 have no annotations.
         class_names: K of VOC's names in the order wanted; none: all 20, sorted.
         policy: what is done about faults in the data.
         download: whether to download and prepare what is missing. Without, that is
@@ -102,7 +99,7 @@ def read_tfds_voc(
     terms = [(year, part) for term in split.split("+") for year, part in _parse(term)]
     sets = [
         _read_split(
-            _prepared_builder(year, data_dir, download), part, class_names, policy
+            _prepared_builder(year, location, download), part, class_names, policy
         )
         for year, part in terms
     ]
@@ -120,8 +117,8 @@ def _parse(term: str) -> list[tuple[str, str]]:
     return [(YEARS[year], name) for name in SPLITS[part or "trainval"]]
 
 
-def _prepared_builder(year: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
-    builder = tfds.builder(f"voc/{year}", data_dir=data_dir)
+def _prepared_builder(year: str, location, download: bool) -> tfds.core.DatasetBuilder:
+    builder = tfds.builder(f"voc/{year}", data_dir=location)
     if builder.is_prepared():
         return builder
     if not download:
@@ -153,32 +150,32 @@ def _read_split(builder, part: str, class_names, policy: Policy) -> ExampleSet:
     decoders = {"image": tfds.decode.SkipDecoding()}
     dataset = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False)
     records, rows = [], []
-    for example in dataset.as_numpy_iterator():
-        record = _record(example, tfds_names, class_names, problems)
-        rows.append(-1 if record is None else len(records))
-        records += [] if record is None else [record]
+    with FactsCache(builder.data_path) as cache:
+        for example in dataset.as_numpy_iterator():
+            record = _record(example, tfds_names, class_names, problems, cache)
+            rows.append(-1 if record is None else len(records))
+            records += [] if record is None else [record]
     name = f"{builder.info.full_name}:{part}"
     if not records:
-        raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
+        raise DataError(f"{name} has no image that can be used: {problems.counts()}.")
     images = TfdsImages(dataset, np.array(rows, np.int64))
     return ExampleSet(name, class_names, tuple(records), problems, images)
 
 
-def _record(example, tfds_names, class_names, problems: Problems) -> Record | None:
-    """Returns the checked record, or None if the picture is dropped."""
-    file = example["image/filename"].decode()
+def _record(
+    example, tfds_names, class_names, problems: Problems, cache: FactsCache
+) -> Record | None:
+    """Returns the checked record, or None if the image is dropped."""
+    file, image = example["image/filename"].decode(), example["image"]
+    stamp = (len(image), hashlib.blake2b(image).hexdigest())
     try:
-        facts = inspect_image(example["image"])
+        facts = ImageFacts(*cache.recall(file, stamp, lambda: inspect_image(image)))
     except UnreadableImageError as error:
         problems.add("unreadable_image", file, str(error))
         return None
-    objects = _drawn_objects(example["objects"], tfds_names, facts)
-    objects = known_objects(objects, class_names, problems, file)
-    objects = ordered_objects(objects, problems, file)
-    corners = np.array([drawn.corners for drawn in objects]).reshape(-1, 4)
-    checked = objects_inside(
-        objects,
-        corners - [1, 1, 0, 0],
+    checked = check_objects(
+        _drawn_objects(example["objects"], tfds_names, facts),
+        lambda corners: corners - [1, 1, 0, 0],
         facts.upright_size,
         class_names,
         problems,
@@ -196,7 +193,7 @@ def _record(example, tfds_names, class_names, problems: Problems) -> Record | No
 def _drawn_objects(objects, tfds_names, facts: ImageFacts) -> list[DrawnObject]:
     """Returns objects with the corners of the annotation file.
 
-    The builder divided them by the picture's size in float32, good for about 1e-4
+    The builder divided them by the image's size in float32, good for about 1e-4
     pixels; rounding to 1e-3 restores whole pixels.
     """
     height, width = facts.upright_size

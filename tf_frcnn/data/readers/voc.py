@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.checks.boxes import known_objects, objects_inside, ordered_objects
+from tf_frcnn.data.checks.boxes import DrawnObject, check_objects
+from tf_frcnn.data.checks.facts_cache import FactsCache
 from tf_frcnn.data.checks.images import (
     ImageFacts,
     UnreadableImageError,
@@ -32,64 +32,72 @@ class _Pair(NamedTuple):
 
 
 def read_voc(
-    directory: str | Path,
+    location: str | Path | None,
     split: str,
     *,
     class_names: Sequence[str] = (),
-    one_based: bool = True,
     policy: Policy = DEFAULT_POLICY,
+    one_based: bool = True,
 ) -> ExampleSet:
     """Reads one split of a folder with JPEGImages, Annotations and ImageSets/Main.
 
-    Every picture is opened and decoded once, so that training meets no damaged file.
+    Every image is opened and decoded once, so that training meets no damaged file.
+    What the files say is kept in a `FactsCache`, and the next reading, of whichever
+    split and with whichever settings, opens the files that were changed.
     Only direct objects count, not the parts of which VOC's layout task consists.
 
     Args:
-        directory: such as VOCdevkit/VOC2007.
+        location: the folder, such as VOCdevkit/VOC2007.
         split: a name such as "trainval", or a sum such as "train+val". Any name will
             do for a folder without ImageSets, which then is read as a whole.
         class_names: K names, as written in the files; label k is the k-th. None: the
             sorted names of all the folder's annotations, whatever the split.
+        policy: what is done about faults in the data.
         one_based: whether corners are VOC's whole pixels, counted from 1 and inclusive,
             so that a box covers [min - 1, max]. False: corners are taken as they are,
             continuous and counted from 0. Many `box_outside` at the left and upper
             border show that True was wrong.
-        policy: what is done about faults in the data.
 
     Returns:
         The records in the order of the split, and what was wrong.
 
     Raises:
-        DataError: if the folder or the split does not exist, if no picture can be
+        DataError: if the folder or the split does not exist, if no image can be
             used, or where the policy says so.
 
     Source: Everingham et al., VOC2007 development kit, section 4.
     """
-    folder = open_voc_folder(directory)
+    if location is None:
+        raise DataError(
+            "data.directory is not set; the reader voc needs the folder that holds "
+            "JPEGImages and Annotations."
+        )
+    folder = open_voc_folder(location)
     problems = Problems(policy)
     ids = split_ids(folder, split, problems)
-    class_names = tuple(class_names) or _names_in(folder)
-    pairs = list(_pairs(folder, ids, problems))
-    records = []
-    facts = inspect_files(pair.image for pair in pairs)
-    for pair, fact in zip(pairs, facts, strict=True):
-        record = _record(pair, fact, class_names, one_based, problems)
-        if record is not None:
-            records.append(record)
+    with FactsCache(folder.root) as cache:
+        class_names = tuple(class_names) or _names_in(folder, cache)
+        pairs = list(_pairs(folder, ids, problems, cache))
+        facts = inspect_files((pair.image for pair in pairs), cache)
+        found = [
+            _record(pair, fact, class_names, one_based, problems)
+            for pair, fact in zip(pairs, facts, strict=True)
+        ]
+    records = [record for record in found if record is not None]
     name = f"{folder.root}:{split}"
     if not records:
-        raise DataError(f"{name} has no picture that can be used: {problems.counts()}.")
+        raise DataError(f"{name} has no image that can be used: {problems.counts()}.")
     images = StoredImages(tf.constant([r.source for r in records]), are_paths=True)
     return ExampleSet(name, class_names, tuple(records), problems, images)
 
 
-def _names_in(folder: VocFolder) -> tuple[str, ...]:
+def _names_in(folder: VocFolder, cache: FactsCache) -> tuple[str, ...]:
     names = set()
     for path in folder.annotations.values():
         try:
-            names.update(drawn.name for drawn in read_annotation(path).objects)
+            names.update(drawn.name for drawn in _annotation(path, cache).objects)
         except UnreadableAnnotationError:
-            continue  # reported where its picture belongs to the split
+            continue  # reported where its image belongs to the split
     if not names:
         raise DataError(
             f"{folder.root}/Annotations names no object; give class_names, or the "
@@ -98,22 +106,26 @@ def _names_in(folder: VocFolder) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _annotation(path: Path, cache: FactsCache) -> Annotation:
+    size, objects = cache.recall_file(path, lambda: read_annotation(path))
+    objects = [DrawnObject(name, tuple(box), hard) for name, box, hard in objects]
+    return Annotation(size and tuple(size), objects)
+
+
 def _pairs(
-    folder: VocFolder, ids: Sequence[str], problems: Problems
+    folder: VocFolder, ids: Sequence[str], problems: Problems, cache: FactsCache
 ) -> Iterator[_Pair]:
-    """Yields the pictures that have a file and an annotation that can be read."""
+    """Yields the images that have a file and an annotation that can be read."""
     for image_id in ids:
         image_name, xml_name = f"JPEGImages/{image_id}", f"Annotations/{image_id}.xml"
         paths = folder.images.get(image_id, [])
         if not paths:
-            problems.add(
-                "missing_image", image_name, "there is no picture of this name"
-            )
+            problems.add("missing_image", image_name, "there is no image of this name")
         elif image_id not in folder.annotations:
             problems.add("missing_annotation", xml_name, "there is no such file")
         elif len(paths) == 1 or _chosen(paths, problems):
             try:
-                annotation = read_annotation(folder.annotations[image_id])
+                annotation = _annotation(folder.annotations[image_id], cache)
                 yield _Pair(image_id, paths[0], xml_name, annotation)
             except UnreadableAnnotationError as error:
                 problems.add("unreadable_annotation", xml_name, str(error))
@@ -134,7 +146,7 @@ def _record(
     one_based: bool,
     problems: Problems,
 ) -> Record | None:
-    """Returns the checked record, or None if the picture is dropped."""
+    """Returns the checked record, or None if the image is dropped."""
     image_name, xml_name = f"JPEGImages/{pair.image.name}", pair.annotation_name
     if isinstance(facts, UnreadableImageError):
         problems.add("unreadable_image", image_name, str(facts))
@@ -144,14 +156,20 @@ def _record(
         return None
     if facts.orientation != 1:
         problems.add("rotated_image", image_name, f"EXIF {facts.orientation}")
-    objects = known_objects(pair.annotation.objects, class_names, problems, xml_name)
-    objects = ordered_objects(objects, problems, xml_name)
-    boxes = np.array([drawn.corners for drawn in objects]).reshape(-1, 4)
-    boxes = boxes - ([1, 1, 0, 0] if one_based else 0)
-    if not size_is_right and _drawn_as_stored(pair, facts):
-        boxes = turn_boxes_upright(boxes, facts)
-    checked = objects_inside(
-        objects, boxes, facts.upright_size, class_names, problems, xml_name
+
+    def to_boxes(corners):
+        boxes = corners - ([1, 1, 0, 0] if one_based else 0)
+        if not size_is_right and _drawn_as_stored(pair, facts):
+            boxes = turn_boxes_upright(boxes, facts)
+        return boxes
+
+    checked = check_objects(
+        pair.annotation.objects,
+        to_boxes,
+        facts.upright_size,
+        class_names,
+        problems,
+        xml_name,
     )
     if not len(checked.boxes):
         problems.add(
@@ -176,6 +194,6 @@ def _settle_size(pair: _Pair, facts: ImageFacts, problems: Problems) -> str:
     return problems.add(
         "wrong_size",
         pair.annotation_name,
-        f"it says {stated[1]} x {stated[0]} pixels, but the upright picture has "
+        f"it says {stated[1]} x {stated[0]} pixels, but the upright image has "
         f"{width} x {height}; {outcome}",
     )

@@ -1,4 +1,4 @@
-"""The XML file that describes one picture of a VOC folder."""
+"""The XML file that describes one image of a VOC folder."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -52,7 +52,7 @@ def split_ids(folder: VocFolder, split: str, problems: Problems) -> list[str]:
     Args:
         folder: the VOC folder.
         split: a name such as "train", or a sum such as "train+val". A folder without
-            ImageSets has one split, of all its pictures and annotations, under any
+            ImageSets has one split, of all its images and annotations, under any
             name.
         problems: takes note of every `repeated_image`.
 
@@ -76,8 +76,8 @@ def split_ids(folder: VocFolder, split: str, problems: Problems) -> list[str]:
 def _listed_ids(path: Path, folder: VocFolder):
     """Yields the ids of one split file.
 
-    VOC's files for one class have a second column: 1 the class is in the picture,
-    0 only difficult objects of it, -1 it is not, and then the picture is not in the
+    VOC's files for one class have a second column: 1 the class is in the image,
+    0 only difficult objects of it, -1 it is not, and then the image is not in the
     split. A name with blanks in it counts as a whole if a file is called so.
     """
     for line in path.read_text(encoding="utf-8-sig").splitlines():

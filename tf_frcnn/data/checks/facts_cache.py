@@ -1,0 +1,113 @@
+"""What was found in the files of data sets, kept from one reading to the next."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+CACHE_VARIABLE = "TF_FRCNN_CACHE"
+# Of the facts as well as of the file: another number, and all is found anew.
+_FORMAT = 1
+
+
+def cache_folder() -> Path | None:
+    """Returns the folder of the caches, None if there shall be none.
+
+    That is what the environment variable TF_FRCNN_CACHE names, which is empty for no
+    caches; without it, `tf_frcnn` in XDG_CACHE_HOME or ~/.cache.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named is None:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        named = os.path.join(base, "tf_frcnn")
+    folder = Path(os.path.expanduser(named))
+    return folder if folder.is_absolute() else None
+
+
+class FactsCache:
+    """The facts about the files of one data set, as `with FactsCache(name) as cache`.
+
+    A fact counts as long as its file is as it was. Facts are what a file says, before
+    any check, so that no setting of a reader changes them. The cache is read on
+    entering and, if there are new facts, written on leaving. One that is damaged, of
+    another version or not to be read or written is no error: the facts are found anew.
+
+    Args:
+        name: of the data set, such as its folder.
+    """
+
+    def __init__(self, name: str | Path):
+        self._name = os.path.abspath(name)
+        folder = cache_folder()
+        file = hashlib.sha256(os.fsencode(self._name)).hexdigest()[:24] + ".json"
+        self._path = None if folder is None else folder / file
+        self._facts: dict[str, list] = {}
+        self._has_new = False
+
+    def __enter__(self) -> "FactsCache":
+        with contextlib.suppress(OSError):
+            if self._path is not None:
+                digest, _, content = self._path.read_bytes().partition(b"\n")
+                if digest == self._digest(content):
+                    self._facts = json.loads(content)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._path is None or not self._has_new:
+            return
+        # A copy, since after an error threads may still find facts.
+        content = json.dumps(dict(self._facts), separators=(",", ":")).encode()
+        part = self._path.with_suffix(f".{os.getpid()}.part")
+        with contextlib.suppress(OSError):
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(self._digest(content) + b"\n" + content)
+                os.replace(part, self._path)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def recall(self, key: str, stamp: Sequence, find: Callable[[], Any]) -> Any:
+        """Returns the facts about something; finds them if they are not known.
+
+        May be called from several threads.
+
+        Args:
+            key: its name.
+            stamp: numbers and texts that differ if it was changed.
+            find: returns the facts, which JSON must be able to hold. What it raises is
+                raised and not kept.
+
+        Returns:
+            The facts; known ones as JSON gives them, with lists in place of tuples.
+        """
+        known = self._facts.get(key)
+        if known is not None and known[0] == [*stamp]:
+            return known[1]
+        facts = find()
+        self._facts[key] = [[*stamp], facts]
+        self._has_new = True
+        return facts
+
+    def recall_file(self, path: Path, find: Callable[[], Any]) -> Any:
+        """Returns the facts about a file, known by its path, size and time of change.
+
+        Args:
+            path: the file.
+            find: see `recall`; it shall cope with a file that does not exist.
+        """
+        try:
+            status = path.stat()
+        except OSError:
+            return find()
+        stamp = (status.st_size, status.st_mtime_ns)
+        return self.recall(os.path.abspath(path), stamp, find)
+
+    def _digest(self, content: bytes) -> bytes:
+        """Returns what differs if the content is damaged or of something else."""
+        about = repr((_FORMAT, tf.__version__, self._name)).encode()
+        return hashlib.sha256(about + content).hexdigest().encode()
