@@ -2,7 +2,7 @@
 
     python benchmarks/compare_variants.py --seeds 3
 
-Every variant is configs/quickstart.yaml with a few pictures and epochs and one thing
+Every variant is configs/quickstart.yaml with a few images and epochs and one thing
 changed; alternating training divides the same number of steps among its four. Prints a
 Markdown table of the mAP (VOC07, IoU 0.5) on held-out shapes: mean and standard
 deviation over the seeds.
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--only", choices=VARIANTS, action="append")
     options = parser.parse_args()
     print(
-        f"{NUM_PICTURES} pictures, 4 per step, {EPOCHS} epochs, {options.seeds} seeds\n"
+        f"{NUM_PICTURES} images, 4 per step, {EPOCHS} epochs, {options.seeds} seeds\n"
     )
     print("| variant | mAP, mean | standard deviation | of each seed |")
     print("|---|---|---|---|")
@@ -54,7 +54,7 @@ def main():
 
 
 def measure(settings, seed):
-    """Trains a variant; returns its mAP on the test pictures."""
+    """Trains a variant; returns its mAP on the test images."""
     # TensorFlow takes seconds to import: not for --help.
     from tf_frcnn.assembly import (
         build_evaluation_batches,

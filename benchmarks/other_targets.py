@@ -1,12 +1,12 @@
 """Compares a run in TensorFlow with its ONNX and TFLite files in their runtimes.
 
     pip install -e ".[onnx,tflite]" openvino
-    python benchmarks/other_targets.py RUN [RUN ...] [--pictures FOLDER] [--threads 2]
+    python benchmarks/other_targets.py RUN [RUN ...] [--images FOLDER] [--threads 2]
 
-Prints a Markdown table per run: the size of the file, the median time of a picture, and
-the largest differences from the detections of the Python model over the pictures; where
+Prints a Markdown table per run: the size of the file, the median time of an image, and
+the largest differences from the detections of the Python model over the images; where
 they exceed what an export may have, it ends with an error. The runtimes take turns,
-picture by picture, so that other work on the machine meets all.
+image by image, so that other work on the machine meets all.
 """
 
 import argparse
@@ -80,12 +80,12 @@ def measure(runs, samples, resizing, model, rounds):
     return seconds, worst
 
 
-def print_table(folder, pictures, threads, rounds):
+def print_table(folder, images, threads, rounds):
     run = load_run(folder, ["train.precision=float32"])
     model, resizing = run.model, build_resizing(run.config)
     canvas = default_canvas(resizing)
-    pictures = find_images([pictures or folder / SAMPLES_FOLDER])
-    samples = held_samples(read_images(pictures, model.class_names), resizing, canvas)
+    images = find_images([images or folder / SAMPLES_FOLDER])
+    samples = held_samples(read_images(images, model.class_names), resizing, canvas)
     samples = samples.subset(range(min(8, len(samples.records))))
     resizing = resizing._replace(canvases=(canvas,))
     function, inputs = canvas_function(model), canvas_inputs(canvas)
@@ -102,7 +102,7 @@ def print_table(folder, pictures, threads, rounds):
         megabytes = {n: path.stat().st_size / 1e6 for n, path in paths.items()}
         seconds, worst = measure(runs, samples, resizing, model, rounds)
     print(
-        f"\n{folder}: canvas {canvas[0]}x{canvas[1]}, {len(samples.records)} pictures\n"
+        f"\n{folder}: canvas {canvas[0]}x{canvas[1]}, {len(samples.records)} images\n"
     )
     print("| runtime | file | time | largest box difference | of a score |")
     print("|---|---|---|---|---|")
@@ -125,7 +125,7 @@ def main():
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"{machine()}, {options.threads} threads; {versions}")
     for folder in options.runs:
-        print_table(folder, options.pictures, options.threads, options.rounds)
+        print_table(folder, options.images, options.threads, options.rounds)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Times a configuration's training step and its inference on made-up pictures.
+"""Times a configuration's training step and its inference on made-up images.
 
     python benchmarks/train_step.py configs/bccd_vgg16.yaml --steps 20
 
-The pictures are noise with twenty boxes, as large as the first canvas or, where each
-picture has its own, as that of a square one, so that neither data nor weights are
+The images are noise with twenty boxes, as large as the first canvas or, where each
+image has its own, as that of a square one, so that neither data nor weights are
 needed. Compare times of one machine only.
 """
 
@@ -41,7 +41,7 @@ def main():
 
 
 def canvas_of(resizing):
-    """Returns the (height, width) of the pictures."""
+    """Returns the (height, width) of the images."""
     if not isinstance(resizing.canvases, int):
         return resizing.canvases[0]
     multiple = resizing.canvases

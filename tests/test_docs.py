@@ -115,8 +115,8 @@ def test_the_files_of_torchvision_are_known_by_their_contents():
     for _, model, digits in files:
         file = Checkpoint(Path("x.pth"), {logits: np.zeros([91, 1])}, sha256=digits)
         described = SOURCES["torchvision"].describe(file, None)
-        trunk = re.sub("(_320)?_fpn(_v2)?(_coco)?$", r"_fpn\2", model)
-        assert described.settings["backbone"]["name"] == trunk
+        backbone = re.sub("(_320)?_fpn(_v2)?(_coco)?$", r"_fpn\2", model)
+        assert described.settings["backbone"]["name"] == backbone
 
 
 def anchors_in(text):

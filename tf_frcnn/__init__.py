@@ -1,6 +1,6 @@
 """Faster R-CNN for TensorFlow 2 and Keras 3.
 
-Boxes are float32 `[ymin, xmin, ymax, xmax]` in pixels of the network's input picture,
+Boxes are float32 `[ymin, xmin, ymax, xmax]` in pixels of the network's input image,
 continuous corners: width = xmax - xmin. Deltas are `(dy, dx, dh, dw)`. Labels are
 0..K-1 in the order of the class list, -1 in padded rows.
 

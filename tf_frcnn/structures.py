@@ -1,6 +1,6 @@
 """The NamedTuples that travel between the parts of the detector.
 
-Boxes are float32 (ymin, xmin, ymax, xmax) in pixels of the network's input picture.
+Boxes are float32 (ymin, xmin, ymax, xmax) in pixels of the network's input image.
 """
 
 from typing import NamedTuple

@@ -21,7 +21,8 @@ from tf_frcnn.data import (
 )
 
 SMALL = """
-data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4, num_validation: 3, num_test: 2}
+data: {reader: shapes, train_split: train, validation_split: validation,
+  num_train: 4, num_validation: 3, num_test: 2}
 images: {short_side: 64, long_side: 96}
 """
 # A data set of four images in a module of its own.
@@ -176,7 +177,11 @@ def test_training_has_short_sides_of_its_own(config_of):
 
 
 def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
-    settings = {"images.pad_to": 32, "images.resize": "bicubic", "images.long_side": "null"}
+    settings = {
+        "images.pad_to": 32,
+        "images.resize": "bicubic",
+        "images.long_side": "null",
+    }
     config = config_of(settings)
     assert build_resizing(config) == ((64,), None, 32, "bicubic")
     examples = build_examples(config, "train")
@@ -202,7 +207,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         switches = {"data.flip": flip, "data.train_on_difficult": difficult}
         config = config_of(settings | switches)
         _, per_epoch = build_training_batches(config, examples, start_epoch)
-        assert per_epoch == 2  # four pictures, three at a time
+        assert per_epoch == 2  # four images, three at a time
     same = {"batch_size": 3, "seed": 5, "proposals": None}
     resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
     assert [positional for positional, _ in calls] == [(examples, resizing)] * 2

@@ -138,7 +138,7 @@ def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
 
 
 def test_the_weights_fit_the_settings(unusual_model):
-    # 6 anchors with one score each; 3 * 3 cells of the trunk's 128 channels.
+    # 6 anchors with one score each; 3 * 3 cells of the backbone's 128 channels.
     assert unusual_model.rpn.head.scores.kernel.shape == (3, 3, 24, 6)
     assert unusual_model.roi_head.box_head.fc6.kernel.shape == (3 * 3 * 128, 20)
     assert unusual_model.roi_head.predictor.logits.kernel.shape == (20, 4)
@@ -211,7 +211,7 @@ def test_equal_seeds_give_equal_weights(config_of):
 
 def test_an_unknown_trunk_is_named_with_those_there_are(config_of):
     message = (
-        r"backbone\.name = 'vgg61' is no trunk; did you mean vgg16\? There are .*zf"
+        r"backbone\.name = 'vgg61' is no backbone; did you mean vgg16\? There are .*zf"
     )
     with pytest.raises(ConfigError, match=message):
         build_model(config_of({"backbone.name": "vgg61"}), ("a",))
@@ -238,10 +238,10 @@ def test_random_weights_must_be_able_to_learn(config_of):
     message = r"backbone\.frozen_blocks = 2 would keep random weights as they are"
     with pytest.raises(ConfigError, match=message):
         load_initial_weights(config_of({"backbone.frozen_blocks": 2}), None)
-    trunk = {"backbone.name": "mobilenet_v1_c4"}
+    backbone = {"backbone.name": "mobilenet_v1_c4"}
     with pytest.raises(ConfigError, match=r"'frozen_batch' normalises nothing"):
-        load_initial_weights(config_of(trunk), None)
-    grouped = trunk | {"backbone.normalization": "group"}
+        load_initial_weights(config_of(backbone), None)
+    grouped = backbone | {"backbone.normalization": "group"}
     assert load_initial_weights(config_of(grouped), None) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def some_images():
-    """Returns two random pictures, float32 [2, height, width, 3]."""
+    """Returns two random images, float32 [2, height, width, 3]."""
 
     def draw(height, width):
         rng = np.random.default_rng(0)

@@ -33,26 +33,26 @@ def test_a_trunk_gives_what_the_network_gives_at_that_layer(mobilenet, some_imag
         include_top=False, weights=None, input_shape=(None, None, 3)
     )
     number_unnamed_layers(network)
-    trunk = mobilenet.build(0)
+    backbone = mobilenet.build(0)
     weights = {
         layer.name: layer.get_weights() for layer in weighted_layers(network.layers)
     }
-    assert set_weights(weights, trunk).random == ()
+    assert set_weights(weights, backbone).random == ()
     images = 255 * np.abs(some_images(64, 96))
     layer = network.get_layer("expanded_conv_4_add")
     expected = keras.Model(network.input, layer.output)(images).numpy()
     assert expected.shape == (2, 4, 6, 40)
     for training in (False, True):
-        features = trunk(images, training=training)
+        features = backbone(images, training=training)
         tolerance = 1e-5 * np.abs(expected).max()
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=tolerance)
 
 
 def test_nothing_is_dropped_at_random(some_images):
-    trunk = application_backbone("EfficientNetB0", "block2b_add").build(0)
-    assert any(isinstance(layer, keras.layers.Dropout) for layer in trunk.layers)
+    backbone = application_backbone("EfficientNetB0", "block2b_add").build(0)
+    assert any(isinstance(layer, keras.layers.Dropout) for layer in backbone.layers)
     images = some_images(32, 32)
-    np.testing.assert_array_equal(trunk(images, training=True), trunk(images))
+    np.testing.assert_array_equal(backbone(images, training=True), backbone(images))
 
 
 def test_a_backbone_knows_its_stride_mode_and_blocks(mobilenet):

@@ -18,16 +18,16 @@ def backbone(request):
 
 
 @pytest.fixture(scope="module")
-def trunk(backbone):
+def network(backbone):
     return backbone.build(backbone.num_blocks - 1, "frozen_batch")
 
 
-def test_the_strides_are_those_of_the_features(backbone, trunk):
-    assert len(backbone.strides) == len(trunk.outputs)
-    assert backbone is BACKBONES[trunk.name]
+def test_the_strides_are_those_of_the_features(backbone, network):
+    assert len(backbone.strides) == len(network.outputs)
+    assert backbone is BACKBONES[network.name]
     coarsest = backbone.strides[-1]
     smaller, larger = (
-        trunk.compute_output_shape((1, rows * coarsest, columns * coarsest, 3))
+        network.compute_output_shape((1, rows * coarsest, columns * coarsest, 3))
         for rows, columns in [(7, 5), (8, 7)]
     )
     if len(backbone.strides) == 1:
@@ -38,11 +38,11 @@ def test_the_strides_are_those_of_the_features(backbone, trunk):
         assert (after[2] - before[2]) * stride == 2 * coarsest
 
 
-def test_all_blocks_can_be_frozen_and_no_more_are_named(backbone, trunk):
+def test_all_blocks_can_be_frozen_and_no_more_are_named(backbone, network):
     def is_free(layer):
         return bool(layer.trainable_weights) and not layer.name.startswith("fpn_")
 
-    assert any(map(is_free, trunk.layers))
+    assert any(map(is_free, network.layers))
     all_frozen = backbone.build(backbone.num_blocks, "frozen_batch")
     assert not any(map(is_free, all_frozen.layers))
 
@@ -55,11 +55,11 @@ def test_with_group_normalisation_trunk_and_tail_learn_in_all_layers(name):
         assert not any(layer.name.endswith("_bn") for layer in part.layers)
 
 
-def test_a_tail_takes_what_the_trunk_gives(backbone, trunk):
+def test_a_tail_takes_what_the_trunk_gives(backbone, network):
     if backbone.build_tail is None:
         return
     tail = backbone.build_tail("frozen_batch")
-    assert tail.input_shape[-1] == trunk.output_shape[-1]
+    assert tail.input_shape[-1] == network.output_shape[-1]
 
 
 def test_rois_are_pooled_from_maps_that_there_are(backbone):

@@ -42,15 +42,15 @@ def test_two_units_by_hand():
     }
     for name, value in numbers.items():
         set_kernel(model, name, value)
-    picture = np.arange(1, 17, dtype=np.float32).reshape(1, 4, 4, 1)
-    kept = picture[:, ::2, ::2]  # 1, 3, 9 and 11
+    image = np.arange(1, 17, dtype=np.float32).reshape(1, 4, 4, 1)
+    kept = image[:, ::2, ::2]  # 1, 3, 9 and 11
     first = model.get_layer("s_block1_out").output
-    first = keras.Model(model.input, first)(picture)
+    first = keras.Model(model.input, first)(image)
     np.testing.assert_allclose(first, kept * (2 * 3 * 1 - 1))
     # The second unit finds -4 times its input, and 1 - 4 is cut at 0.
-    np.testing.assert_array_equal(model(picture), np.zeros_like(kept))
+    np.testing.assert_array_equal(model(image), np.zeros_like(kept))
     set_kernel(model, "s_block2_3_conv", 4)
-    np.testing.assert_allclose(model(picture), 5 * kept * (1 + 4))
+    np.testing.assert_allclose(model(image), 5 * kept * (1 + 4))
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_stage_without_stride_keeps_the_size(stride_at):
 def test_the_shortcut_of_the_last_unit_takes_every_other_cell():
     model = build(Stage(units=1, inner=1, outer=1, stride=2), "last_3x3")
     two = build(Stage(units=2, inner=1, outer=1), "last_3x3")
-    picture = np.arange(1, 26, dtype=np.float32).reshape(1, 5, 5, 1)
+    image = np.arange(1, 26, dtype=np.float32).reshape(1, 5, 5, 1)
     for name in ("s_block1_0_conv", "s_block2_1_conv", "s_block2_2_conv"):
         set_kernel(two, name, 1)
     for name in ("s_block1_3_conv", "s_block2_3_conv"):
         set_kernel(two, name, 0)
-    np.testing.assert_allclose(two(picture), picture[:, ::2, ::2])
+    np.testing.assert_allclose(two(image), image[:, ::2, ::2])
     # A single unit is the first and the last: its shortcut is a convolution.
     assert strides_of(model) == {"s_block1_0_conv": 2, "s_block1_2_conv": 2}
 

@@ -7,14 +7,14 @@ from tf_frcnn.backbones.mobilenet_v3 import mobilenet_v3_large_fpn
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def backbone():
     return mobilenet_v3_large_fpn(0)
 
 
-def up_to(trunk, first, last):
-    """Returns the part of a trunk from the input of a layer to the output of one."""
-    inputs = trunk.get_layer(first).input
-    return keras.Model(inputs, trunk.get_layer(last).output)
+def up_to(backbone, first, last):
+    """Returns the part of a backbone from the input of a layer to the output of one."""
+    inputs = backbone.get_layer(first).input
+    return keras.Model(inputs, backbone.get_layer(last).output)
 
 
 @pytest.mark.parametrize(
@@ -25,44 +25,48 @@ def up_to(trunk, first, last):
     ],
 )
 def test_two_maps_of_stride_32_and_every_other_cell_of_the_second(
-    trunk, picture, sides
+    backbone, image, sides
 ):
-    shapes = trunk.compute_output_shape((1, *picture, 3))
+    shapes = backbone.compute_output_shape((1, *image, 3))
     assert [tuple(shape) for shape in shapes] == [(1, *s, 256) for s in sides]
 
 
-def test_a_picture_of_odd_sides_runs(trunk, some_images):
-    first, second, extra = trunk(some_images(97, 131))
+def test_a_picture_of_odd_sides_runs(backbone, some_images):
+    first, second, extra = backbone(some_images(97, 131))
     assert first.shape == second.shape == (2, 4, 5, 256)
     np.testing.assert_array_equal(extra, second[:, ::2, ::2])
     assert np.any(first != second)
 
 
-def test_it_has_the_weights_of_torchvision(trunk):
-    norms = [layer for layer in trunk.layers if layer.name.endswith("_bn")]
+def test_it_has_the_weights_of_torchvision(backbone):
+    norms = [layer for layer in backbone.layers if layer.name.endswith("_bn")]
     statistics = 2 * sum(layer.gamma.shape[0] for layer in norms)
     # mobilenet_v3_large without its classifier: 5_483_032 - 2_511_080.
     own = 256 * (160 + 960 + 2 * 9 * 256) + 4 * 256
-    assert trunk.count_params() - statistics - own == 2_971_952
+    assert backbone.count_params() - statistics - own == 2_971_952
     assert len(norms) == 1 + 14 + 15 + 15 + 1
     assert {layer.epsilon for layer in norms} == {1e-5}
 
 
-def test_the_pyramid_has_the_first_block_of_stride_32_and_the_last_convolution(trunk):
-    finer, coarser = (trunk.get_layer(f"fpn_lateral{level}").input for level in (5, 6))
-    assert finer is trunk.get_layer("features13_project_bn").output
-    assert coarser is trunk.get_layer("features16_act").output
+def test_the_pyramid_has_the_first_block_of_stride_32_and_the_last_convolution(
+    backbone,
+):
+    finer, coarser = (
+        backbone.get_layer(f"fpn_lateral{level}").input for level in (5, 6)
+    )
+    assert finer is backbone.get_layer("features13_project_bn").output
+    assert coarser is backbone.get_layer("features16_act").output
 
 
-def test_the_blocks_of_equal_sizes_add_their_input(trunk):
-    added = {n.name for n in trunk.layers if isinstance(n, keras.layers.Add)}
+def test_the_blocks_of_equal_sizes_add_their_input(backbone):
+    added = {n.name for n in backbone.layers if isinstance(n, keras.layers.Add)}
     numbers = (1, 3, 5, 6, 8, 9, 10, 12, 14, 15)
     assert added == {f"features{number}_add" for number in numbers}
 
 
 @pytest.mark.parametrize("side", [8, 9])
-def test_a_stride_begins_at_the_first_cell(trunk, side):
-    part = up_to(trunk, "features4_depthwise_pad", "features4_depthwise_conv")
+def test_a_stride_begins_at_the_first_cell(backbone, side):
+    part = up_to(backbone, "features4_depthwise_pad", "features4_depthwise_conv")
     conv = part.get_layer("features4_depthwise_conv")
     before = conv.get_weights()
     kernel = np.zeros(conv.kernel.shape)
@@ -74,10 +78,10 @@ def test_a_stride_begins_at_the_first_cell(trunk, side):
     conv.set_weights(before)
 
 
-def test_squeeze_and_excitation_by_hand(trunk):
-    part = up_to(trunk, "features4_squeeze_mean", "features4_squeeze_scale")
+def test_squeeze_and_excitation_by_hand(backbone):
+    part = up_to(backbone, "features4_squeeze_mean", "features4_squeeze_scale")
     names = ("features4_squeeze_reduce", "features4_squeeze_expand")
-    layers = [trunk.get_layer(name) for name in names]
+    layers = [backbone.get_layer(name) for name in names]
     before = [layer.get_weights() for layer in layers]
     reduce = np.zeros([1, 1, 72, 24])
     reduce[0, 0, 0, :2] = [1, -1]  # of the first channel, its mean and minus its mean
@@ -101,12 +105,12 @@ def test_squeeze_and_excitation_by_hand(trunk):
     [("features3_depthwise_act", [0, 0, 0, 1, 4]), ("features7_expand_act", None)],
 )
 def test_blocks_have_relu_until_stride_8_and_a_hard_swish_from_then_on(
-    trunk, name, expected
+    backbone, name, expected
 ):
     values = np.float32([-4, -1, 0, 1, 4])
     # x * relu6(x + 3) / 6.
     expected = expected or [0, -1 / 3, 0, 2 / 3, 4]
-    result = trunk.get_layer(name)(values)
+    result = backbone.get_layer(name)(values)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
@@ -115,29 +119,29 @@ def test_blocks_have_relu_until_stride_8_and_a_hard_swish_from_then_on(
     [(0, 0), (1, 2), (2, 4), (3, 7), (4, 13), (5, 16), (6, 17)],
 )
 def test_stages_are_frozen_as_torchvision_counts_them(frozen_blocks, first_free):
-    trunk = mobilenet_v3_large_fpn(frozen_blocks, "group")
-    own = [n for n in trunk.layers if n.weights and n.name.startswith("features")]
+    backbone = mobilenet_v3_large_fpn(frozen_blocks, "group")
+    own = [n for n in backbone.layers if n.weights and n.name.startswith("features")]
     for layer in own:
         index = int(layer.name.split("_")[0].removeprefix("features"))
         assert bool(layer.trainable_weights) == (index >= first_free), layer.name
-    pyramid = [n for n in trunk.layers if n.weights and n.name.startswith("fpn")]
+    pyramid = [n for n in backbone.layers if n.weights and n.name.startswith("fpn")]
     assert len(pyramid) == 4 and all(layer.trainable_weights for layer in pyramid)
 
 
 def test_gradients_reach_every_weight(some_images):
     keras.utils.set_random_seed(0)
-    trunk = mobilenet_v3_large_fpn(0, "group")
+    backbone = mobilenet_v3_large_fpn(0, "group")
     with tf.GradientTape() as tape:
-        maps = trunk(some_images(64, 96), training=True)
+        maps = backbone(some_images(64, 96), training=True)
         total = sum(tf.reduce_sum(tf.square(features)) for features in maps)
-    gradients = tape.gradient(total, trunk.trainable_weights)
-    for weight, gradient in zip(trunk.trainable_weights, gradients, strict=True):
+    gradients = tape.gradient(total, backbone.trainable_weights)
+    for weight, gradient in zip(backbone.trainable_weights, gradients, strict=True):
         assert np.any(gradient), weight.path
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(trunk, some_images):
-    copy = keras.Model.from_config(trunk.get_config())
-    copy.set_weights(trunk.get_weights())
+def test_a_trunk_from_its_config_gives_the_same_features(backbone, some_images):
+    copy = keras.Model.from_config(backbone.get_config())
+    copy.set_weights(backbone.get_weights())
     images = some_images(33, 64)
-    for features, expected in zip(copy(images), trunk(images), strict=True):
+    for features, expected in zip(copy(images), backbone(images), strict=True):
         np.testing.assert_array_equal(features, expected)

@@ -83,7 +83,7 @@ def write(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def backbone():
     return vgg16()
 
 
@@ -95,9 +95,9 @@ def head():
     return head
 
 
-def weights_like(trunk):
+def weights_like(backbone):
     """Returns weights for each convolution: kernels of its row, biases of -row."""
-    layers = [layer for layer in trunk.layers if layer.weights]
+    layers = [layer for layer in backbone.layers if layer.weights]
     return {
         layer.name: (np.full(layer.kernel.shape, row), np.full(layer.bias.shape, -row))
         for row, layer in enumerate(layers)
@@ -116,75 +116,75 @@ def test_every_layer_of_every_layout_is_found_under_its_name(write, layout):
         assert kernel == [row] and bias == [-row], name
 
 
-def test_a_file_of_save_weights_gives_the_same_weights_back(trunk, tmp_path):
-    path = tmp_path / "trunk.weights.h5"
-    trunk.save_weights(path)
+def test_a_file_of_save_weights_gives_the_same_weights_back(backbone, tmp_path):
+    path = tmp_path / "backbone.weights.h5"
+    backbone.save_weights(path)
     weights = read_weights_file(path)
     assert sorted(weights) == CONVOLUTIONS
     for name, (kernel, bias) in weights.items():
-        own_kernel, own_bias = trunk.get_layer(name).get_weights()
+        own_kernel, own_bias = backbone.get_layer(name).get_weights()
         np.testing.assert_array_equal(kernel, own_kernel)
         np.testing.assert_array_equal(bias, own_bias)
 
 
-def test_weights_are_set_by_name(trunk, head):
-    weights = weights_like(trunk)
+def test_weights_are_set_by_name(backbone, head):
+    weights = weights_like(backbone)
     weights["fc6"] = np.ones([3, 2]), np.ones([2])
     weights["fc7"] = np.full([2, 2], 7), np.zeros([2])
-    report = set_weights(weights, trunk, head)
+    report = set_weights(weights, backbone, head)
     assert report.loaded == (*CONVOLUTIONS, "fc6", "fc7")
     assert report.random == ()
     for row, name in enumerate(CONVOLUTIONS):
-        kernel, bias = trunk.get_layer(name).get_weights()
+        kernel, bias = backbone.get_layer(name).get_weights()
         assert np.all(kernel == row) and np.all(bias == -row)
     np.testing.assert_array_equal(head.fc6.get_weights()[1], [1, 1])
     np.testing.assert_array_equal(head.fc7.get_weights()[0], [[7, 7], [7, 7]])
 
 
-def test_fc6_and_fc7_that_do_not_fit_are_reported_and_left_random(trunk, head):
+def test_fc6_and_fc7_that_do_not_fit_are_reported_and_left_random(backbone, head):
     before = head.get_weights()
-    weights = weights_like(trunk)
+    weights = weights_like(backbone)
     weights["fc6"] = np.broadcast_to(1.0, [25088, 4096]), np.ones([4096])
-    report = set_weights(weights, trunk, head)
+    report = set_weights(weights, backbone, head)
     assert report.loaded == tuple(CONVOLUTIONS)
     assert report.random == ("fc6", "fc7")
     for weight, unchanged in zip(head.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, unchanged)
 
 
-def test_missing_convolutions_are_named(trunk, head):
-    weights = weights_like(trunk)
+def test_missing_convolutions_are_named(backbone, head):
+    weights = weights_like(backbone)
     del weights["block3_conv2"], weights["block5_conv1"]
     message = r"lacks 2 of 13 layers: block3_conv2, block5_conv1\.$"
     with pytest.raises(ValueError, match=message):
-        set_weights(weights, trunk, head)
+        set_weights(weights, backbone, head)
 
 
-def test_weights_of_another_network_are_named(trunk, head):
+def test_weights_of_another_network_are_named(backbone, head):
     weights = {name: [np.ones([1])] for name in ("conv1_conv", "conv1_bn")}
     message = (
         r"lacks 13 of 13 layers: block1_conv1, .*block3_conv1 and 8 more\. "
         r"It holds conv1_conv, conv1_bn\.$"
     )
     with pytest.raises(ValueError, match=message):
-        set_weights(weights, trunk, head)
+        set_weights(weights, backbone, head)
 
 
-def test_a_convolution_without_its_bias_does_not_fit(trunk, head):
-    weights = weights_like(trunk)
+def test_a_convolution_without_its_bias_does_not_fit(backbone, head):
+    weights = weights_like(backbone)
     weights["block2_conv1"] = weights["block2_conv1"][:1]
     message = r"block2_conv1 has the shapes \[\(3, 3, 64, 128\)\], but the backbone "
     with pytest.raises(ValueError, match=message + r"needs .*\(128,\)\]"):
-        set_weights(weights, trunk, head)
+        set_weights(weights, backbone, head)
 
 
-def test_nothing_is_set_where_one_layer_does_not_fit(trunk, head):
-    before = trunk.get_layer("block1_conv1").get_weights()
-    weights = weights_like(trunk)
+def test_nothing_is_set_where_one_layer_does_not_fit(backbone, head):
+    before = backbone.get_layer("block1_conv1").get_weights()
+    weights = weights_like(backbone)
     weights["block5_conv3"] = np.ones([3, 3, 512, 100]), np.ones([100])
     with pytest.raises(ValueError, match="block5_conv3"):
-        set_weights(weights, trunk, head)
-    after = trunk.get_layer("block1_conv1").get_weights()
+        set_weights(weights, backbone, head)
+    after = backbone.get_layer("block1_conv1").get_weights()
     for weight, unchanged in zip(after, before, strict=True):
         np.testing.assert_array_equal(weight, unchanged)
 
@@ -198,16 +198,16 @@ def small_network(name):
 
 
 def test_the_layers_of_a_tail_must_be_there_too():
-    trunk, head = small_network("trunk"), TailHead(small_network("tail"))
+    backbone, head = small_network("backbone"), TailHead(small_network("tail"))
     weights = {
         "trunk_conv": [np.ones([1, 1, 3, 2]), np.zeros([2])],
         "trunk_bn": [np.full([2], value) for value in (1, 2, 3, 4)],
         "tail_conv": [np.full([1, 1, 3, 2], 5), np.zeros([2])],
     }
     with pytest.raises(ValueError, match=r"lacks 1 of 4 layers: tail_bn\.$"):
-        set_weights(weights, trunk, head)
+        set_weights(weights, backbone, head)
     weights["tail_bn"] = [np.full([2], value) for value in (6, 7, 8, 9)]
-    report = set_weights(weights, trunk, head)
+    report = set_weights(weights, backbone, head)
     assert report == (("trunk_conv", "trunk_bn", "tail_conv", "tail_bn"), ())
     gamma, beta, mean, variance = head.tail.get_layer("tail_bn").get_weights()
     assert [gamma[0], beta[0], mean[0], variance[0]] == [6, 7, 8, 9]
@@ -226,8 +226,8 @@ def test_a_feature_pyramid_may_stay_random():
     images = keras.Input((None, None, 3))
     stem = keras.layers.Conv2D(4, 1, name="stem")(images)
     pyramid = feature_pyramid([stem], 2, first_level=2)
-    trunk = keras.Model(images, pyramid)
-    report = set_weights({"stem": [np.ones([1, 1, 3, 4]), np.ones([4])]}, trunk)
+    backbone = keras.Model(images, pyramid)
+    report = set_weights({"stem": [np.ones([1, 1, 3, 4]), np.ones([4])]}, backbone)
     assert report == (("stem",), ("fpn_lateral2", "fpn_output2"))
 
 

@@ -9,7 +9,7 @@ from tf_frcnn.layers import TailHead
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def network():
     return BACKBONES["resnet50_c4"].build(2, "frozen_batch")
 
 
@@ -36,10 +36,10 @@ def layer_strides(model):
 
 
 def test_layers_and_features_equal_keras_applications(
-    trunk, tail, reference, some_images
+    network, tail, reference, some_images
 ):
     weights = {layer.name: layer.get_weights() for layer in reference.layers}
-    report = set_weights(weights, trunk, TailHead(tail))
+    report = set_weights(weights, network, TailHead(tail))
     assert report.random == ()
     assert set(report.loaded) == {
         layer.name for layer in weighted_layers(reference.layers)
@@ -51,7 +51,7 @@ def test_layers_and_features_equal_keras_applications(
     images = some_images(64, 96)
     conv4, conv5 = keras.Model(reference.input, outputs)(images)
     assert np.std(conv4, axis=(1, 2)).mean() > 0.1
-    features = trunk(images, training=True)
+    features = network(images, training=True)
     np.testing.assert_allclose(features, conv4, rtol=1e-4, atol=1e-5 * np.max(conv4))
     # There conv5 starts with every other cell, here with all.
     last = tail(features[:, ::2, ::2], training=True)
@@ -63,13 +63,13 @@ def test_the_tail_keeps_the_size_of_the_pooled_roi(tail):
     assert len(tail.trainable_weights) == 2 * 10
 
 
-def test_sides_are_rounded_up_whenever_they_are_halved(trunk):
+def test_sides_are_rounded_up_whenever_they_are_halved(network):
     # 600 x 801 pixels: 300 x 401, 150 x 201, 75 x 101, 38 x 51.
-    assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
+    assert network.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
 
 
-def test_the_stride_of_keras_is_in_the_first_1x1_convolution(trunk):
-    assert layer_strides(trunk) == dict.fromkeys(
+def test_the_stride_of_keras_is_in_the_first_1x1_convolution(network):
+    assert layer_strides(network) == dict.fromkeys(
         [
             *("conv1_conv", "pool1_pool"),
             *("conv3_block1_0_conv", "conv3_block1_1_conv"),
@@ -77,14 +77,14 @@ def test_the_stride_of_keras_is_in_the_first_1x1_convolution(trunk):
         ],
         2,
     )
-    assert trunk.get_layer("conv1_bn").epsilon == 1.001e-5
-    assert trunk.get_layer("conv1_conv").use_bias
+    assert network.get_layer("conv1_bn").epsilon == 1.001e-5
+    assert network.get_layer("conv1_conv").use_bias
 
 
 def test_the_strides_of_slim_are_at_the_ends_of_conv2_and_conv3():
     backbone = resnet_c4(50, SLIM)
-    trunk = backbone.build()
-    assert layer_strides(trunk) == dict.fromkeys(
+    network = backbone.build()
+    assert layer_strides(network) == dict.fromkeys(
         [
             *("conv1_conv", "pool1_pool"),
             *("conv2_block3_0_pool", "conv2_block3_2_conv"),
@@ -92,12 +92,12 @@ def test_the_strides_of_slim_are_at_the_ends_of_conv2_and_conv3():
         ],
         2,
     )
-    assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
+    assert network.compute_output_shape((1, 600, 801, 3)) == (1, 38, 51, 1024)
     assert layer_strides(backbone.build_tail("frozen_batch")) == {}
-    assert trunk.get_layer("conv1_bn").epsilon == 1e-5
-    assert not trunk.get_layer("conv1_conv").use_bias
+    assert network.get_layer("conv1_bn").epsilon == 1e-5
+    assert not network.get_layer("conv1_conv").use_bias
     # The convolutions and normalisations of torchvision's resnet50 up to layer3.
-    assert trunk.count_params() - 2 * sum_of_channels(trunk) == 8_543_296
+    assert network.count_params() - 2 * sum_of_channels(network) == 8_543_296
 
 
 def sum_of_channels(model):
@@ -107,23 +107,23 @@ def sum_of_channels(model):
 
 @pytest.mark.parametrize("num_layers", [101, 152])
 def test_deeper_networks_have_more_units_in_conv3_and_conv4(num_layers):
-    trunk = BACKBONES[f"resnet{num_layers}_c4_slim"].build(4, "frozen_batch")
-    units = [layer.name[:5] for layer in trunk.layers if layer.name.endswith("_out")]
+    network = BACKBONES[f"resnet{num_layers}_c4_slim"].build(4, "frozen_batch")
+    units = [layer.name[:5] for layer in network.layers if layer.name.endswith("_out")]
     expected = {101: (3, 4, 23), 152: (3, 8, 36)}[num_layers]
     assert tuple(units.count(f"conv{n}") for n in (2, 3, 4)) == expected
-    assert trunk.compute_output_shape((1, 32, 48, 3)) == (1, 2, 3, 1024)
+    assert network.compute_output_shape((1, 32, 48, 3)) == (1, 2, 3, 1024)
 
 
 @pytest.mark.parametrize("frozen_blocks", [1, 3])
 def test_the_first_blocks_are_frozen(frozen_blocks):
-    trunk = BACKBONES["resnet50_c4_slim"].build(frozen_blocks, "group")
-    for layer in weighted_layers(trunk.layers):
+    network = BACKBONES["resnet50_c4_slim"].build(frozen_blocks, "group")
+    for layer in weighted_layers(network.layers):
         is_free = int(layer.name[4]) > frozen_blocks
         assert len(layer.trainable_weights) == is_free * len(layer.weights), layer.name
 
 
-def test_batch_normalisations_are_frozen_in_all_blocks(trunk):
-    norms = [layer for layer in trunk.layers if layer.name.endswith("_bn")]
+def test_batch_normalisations_are_frozen_in_all_blocks(network):
+    norms = [layer for layer in network.layers if layer.name.endswith("_bn")]
     assert len(norms) == 1 + 3 * 13 + 3
     assert not any(norm.trainable for norm in norms)
 
@@ -134,14 +134,14 @@ class TestBubbliiiing:
         return BACKBONES["resnet50_c4_bubbliiiing"]
 
     @pytest.fixture(scope="class")
-    def trunk(self, backbone):
+    def network(self, backbone):
         return backbone.build(2, "frozen_batch")
 
     def test_its_stride_is_in_the_first_1x1_convolution_of_conv5_too(
-        self, backbone, trunk
+        self, backbone, network
     ):
         stages = ("conv3_block1", "conv4_block1")
-        assert layer_strides(trunk) == dict.fromkeys(
+        assert layer_strides(network) == dict.fromkeys(
             ["conv1_conv", "pool1_pool"]
             + [f"{stage}_{number}_conv" for stage in stages for number in (0, 1)],
             2,
@@ -153,10 +153,10 @@ class TestBubbliiiing:
         assert tail.compute_output_shape((5, 14, 14, 1024)) == (5, 7, 7, 2048)
 
     @pytest.mark.parametrize("side", [6, 7])
-    def test_a_window_that_sticks_out_of_an_even_side_counts(self, trunk, side):
+    def test_a_window_that_sticks_out_of_an_even_side_counts(self, network, side):
         rng = np.random.default_rng(0)
         cells = rng.uniform(0, 1, (1, side, side, 64)).astype(np.float32)
-        pooled = trunk.get_layer("pool1_pool")(trunk.get_layer("pool1_pad")(cells))
+        pooled = network.get_layer("pool1_pool")(network.get_layer("pool1_pad")(cells))
         # Windows begin at 0, 2 and 4: of 6 rows the last holds rows 4 and 5.
         expected = [
             [cells[0, y : y + 3, x : x + 3].max(axis=(0, 1)) for x in (0, 2, 4)]
@@ -164,14 +164,14 @@ class TestBubbliiiing:
         ]
         np.testing.assert_array_equal(pooled[0], expected)
 
-    def test_the_pooling_rounds_odd_sides_down_and_the_rest_up(self, trunk):
+    def test_the_pooling_rounds_odd_sides_down_and_the_rest_up(self, network):
         # 600 x 801 pixels: 300 x 401, pooled 150 x 200, 75 x 100, 38 x 50.
-        assert trunk.compute_output_shape((1, 600, 801, 3)) == (1, 38, 50, 1024)
+        assert network.compute_output_shape((1, 600, 801, 3)) == (1, 38, 50, 1024)
 
-    def test_it_has_the_weights_of_torchvision_up_to_layer3(self, backbone, trunk):
-        assert trunk.count_params() - 2 * sum_of_channels(trunk) == 8_543_296
+    def test_it_has_the_weights_of_torchvision_up_to_layer3(self, backbone, network):
+        assert network.count_params() - 2 * sum_of_channels(network) == 8_543_296
         tail = backbone.build_tail("frozen_batch")
-        # 23_508_032 of resnet50 without its classifier, less those of the trunk.
+        # 23_508_032 of resnet50 without its classifier, less those of the network.
         assert tail.count_params() - 2 * sum_of_channels(tail) == 14_964_736
 
     def test_it_has_no_imagenet_weights_and_its_own_image_mode(self, backbone):

@@ -10,9 +10,11 @@ def some_images(height, width):
     return rng.uniform(-1, 1, (2, height, width, 3)).astype(np.float32)
 
 
-def up_to(trunk, *names):
-    """Returns the part of a trunk that ends with the named layers."""
-    return keras.Model(trunk.input, [trunk.get_layer(name).output for name in names])
+def up_to(backbone, *names):
+    """Returns the part of a backbone that ends with the named layers."""
+    return keras.Model(
+        backbone.input, [backbone.get_layer(name).output for name in names]
+    )
 
 
 def test_it_is_more_than_20_times_smaller_than_vgg16():
@@ -20,18 +22,18 @@ def test_it_is_more_than_20_times_smaller_than_vgg16():
 
 
 def test_a_cell_has_16_pixels_and_odd_sides_are_rounded_up():
-    trunk = tiny()
-    assert trunk(some_images(32, 48)).shape[1:3] == (2, 3)
-    assert trunk(some_images(33, 50)).shape[1:3] == (3, 4)
-    assert trunk.compute_output_shape((1, 600, 800, 3))[1:3] == (38, 50)
+    backbone = tiny()
+    assert backbone(some_images(32, 48)).shape[1:3] == (2, 3)
+    assert backbone(some_images(33, 50)).shape[1:3] == (3, 4)
+    assert backbone.compute_output_shape((1, 600, 800, 3))[1:3] == (38, 50)
 
 
 def test_an_image_does_not_depend_on_its_batch_mate():
-    trunk, images = tiny(), some_images(32, 48)
-    batch = trunk(images, training=True)
-    alone = trunk(images[:1], training=True)
+    backbone, images = tiny(), some_images(32, 48)
+    batch = backbone(images, training=True)
+    alone = backbone(images[:1], training=True)
     np.testing.assert_allclose(batch[:1], alone, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(batch, trunk(images, training=False))
+    np.testing.assert_array_equal(batch, backbone(images, training=False))
 
 
 def test_features_have_zero_mean_and_variance_one():
@@ -42,17 +44,17 @@ def test_features_have_zero_mean_and_variance_one():
 
 def test_features_do_not_depend_on_the_contrast_of_the_picture():
     # Group normalisation after every convolution; its epsilon is 0.001.
-    trunk, images = tiny(), some_images(32, 32)
-    features = trunk(100 * images)
-    np.testing.assert_allclose(trunk(200 * images), features, rtol=0.01, atol=0.01)
+    backbone, images = tiny(), some_images(32, 32)
+    features = backbone(100 * images)
+    np.testing.assert_allclose(backbone(200 * images), features, rtol=0.01, atol=0.01)
 
 
 @pytest.mark.parametrize("frozen_blocks", [0, 1, 3])
 def test_the_first_stages_are_frozen(frozen_blocks):
-    trunk = tiny(frozen_blocks)
+    backbone = tiny(frozen_blocks)
     in_stages = [
         layer
-        for layer in trunk.layers
+        for layer in backbone.layers
         if layer.weights and layer.name.startswith("stage")
     ]
     assert {layer.name[5] for layer in in_stages} == {"1", "2", "3", "4"}

@@ -14,7 +14,7 @@ CONVOLUTIONS = [
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def backbone():
     return vgg16()
 
 
@@ -23,64 +23,64 @@ def some_images(height, width):
     return rng.uniform(-100, 100, (2, height, width, 3)).astype(np.float32)
 
 
-def test_the_13_convolutions_have_the_names_and_weights_of_the_original(trunk):
-    assert [layer.name for layer in trunk.layers if layer.weights] == CONVOLUTIONS
-    assert trunk.count_params() == 14_714_688
+def test_the_13_convolutions_have_the_names_and_weights_of_the_original(backbone):
+    assert [layer.name for layer in backbone.layers if layer.weights] == CONVOLUTIONS
+    assert backbone.count_params() == 14_714_688
 
 
-def test_a_picture_of_600_x_800_has_38_x_50_cells(trunk):
-    assert trunk.compute_output_shape((1, 600, 800, 3)) == (1, 38, 50, 512)
+def test_a_picture_of_600_x_800_has_38_x_50_cells(backbone):
+    assert backbone.compute_output_shape((1, 600, 800, 3)) == (1, 38, 50, 512)
 
 
-def test_halving_an_odd_side_keeps_the_last_row_and_column(trunk):
+def test_halving_an_odd_side_keeps_the_last_row_and_column(backbone):
     # Sides of 33 and 50 become 17, 9, 5, 3 and 25, 13, 7, 4.
-    assert trunk(some_images(33, 50)).shape == (2, 3, 4, 512)
-    pooled = trunk.get_layer("block1_pool")(np.float32([[[[1], [2], [3]]]]))
+    assert backbone(some_images(33, 50)).shape == (2, 3, 4, 512)
+    pooled = backbone.get_layer("block1_pool")(np.float32([[[[1], [2], [3]]]]))
     np.testing.assert_array_equal(np.squeeze(pooled), [2, 3])
 
 
 @pytest.mark.parametrize("frozen_blocks", [0, 2, 5])
 def test_the_first_blocks_are_frozen(frozen_blocks):
-    trunk = vgg16(frozen_blocks)
-    trainable = {layer.name for layer in trunk.layers if layer.trainable_weights}
+    backbone = vgg16(frozen_blocks)
+    trainable = {layer.name for layer in backbone.layers if layer.trainable_weights}
     assert trainable == {n for n in CONVOLUTIONS if int(n[5]) > frozen_blocks}
 
 
-def test_features_equal_keras_applications_with_the_same_weights(trunk):
+def test_features_equal_keras_applications_with_the_same_weights(backbone):
     reference = keras.applications.VGG16(weights=None, include_top=False)
-    reference.set_weights(trunk.get_weights())
+    reference.set_weights(backbone.get_weights())
     conv5_3 = keras.Model(reference.input, reference.get_layer("block5_conv3").output)
     images = some_images(32, 48)
     expected = conv5_3(images).numpy()
     assert expected.any()
     np.testing.assert_allclose(
-        trunk(images), expected, rtol=1e-4, atol=1e-5 * expected.max()
+        backbone(images), expected, rtol=1e-4, atol=1e-5 * expected.max()
     )
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(trunk):
-    copy = keras.Model.from_config(trunk.get_config())
-    copy.set_weights(trunk.get_weights())
+def test_a_trunk_from_its_config_gives_the_same_features(backbone):
+    copy = keras.Model.from_config(backbone.get_config())
+    copy.set_weights(backbone.get_weights())
     images = some_images(16, 17)
-    np.testing.assert_array_equal(copy(images), trunk(images))
+    np.testing.assert_array_equal(copy(images), backbone(images))
     frozen = [layer.name for layer in copy.layers if not layer.trainable]
     assert frozen == CONVOLUTIONS[:4]
 
 
-def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(trunk):
+def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(backbone):
     floor = vgg16_floor()
     assert [layer.name for layer in floor.layers if layer.weights] == CONVOLUTIONS
     # Sides of 47 and 65 become 23, 11, 5, 2 and 32, 16, 8, 4.
     assert floor.compute_output_shape((1, 47, 65, 3)) == (1, 2, 4, 512)
     pooled = floor.get_layer("block1_pool")(np.float32([[[[1], [2], [9]], [[0]] * 3]]))
     np.testing.assert_array_equal(np.ravel(pooled), [2])
-    floor.set_weights(trunk.get_weights())
+    floor.set_weights(backbone.get_weights())
     images = some_images(32, 48)
-    np.testing.assert_array_equal(floor(images), trunk(images))
+    np.testing.assert_array_equal(floor(images), backbone(images))
 
 
 def test_the_form_of_torchvision_has_no_imagenet_weights_for_its_pictures():
     backbone = BACKBONES["vgg16_floor"]
     assert backbone.imagenet is None and backbone.image_mode == "torch"
-    # Those of keras.applications expect other pictures.
+    # Those of keras.applications expect other images.
     assert BACKBONES["vgg16"].image_mode == "caffe"

@@ -188,9 +188,9 @@ def torch_parts():
 
 @pytest.fixture(scope="session")
 def draw():
-    """Gives a function that draws a picture of a size, uint8 [h, w, 3]."""
+    """Gives a function that draws an image of a size, uint8 [h, w, 3]."""
 
-    def picture(height, width, seed):
+    def draw_image(height, width, seed):
         rng = np.random.default_rng(seed)
         blocks = rng.uniform(0, 255, (height // 40 + 1, width // 40 + 1, 3))
         image = np.kron(blocks, np.ones((40, 40, 1)))[:height, :width]
@@ -200,7 +200,7 @@ def draw():
             image[top : top + rows, left : left + columns] += rng.normal(0, 60, 3)
         return np.clip(image, 0, 255).astype(np.uint8)
 
-    return picture
+    return draw_image
 
 
 @pytest.fixture(scope="session")

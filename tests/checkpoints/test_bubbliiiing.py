@@ -160,12 +160,12 @@ def loaded(file):
 
 @pytest.fixture(scope="module")
 def pair(loaded, file, torch_parts, draw, tmp_path_factory):
-    """Gives the model, its batch of a picture, and what the original and ours find."""
+    """Gives the model, its batch of an image, and what the original and ours find."""
     _, arrays, is_resnet = file
     image = draw(*PICTURE, seed=4)
-    picture = tmp_path_factory.mktemp("pictures") / "picture.png"
-    picture.write_bytes(tf.io.encode_png(image).numpy())
-    examples = read_images([picture], VOC)
+    image = tmp_path_factory.mktemp("pictures") / "picture.png"
+    image.write_bytes(tf.io.encode_png(image).numpy())
+    examples = read_images([image], VOC)
     data = replace(loaded.config.data, short_side=SHORT_SIDE)
     batches = build_evaluation_batches(replace(loaded.config, data=data), examples)
     expected = run(torch_parts[1](arrays, ORDER), image, is_resnet)
@@ -240,8 +240,8 @@ def test_all_weights_but_counters_are_used(loaded, file):
 
 def test_the_settings_are_the_originals(loaded, file):
     config, is_resnet = loaded.config, file[2]
-    trunk = "resnet50_c4_bubbliiiing" if is_resnet else "vgg16_floor"
-    assert config.backbone.name == trunk and config.images.mode == "scaled"
+    backbone = "resnet50_c4_bubbliiiing" if is_resnet else "vgg16_floor"
+    assert config.backbone.name == backbone and config.images.mode == "scaled"
     assert config.roi.pooled_size == (14 if is_resnet else 7)
     images = config.images
     assert (images.short_side, images.long_side, images.pad_to) == (600, None, 1)

@@ -256,7 +256,7 @@ def test_alternating_training_starts_from_no_run(tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text("data: {reader: shapes}")
     assert main(["train", str(config), "--init", str(tmp_path), *settings]) == 2
-    assert "alternating training starts from a trunk" in capsys.readouterr().err
+    assert "alternating training starts from a backbone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ TORCH_STDS = np.float32([0.229, 0.224, 0.225])
 
 @pytest.fixture(scope="module")
 def images():
-    """Gives RGB pictures of odd sides, float32 [1, h, w, 3]."""
+    """Gives RGB images of odd sides, float32 [1, h, w, 3]."""
     rng = np.random.default_rng(2)
     return np.round(rng.uniform(0, 255, (1, 75, 101, 3))).astype(np.float32)
 
@@ -33,13 +33,13 @@ def torch():
 
 
 def features_of(loaded, images, layer=None):
-    """Returns the trunk's map, or that of one of its layers."""
+    """Returns the backbone's map, or that of one of its layers."""
     model = loaded.model
-    trunk = model.backbone
+    backbone = model.backbone
     if layer:
-        trunk = keras.Model(trunk.input, trunk.get_layer(layer).output)
+        backbone = keras.Model(backbone.input, backbone.get_layer(layer).output)
     sizes = np.float32([images.shape[1:3]])
-    return trunk(model.preprocessing(images, sizes)).numpy()
+    return backbone(model.preprocessing(images, sizes)).numpy()
 
 
 def hidden_of(loaded, pooled):
@@ -185,7 +185,7 @@ def test_slims_networks_are_turned_to_bgr(images, tmp_path, scope, top):
     check_report(loaded, sorted(["global_step", *ignored]), ())
     original = slim.Original(arrays, scope)
     # The original's convolutions take RGB.
-    expected = original.trunk(images - FAST_RCNN_MEANS[::-1]).numpy()
+    expected = original.backbone(images - FAST_RCNN_MEANS[::-1]).numpy()
     close(features_of(loaded, images), expected)
     pooled = random_pooled(7, expected.shape[-1])
     close(hidden_of(loaded, pooled), original.head(pooled).numpy())
@@ -214,7 +214,7 @@ def keras_vgg16():
     """Returns VGG16 with smaller layers on top than the original's."""
     base = keras.applications.VGG16(include_top=False, weights=None)
     pooled = keras.Input((7, 7, 512))
-    trunk = keras.Model(base.input, base.get_layer("block5_conv3").output)
+    backbone = keras.Model(base.input, base.get_layer("block5_conv3").output)
     hidden = keras.layers.Flatten()(pooled)
     for name in ("fc1", "fc2"):
         hidden = keras.layers.Dense(FC_UNITS, "relu", name=name)(hidden)
@@ -222,7 +222,7 @@ def keras_vgg16():
     head = keras.Model(pooled, hidden)
     network = keras.Model([base.input, pooled], [base.output, classes])
     randomize(network)
-    return network, trunk, head
+    return network, backbone, head
 
 
 def keras_pixels(images):
@@ -231,7 +231,7 @@ def keras_pixels(images):
 
 @pytest.mark.parametrize("ending", ["vgg16.h5", "vgg16.weights.h5"])
 def test_keras_vgg16(images, tmp_path, ending):
-    network, trunk, head = keras_vgg16()
+    network, backbone, head = keras_vgg16()
     is_whole = ending == "vgg16.h5"
     (network.save if is_whole else network.save_weights)(tmp_path / ending)
     loaded = checkpoints.load("imagenet-keras", tmp_path / ending, CLASSES)
@@ -239,7 +239,7 @@ def test_keras_vgg16(images, tmp_path, ending):
     sides = (80, 112)  # of which Keras's pooling drops nothing
     images = np.pad(images, [(0, 0), (0, 5), (0, 11), (0, 0)])
     assert images.shape[1:3] == sides
-    close(features_of(loaded, images), trunk(keras_pixels(images)).numpy())
+    close(features_of(loaded, images), backbone(keras_pixels(images)).numpy())
     pooled = random_pooled(7, 512)
     close(hidden_of(loaded, pooled), head(pooled).numpy())
     assert loaded.config.images.mode == "caffe"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 NAME = "simple-faster-rcnn-pytorch"
 SHORT_SIDE = 256
-# Of the pictures: one is made larger, one smaller by scales that differ by the axis.
+# Of the images: one is made larger, one smaller by scales that differ by the axis.
 SIZES = {"landscape": (300, 371), "portrait": (1203, 907)}
 ORDER = (0, 1)  # y, x
 
@@ -58,7 +58,7 @@ def loaded(path):
 
 @pytest.fixture(scope="module", params=SIZES)
 def pair(request, loaded, arrays, torch_parts, draw, tmp_path_factory):
-    """Gives the model, its batch of a picture, and what the original and ours find."""
+    """Gives the model, its batch of an image, and what the original and ours find."""
     image = draw(*SIZES[request.param], seed=len(request.param))
     file = tmp_path_factory.mktemp("pictures") / "picture.png"
     file.write_bytes(tf.io.encode_png(image).numpy())
@@ -72,7 +72,7 @@ def pair(request, loaded, arrays, torch_parts, draw, tmp_path_factory):
 
 
 def preprocess(image):
-    """Resizes a picture and subtracts the means of RGB from BGR."""
+    """Resizes an image and subtracts the means of RGB from BGR."""
     transform = pytest.importorskip("skimage.transform")
     scale = SHORT_SIDE / min(image.shape[:2])
     size = (3, image.shape[0] * scale, image.shape[1] * scale)

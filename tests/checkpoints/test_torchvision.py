@@ -31,7 +31,7 @@ LABELS = np.int64([1, 2, 3])
 NUMBERS = tuple(str(n) for n in range(1, 11))
 SMALL = ("images.short_side=224", "images.long_side=373")
 MEDIUM = ("images.short_side=416", "images.long_side=693")
-# Detector -> its class list, the variant given, and the size of its pictures.
+# Detector -> its class list, the variant given, and the size of its images.
 DETECTORS = {
     "fasterrcnn_resnet50_fpn": (None, None, SMALL),
     "fasterrcnn_resnet50_fpn_coco_v1": (NUMBERS[:3], "as named", SMALL),
@@ -58,16 +58,16 @@ def interpreter():
 
 def draw(rng, height, width):
     """Returns blocks of three sizes in random colours, uint8 [h, w, 3]."""
-    picture = 0
+    image = 0
     for side, share in ((4, 0.2), (16, 0.3), (64, 0.5)):
         colours = rng.uniform(0, share, [height // side + 1, width // side + 1, 3])
-        picture += np.kron(colours, np.ones([side, side, 1]))[:height, :width]
-    return (255 * picture).astype(np.uint8)
+        image += np.kron(colours, np.ones([side, side, 1]))[:height, :width]
+    return (255 * image).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Returns a folder with the pictures and all that torchvision makes of them."""
+    """Returns a folder with the images and all that torchvision makes of them."""
     pytest.importorskip("torch", reason="files of PyTorch need PyTorch")
     python = interpreter()
     if python is None:
@@ -76,10 +76,10 @@ def folder(tmp_path_factory):
             "one in TF_FRCNN_TORCHVISION_PYTHON"
         )
     folder, rng = tmp_path_factory.mktemp("torchvision"), np.random.default_rng(0)
-    pictures = {name: draw(rng, *size) for name, size in SIZES.items()}
-    np.savez(folder / "pictures.npz", **pictures, boxes=BOXES, labels=LABELS)
-    for name, picture in pictures.items():
-        write_png(folder / f"{name}.png", picture)
+    images = {name: draw(rng, *size) for name, size in SIZES.items()}
+    np.savez(folder / "pictures.npz", **images, boxes=BOXES, labels=LABELS)
+    for name, image in images.items():
+        write_png(folder / f"{name}.png", image)
     subprocess.run([python, SCRIPT, folder], check=True)
     return folder
 
@@ -92,7 +92,7 @@ class Converted:
         loaded = checkpoints.load(
             "torchvision", folder / f"{name}.pth", class_names, variant=variant and name
         )
-        # The same run at the size of the reference's pictures.
+        # The same run at the size of the reference's images.
         file = folder / f"{name}.yaml"
         file.write_text(dump_config(loaded.config))
         self.config = load_config(file, size)
@@ -106,8 +106,8 @@ class Converted:
         }
         self.reference = np.load(folder / f"{name}.npz")
 
-    def expected(self, picture, stage):
-        return self.reference[f"{picture}/{stage}"]
+    def expected(self, image, stage):
+        return self.reference[f"{image}/{stage}"]
 
 
 @pytest.fixture(scope="module", params=DETECTORS)
@@ -145,46 +145,46 @@ def test_all_weights_are_loaded(converted):
     assert all(name.endswith("num_batches_tracked") for name in report.ignored)
 
 
-def test_pictures_reach_the_network_alike(converted, picture):
-    batch = converted.batches[picture]
+def test_pictures_reach_the_network_alike(converted, image):
+    batch = converted.batches[image]
     images = converted.model.preprocessing(batch["images"], batch["image_sizes"])
-    expected = converted.expected(picture, "image").transpose(0, 2, 3, 1)
+    expected = converted.expected(image, "image").transpose(0, 2, 3, 1)
     assert_close(images, expected, 1e-4)
     np.testing.assert_array_equal(
-        batch["image_sizes"][0], converted.expected(picture, "image_size")
+        batch["image_sizes"][0], converted.expected(image, "image_size")
     )
 
 
-def test_features_and_rpn_outputs(converted, picture):
-    state = converted.model.first_stage(converted.batches[picture])
+def test_features_and_rpn_outputs(converted, image):
+    state = converted.model.first_stage(converted.batches[image])
     for level, (features, maps) in enumerate(
         zip(state.features, state.maps, strict=True)
     ):
         for name, values in (("features", features), ("scores", maps.scores)):
-            expected = converted.expected(picture, f"{name}{level}")
+            expected = converted.expected(image, f"{name}{level}")
             assert_close(values, expected.transpose(0, 2, 3, 1))
-        expected = converted.expected(picture, f"deltas{level}").transpose(0, 2, 3, 1)
+        expected = converted.expected(image, f"deltas{level}").transpose(0, 2, 3, 1)
         by_anchor = expected.reshape(*expected.shape[:3], -1, 4)[..., YX]
         assert_close(maps.deltas, by_anchor.reshape(expected.shape))
 
 
-def test_proposals(converted, picture):
-    model, batch = converted.model, converted.batches[picture]
+def test_proposals(converted, image):
+    model, batch = converted.model, converted.batches[image]
     proposals = model.propose(model.first_stage(batch), batch)
     boxes = proposals.boxes[0].numpy()[proposals.valid[0].numpy()]
-    expected = converted.expected(picture, "proposals")[:, YX]
+    expected = converted.expected(image, "proposals")[:, YX]
     scores, others = np.zeros(len(boxes)), np.zeros(len(expected))
     assert share_matched(boxes, scores, expected, others) >= 0.99
 
 
-def test_box_head_on_the_same_proposals(converted, picture):
-    model, batch = converted.model, converted.batches[picture]
-    boxes = tf.constant(converted.expected(picture, "proposals")[np.newaxis, :, YX])
+def test_box_head_on_the_same_proposals(converted, image):
+    model, batch = converted.model, converted.batches[image]
+    boxes = tf.constant(converted.expected(image, "proposals")[np.newaxis, :, YX])
     everywhere = tf.ones(boxes.shape[:2])
     rois = Proposals(boxes, everywhere, everywhere > 0, tf.zeros(boxes.shape[:2]))
     logits, deltas = model.second_stage(model.features(batch), rois, batch)
-    assert_close(logits[0], converted.expected(picture, "logits"))
-    expected = converted.expected(picture, "box_deltas")
+    assert_close(logits[0], converted.expected(image, "logits"))
+    expected = converted.expected(image, "box_deltas")
     assert_close(deltas[0], expected.reshape(len(expected), -1, 4)[..., YX])
 
 
@@ -193,9 +193,9 @@ def test_detections_of_picture_files(converted):
     found = detect(converted.model, converted.examples, batches)
     shares = []
     for row, record in enumerate(converted.examples.records):
-        own, picture = detections_of_image(found, row), Path(record.source).stem
+        own, image = detections_of_image(found, row), Path(record.source).stem
         boxes, scores, labels = (
-            converted.expected(picture, name) for name in ("boxes", "scores", "labels")
+            converted.expected(image, name) for name in ("boxes", "scores", "labels")
         )
         assert len(scores) > 30
         # A label that differs would be a box far away.

@@ -52,7 +52,7 @@ def no_proxy():
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """A folder with seven pictures; the server refuses 2_large.png."""
+    """A folder with seven images; the server refuses 2_large.png."""
     folder = tmp_path_factory.mktemp("photos")
     write_voc(make_shapes(6, seed=8), folder / "shapes", "all")
     files = find_images([folder / "shapes" / "JPEGImages"])
@@ -69,7 +69,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def good_photos(photos):
-    """The paths of the six pictures that the server accepts."""
+    """The paths of the six images that the server accepts."""
     return [str(path) for path in find_images([photos]) if "large" not in path.name]
 
 

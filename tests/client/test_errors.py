@@ -1,6 +1,6 @@
 import pytest
 
-from tf_frcnn.client.errors import RefusedPictureError, require_at_least, server_error
+from tf_frcnn.client.errors import RefusedImageError, require_at_least, server_error
 
 REFUSAL = (
     "Graph execution error:\n\nassertion failed: [image_bytes[12]: its header claims "
@@ -10,7 +10,7 @@ REFUSAL = (
 
 def test_a_refusal_says_which_picture_and_why():
     error = server_error("here", "INVALID_ARGUMENT", REFUSAL)
-    assert isinstance(error, RefusedPictureError) and error.index == 12
+    assert isinstance(error, RefusedImageError) and error.index == 12
     assert error.reason == (
         "its header claims 300 x 400 pixels (height x width), more than the 0.08 "
         "megapixels allowed"
@@ -25,7 +25,7 @@ def test_a_refusal_says_which_picture_and_why():
     ],
 )
 def test_other_errors_are_no_refusals(code, message):
-    assert not isinstance(server_error("here", code, message), RefusedPictureError)
+    assert not isinstance(server_error("here", code, message), RefusedImageError)
 
 
 def test_an_error_is_one_line_of_bounded_length():

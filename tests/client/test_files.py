@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tf_frcnn.cli import main
-from tf_frcnn.client import RefusedPictureError, ServerError, detect_files
+from tf_frcnn.client import RefusedImageError, ServerError, detect_files
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 @pytest.fixture(scope="module")
 def predicted(run_folder, good_photos, tmp_path_factory):
-    """The output folder of `predict` for the pictures that the server accepts."""
+    """The output folder of `predict` for the images that the server accepts."""
     output = tmp_path_factory.mktemp("predicted")
     arguments = ["predict", str(run_folder), *good_photos, "--min-score", "0"]
     assert main([*arguments, "--output", str(output)]) == 0
@@ -109,7 +109,7 @@ def test_the_servers_reason_is_told(
 def test_nothing_is_written_if_all_pictures_are_refused(ask, photos, capsys):
     status, output = ask(photos / "2_large.png")
     assert status == 2 and not output.exists()
-    assert line_of(capsys).endswith("none of the 1 pictures was accepted.")
+    assert line_of(capsys).endswith("none of the 1 images was accepted.")
 
 
 def test_a_file_that_is_no_picture_is_not_even_sent(
@@ -123,13 +123,13 @@ def test_a_file_that_is_no_picture_is_not_even_sent(
 
 
 def test_a_picture_is_not_overwritten(ask, server, good_photos, tmp_path, capsys):
-    picture = tmp_path / "answers" / "mine.png"
-    picture.parent.mkdir()
-    Image.open(good_photos[1]).save(picture)
-    before = picture.read_bytes()
-    status, _ = ask(picture)
+    image = tmp_path / "answers" / "mine.png"
+    image.parent.mkdir()
+    Image.open(good_photos[1]).save(image)
+    before = image.read_bytes()
+    status, _ = ask(image)
     assert status == 2 and "would be overwritten" in line_of(capsys)
-    assert server.requests == [] and picture.read_bytes() == before
+    assert server.requests == [] and image.read_bytes() == before
 
 
 @pytest.mark.parametrize(("version", "count"), [(None, 8), (1, 2), (2, 8)])
@@ -164,7 +164,7 @@ def test_a_model_that_the_server_lacks_is_an_error(
 class Fickle:
     """A service that refuses its first request; a box is as high as the file is long.
 
-    That of a million bytes would be the whole picture.
+    That of a million bytes would be the whole image.
     """
 
     address = "here"
@@ -173,7 +173,7 @@ class Fickle:
     def detect(self, files):
         self.requests += 1
         if self.requests == 1:
-            raise RefusedPictureError(0, "another client's is bad")
+            raise RefusedImageError(0, "another client's is bad")
         row = {
             "detection_scores": [1],
             "detection_classes": [1],

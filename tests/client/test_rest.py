@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from urllib3.util import retry as urllib3_retry
 
-from tf_frcnn.client.errors import RefusedPictureError, ServerError
+from tf_frcnn.client.errors import RefusedImageError, ServerError
 from tf_frcnn.client.rest import RestService
 
 pytestmark = pytest.mark.slow
@@ -98,17 +98,17 @@ def test_names_and_places_are_part_of_the_address():
 
 
 def test_a_server_that_is_unavailable_for_a_while_is_asked_again(
-    rest, rest_service, picture, pauses
+    rest, rest_service, image, pauses
 ):
     rest.faults += [UNAVAILABLE, answering(502, b"<html>Bad Gateway</html>")]
-    (row,) = rest_service().detect([picture])
+    (row,) = rest_service().detect([image])
     assert row["num_detections"] == 8
     assert rest.faults == [] and len(rest.requests) == 1
 
 
-def test_a_connection_that_breaks_is_made_again(rest, rest_service, picture, pauses):
+def test_a_connection_that_breaks_is_made_again(rest, rest_service, image, pauses):
     rest.faults += [hanging_up, hanging_up]
-    (row,) = rest_service().detect([picture])
+    (row,) = rest_service().detect([image])
     assert row["num_detections"] == 8 and rest.faults == []
 
 
@@ -149,11 +149,11 @@ def test_it_gives_up_in_the_servers_words(rest, rest_service, pauses, retries):
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 504])
 def test_other_answers_are_not_asked_for_again(
-    rest, rest_service, picture, pauses, status
+    rest, rest_service, image, pauses, status
 ):
     rest.faults += [answering(status, {"error": "No"})] * 2
     with pytest.raises(ServerError, match=": No"):
-        rest_service().detect([picture])
+        rest_service().detect([image])
     assert len(rest.faults) == 1 and pauses == []
 
 
@@ -194,12 +194,12 @@ def trickling_headers(handler, goes_on):
 @pytest.mark.parametrize(
     "slow", [stalling, stalling_amid, trickling, trickling_headers]
 )
-def test_a_slow_server_is_asked_once(rest, rest_service, picture, slow):
+def test_a_slow_server_is_asked_once(rest, rest_service, image, slow):
     goes_on = threading.Event()
     rest.faults += [lambda handler: slow(handler, goes_on)] * 2
     message = r"DEADLINE_EXCEEDED: no whole answer within 0.5 seconds; .* by --timeout"
     with pytest.raises(ServerError, match=message):
-        rest_service(timeout=0.5, retries=1).detect([picture])
+        rest_service(timeout=0.5, retries=1).detect([image])
     assert not goes_on.is_set()
     if slow is stalling:  # Its socket's own timeout ends it, without another request.
         for thread in abandoned_requests():
@@ -229,7 +229,7 @@ def test_a_server_that_takes_a_large_request_slowly_gets_it_once(rest_service):
         service.close()
 
 
-def test_an_answer_that_breaks_off_is_not_asked_for_again(rest, rest_service, picture):
+def test_an_answer_that_breaks_off_is_not_asked_for_again(rest, rest_service, image):
     def breaking(handler):
         handler.send_response(200)
         handler.send_header("Content-Length", "1000000")
@@ -238,7 +238,7 @@ def test_an_answer_that_breaks_off_is_not_asked_for_again(rest, rest_service, pi
 
     rest.faults += [breaking] * 2
     with pytest.raises(ServerError, match=r"UNAVAILABLE: .*0 bytes read"):
-        rest_service().detect([picture])
+        rest_service().detect([image])
     assert len(rest.faults) == 1
 
 
@@ -253,9 +253,9 @@ def test_a_dead_port_is_named(pauses):
     assert len(pauses) == 1  # The first time it is tried again at once.
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(rest, rest_service, picture):
-    with pytest.raises(RefusedPictureError) as refusal:
-        rest_service().detect([picture, b"text", picture])
+def test_a_refused_picture_is_told_apart_by_its_place(rest, rest_service, image):
+    with pytest.raises(RefusedImageError) as refusal:
+        rest_service().detect([image, b"text", image])
     assert refusal.value.index == 1
     assert refusal.value.reason == "it is no JPEG, PNG, BMP or GIF"
 
@@ -266,7 +266,7 @@ def test_old_servers_escapes_are_no_obstacle(rest, rest_service):
             400, rb"""{ "error": "node \'a\' [image_bytes[3]: it is empty]\n" }"""
         )
     )
-    with pytest.raises(RefusedPictureError) as refusal:
+    with pytest.raises(RefusedImageError) as refusal:
         rest_service().detect([b"x"] * 4)
     assert (refusal.value.index, refusal.value.reason) == (3, "it is empty")
 

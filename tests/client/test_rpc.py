@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_frcnn.client.answers import read_answer
-from tf_frcnn.client.errors import RefusedPictureError, ServerError
+from tf_frcnn.client.errors import RefusedImageError, ServerError
 
 pytest.importorskip("tensorflow_serving", reason='needs pip install "tf-frcnn[client]"')
 
@@ -59,12 +59,12 @@ def test_the_outputs_of_each_picture_come_in_its_place(service_of, good_photos):
 
 
 def test_a_large_request_is_sent_again_while_the_server_is_unavailable(
-    rpc, service_of, picture
+    rpc, service_of, image
 ):
     # What stands behind the end of a PNG is ignored. gRPC would not send more than
     # 256 KiB again, nor take more than 4 MiB, if it were not told to.
     rpc.faults += [UNAVAILABLE, UNAVAILABLE]
-    (row,) = service_of().detect([picture + bytes(6_000_000)])
+    (row,) = service_of().detect([image + bytes(6_000_000)])
     assert row["num_detections"] == 8
     assert rpc.faults == [] and len(rpc.requests) == 1
 
@@ -105,9 +105,9 @@ def test_a_slow_server_is_asked_once(rpc, service_of):
     assert len(rpc.faults) == 1
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(service_of, picture):
-    with pytest.raises(RefusedPictureError) as refusal:
-        service_of().detect([picture, picture, b""])
+def test_a_refused_picture_is_told_apart_by_its_place(service_of, image):
+    with pytest.raises(RefusedImageError) as refusal:
+        service_of().detect([image, image, b""])
     assert (refusal.value.index, refusal.value.reason) == (2, "it is empty")
 
 
@@ -122,7 +122,7 @@ def test_a_dead_port_is_named(service_of):
 def test_outputs_for_other_pictures_are_an_error(rpc, rpc_stand_in, service_of):
     three = rpc_stand_in.response_of({"a": np.zeros([3, 2], np.float32)})
     rpc.faults.append(lambda context: three)
-    message = r"a has the shape \(3, 2\), .* begin with the number of pictures, 2"
+    message = r"a has the shape \(3, 2\), .* begin with the number of images, 2"
     with pytest.raises(ServerError, match=message):
         service_of().detect([b"x", b"y"])
 

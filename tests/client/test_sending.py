@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from tf_frcnn.client.errors import RefusedPictureError, ServerError
-from tf_frcnn.client.sending import send_pictures
+from tf_frcnn.client.errors import RefusedImageError, ServerError
+from tf_frcnn.client.sending import send_images
 
 OUTPUTS = {
     "detection_boxes": [[0, 0, 1, 1]],
@@ -19,7 +19,7 @@ class Fake:
 
     Attributes:
         sent: the contents of the files of each request.
-        shift: how many pictures of others the server puts before ours.
+        shift: how many images of others the server puts before ours.
     """
 
     address = "here"
@@ -31,7 +31,7 @@ class Fake:
         self.sent.append([file.decode() for file in files])
         for index, file in enumerate(files):
             if file.startswith(b"bad"):
-                raise RefusedPictureError(index + self.shift, "it is bad")
+                raise RefusedImageError(index + self.shift, "it is bad")
         return [OUTPUTS | {"detection_scores": [float(file)]} for file in files]
 
 
@@ -54,7 +54,7 @@ def scores_of(answers):
 
 def test_a_bad_picture_is_taken_out_and_the_others_are_sent_again(write):
     service, paths = Fake(), write("1", "bad", "3", "bad too", "5")
-    answers = send_pictures(service, paths, batch_size=4, concurrency=1)
+    answers = send_images(service, paths, batch_size=4, concurrency=1)
     assert scores_of(answers) == {0: 1, 2: 3, 4: 5}
     assert answers.refused == {1: "it is bad", 3: "it is bad"}
     assert service.sent == [
@@ -70,7 +70,7 @@ def test_a_bad_picture_is_taken_out_and_the_others_are_sent_again(write):
 @pytest.mark.parametrize("shift", [1, 2, 100])
 def test_a_server_that_counts_otherwise_loses_no_good_picture(write, shift):
     service, paths = Fake(shift), write("1", "bad", "3", "4")
-    answers = send_pictures(service, paths, batch_size=4, concurrency=1)
+    answers = send_images(service, paths, batch_size=4, concurrency=1)
     assert scores_of(answers) == {0: 1, 2: 3, 3: 4}
     assert answers.refused == {1: "it is bad"}
 
@@ -80,18 +80,18 @@ def test_a_good_picture_beside_a_bad_one_of_another_request_is_kept(write):
         def detect(self, files):
             self.sent.append(len(files))
             if len(self.sent) <= 2:  # Both requests are answered as one.
-                raise RefusedPictureError(2, "it is bad")
+                raise RefusedImageError(2, "it is bad")
             self.sent.pop()
             return super().detect(files)
 
     service, paths = Merging(), write("1", "2", "bad", "4")
-    answers = send_pictures(service, paths, batch_size=2, concurrency=1)
+    answers = send_images(service, paths, batch_size=2, concurrency=1)
     assert scores_of(answers) == {0: 1, 1: 2, 3: 4}
     assert answers.refused == {2: "it is bad"}
 
 
 def test_if_all_are_refused_nothing_is_found(write):
-    answers = send_pictures(Fake(), write("bad", "bad"), batch_size=8, concurrency=1)
+    answers = send_images(Fake(), write("bad", "bad"), batch_size=8, concurrency=1)
     assert answers.found == {} and answers.refused.keys() == {0, 1}
 
 
@@ -104,7 +104,7 @@ def test_requests_go_out_at_once_and_answers_keep_their_places(write):
             return super().detect(files)
 
     paths = write(*map(str, range(6)))
-    answers = send_pictures(Waiting(), paths, batch_size=2, concurrency=3)
+    answers = send_images(Waiting(), paths, batch_size=2, concurrency=3)
     assert scores_of(answers) == dict(zip(range(6), range(6), strict=True))
 
 
@@ -121,7 +121,7 @@ def test_an_error_of_one_request_ends_all(write):
     paths = write("1", "2", *["3"] * 50)
     service = Failing()
     with pytest.raises(ServerError, match="it is gone"):
-        send_pictures(service, paths, batch_size=1, concurrency=1)
+        send_images(service, paths, batch_size=1, concurrency=1)
     assert 2 <= len(service.sent) < len(paths)
 
 
@@ -130,4 +130,4 @@ def test_numbers_below_1_are_named(write, name):
     settings = {"batch_size": 1, "concurrency": 1} | {name: 0}
     option = name.replace("_", "-")
     with pytest.raises(ValueError, match=f"--{option} 0: it must be at least 1"):
-        send_pictures(Fake(), write("1"), **settings)
+        send_images(Fake(), write("1"), **settings)

@@ -10,7 +10,7 @@ from tf_frcnn.data import SHAPE_CLASSES, make_shapes, read_voc
 def test_made_shapes_are_read_back(tmp_path, capsys):
     counts = ["--train", "3", "--validation", "2", "--test", "1", "--seed", "7"]
     assert main(["make-shapes", str(tmp_path), *counts]) == 0
-    assert f"{tmp_path}: validation, 2 pictures." in capsys.readouterr().out
+    assert f"{tmp_path}: validation, 2 images." in capsys.readouterr().out
     read = read_voc(tmp_path, "train", class_names=SHAPE_CLASSES)
     made = make_shapes(3, seed=7)
     assert len(read.records) == 3

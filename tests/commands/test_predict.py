@@ -125,7 +125,7 @@ def test_the_pictures_given_are_not_overwritten(random_run, photos, blind, tmp_p
 def test_a_pattern_without_pictures_is_an_error_and_makes_no_folder(
     random_run, tmp_path
 ):
-    with pytest.raises(DataError, match=r"nothing\*\.png: no picture found"):
+    with pytest.raises(DataError, match=r"nothing\*\.png: no image found"):
         predict_files(random_run, [f"{tmp_path}/nothing*.png"], tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
 
@@ -153,4 +153,4 @@ def test_predictions_are_those_of_the_saved_model(trained_run, tmp_path):
 
 def test_a_missing_picture_is_named(capsys, trained_run, tmp_path):
     line = failure_of(capsys, "predict", trained_run, tmp_path / "none.jpg")
-    assert line.startswith(f"{tmp_path / 'none.jpg'}: no picture found")
+    assert line.startswith(f"{tmp_path / 'none.jpg'}: no image found")

@@ -67,7 +67,7 @@ def test_a_setting_that_fits_no_network_is_an_error_that_names_the_file(
 ):
     settings = ("--output", tmp_path, "--set", "backbone.name=tinny", *small_settings)
     line = failure_of(capsys, "train", QUICKSTART, *settings)
-    assert line.startswith(f"{QUICKSTART}: backbone.name = 'tinny' is no trunk; did")
+    assert line.startswith(f"{QUICKSTART}: backbone.name = 'tinny' is no backbone; did")
 
 
 @pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])

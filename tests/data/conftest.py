@@ -16,7 +16,7 @@ PAINTED_SIZES = [(32, 50), (32, 64), (60, 32), (32, 40), (48, 32), (32, 64), (32
 
 
 def smooth_picture(height, width, seed=0):
-    """Returns an RGB picture whose neighbouring pixels are alike, as JPEG likes it."""
+    """Returns an RGB image whose neighbouring pixels are alike, as JPEG likes it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -68,7 +68,7 @@ class VocBuilder:
 
 
 def painted(height, width, box, value):
-    """Returns the PNG of a black picture with a grey box."""
+    """Returns the PNG of a black image with a grey box."""
     image = np.zeros([height, width, 3], np.uint8)
     ymin, xmin, ymax, xmax = box
     image[ymin:ymax, xmin:xmax] = value
@@ -76,7 +76,7 @@ def painted(height, width, box, value):
 
 
 def painted_set_of(sizes=PAINTED_SIZES):
-    """Returns pictures "image0", "image1" ...; see the fixture."""
+    """Returns images "image0", "image1" ...; see the fixture."""
     records, images = [], []
     for i, (height, width) in enumerate(sizes):
         boxes = np.array([[4, 2, 20, 12 + i], [0, 0, 8, 8]], np.float32)[: i % 3]
@@ -125,9 +125,9 @@ def file_of():
 
 @pytest.fixture(scope="session")
 def painted_set():
-    """The function that gives a set of pictures of the (height, width) asked for.
+    """The function that gives a set of images of the (height, width) asked for.
 
-    Picture i is "image<i>" and has i % 3 boxes; the first is painted, a second is
+    Image i is "image<i>" and has i % 3 boxes; the first is painted, a second is
     difficult. The short side of the default ones is the 32 pixels that the network
     sees in most tests, so that pixels pass unchanged.
     """

@@ -16,7 +16,7 @@ from tf_frcnn.cli import main
 from tf_frcnn.config import dump_config, load_config
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images
-from tf_frcnn.demo import listen, picture_detector, serve
+from tf_frcnn.demo import image_detector, listen, serve
 from tf_frcnn.runs.inference import load_run
 
 SETTINGS = {
@@ -52,13 +52,13 @@ def run(run_folder):
 
 @pytest.fixture(scope="session")
 def detect(run):
-    """The run's detector; pictures may have 0.5 megapixels."""
-    return picture_detector(run.model, build_resizing(run.config), 500_000)
+    """The run's detector; images may have 0.5 megapixels."""
+    return image_detector(run.model, build_resizing(run.config), 500_000)
 
 
 @pytest.fixture(scope="session")
 def shape_file(tmp_path_factory):
-    """A picture of shapes, not square."""
+    """An image of shapes, not square."""
     folder = tmp_path_factory.mktemp("shapes")
     write_voc(make_shapes(1, seed=4), folder, "all")
     return find_images([folder / "JPEGImages"])[0]
@@ -147,7 +147,7 @@ def pets_address(browser, pets, serving):
 
 @pytest.fixture(scope="session")
 def png():
-    """A picture of the size that pets are found in."""
+    """An image of the size that pets are found in."""
     file = io.BytesIO()
     Image.new("RGB", (200, 100), (120, 140, 160)).save(file, "PNG")
     return file.getvalue()
@@ -166,8 +166,8 @@ def page(browser, driver, pets_address):
 
 
 @pytest.fixture
-def shown(page, picture):
+def shown(page, image):
     """The page with boxes."""
-    page.choose(picture)
+    page.choose(image)
     page.wait_for_boxes()
     return page

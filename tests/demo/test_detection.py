@@ -7,7 +7,7 @@ from PIL import Image
 from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.data import Resizing
 from tf_frcnn.data.readers.images import read_images
-from tf_frcnn.demo import PictureError, picture_detector
+from tf_frcnn.demo import ImageError, image_detector
 from tf_frcnn.runs.inference import detect as detect_in_batches
 from tf_frcnn.runs.predictions import list_detections
 
@@ -59,7 +59,7 @@ JPEG = encode(Image.effect_noise((90, 80), 50), "JPEG")
     ],
 )
 def test_a_bad_picture_is_refused_and_the_next_one_is_not(detect, data, reason):
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         detect(data)
     assert str(caught.value).startswith(reason) and str(caught.value).endswith(".")
     assert detect(PNG)["width"] == 30
@@ -68,4 +68,4 @@ def test_a_bad_picture_is_refused_and_the_next_one_is_not(detect, data, reason):
 def test_a_resizing_with_several_sides_is_refused(run):
     resizing = Resizing((96, 128), 160, ((160, 160),))
     with pytest.raises(ValueError, match="short_sides"):
-        picture_detector(run.model, resizing, 500_000)
+        image_detector(run.model, resizing, 500_000)

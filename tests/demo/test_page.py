@@ -73,10 +73,10 @@ def test_the_threshold_hides_and_shows_boxes(shown):
     assert not any(url.startswith("http") for url in shown.requests())
 
 
-def test_a_class_can_be_hidden_also_for_the_next_picture(shown, picture):
+def test_a_class_can_be_hidden_also_for_the_next_picture(shown, image):
     shown.toggle("cat")
     assert shown.drawn() == [1, 2] and shown.counts()["cat"] == 1
-    shown.choose(picture)
+    shown.choose(image)
     shown.wait_for_boxes()
     assert shown.drawn() == [1, 2]
     shown["none"].click()
@@ -126,10 +126,10 @@ def test_the_download_has_the_boxes_shown(browser, shown, tmp_path):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_fits_a_phone_in_both_themes(
-    browser, driver, pets_address, picture, tmp_path, theme
+    browser, driver, pets_address, image, tmp_path, theme
 ):
     page = browser.Page(driver, pets_address, width=320, height=640, theme=theme)
-    page.choose(picture)
+    page.choose(image)
     page.wait_for_boxes()
     page.save_screenshot(tmp_path / f"phone_{theme}.png")
     assert page.run("return document.documentElement.scrollWidth") == 320

@@ -1,4 +1,4 @@
-"""The page of a real detector, which shows the picture as the detector saw it."""
+"""The page of a real detector, which shows the image as the detector saw it."""
 
 import io
 import json
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def turned_files(shape_file, folder):
-    """Writes the picture as a turned camera does, and in other formats.
+    """Writes the image as a turned camera does, and in other formats.
 
     Returns:
         Its width and height.

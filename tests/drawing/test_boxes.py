@@ -155,12 +155,12 @@ def test_a_label_keeps_its_size_and_stays_within_the_picture(size, edges):
 
 
 def test_a_label_stands_above_its_box_if_it_can_else_inside():
-    size, picture = (10, 30), (100, 100)
-    above = place_label(size, Rectangle(40, 20, 80, 90), [], picture)
+    size, image = (10, 30), (100, 100)
+    above = place_label(size, Rectangle(40, 20, 80, 90), [], image)
     assert above == Rectangle(30, 20, 40, 50)
-    inside = place_label(size, Rectangle(0, 20, 80, 90), [], picture)
+    inside = place_label(size, Rectangle(0, 20, 80, 90), [], image)
     assert inside == Rectangle(0, 20, 10, 50)
-    at_the_right = place_label(size, Rectangle(40, 90, 80, 99), [], picture)
+    at_the_right = place_label(size, Rectangle(40, 90, 80, 99), [], image)
     assert at_the_right == Rectangle(30, 70, 40, 100)
 
 

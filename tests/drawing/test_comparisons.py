@@ -6,7 +6,7 @@ from tf_frcnn.data import ExampleSet, Problems, make_shapes
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.drawing.boxes import class_color
-from tf_frcnn.drawing.comparisons import ComparisonPictures, load_pictures
+from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 
 GREY = (120, 120, 120)
@@ -15,7 +15,7 @@ TURN_RIGHT = 6  # what a camera notes that was held upright
 
 @pytest.fixture
 def grey_files(tmp_path):
-    """Grey pictures: one of 120 x 160 pixels and one stored lying of 160 x 120."""
+    """Grey images: one of 120 x 160 pixels and one stored lying of 160 x 120."""
     Image.new("RGB", (160, 120), GREY).save(tmp_path / "a.png")
     turned = Image.new("RGB", (160, 120), GREY)
     turned.paste((0, 0, 255), (0, 0, 20, 10))  # its upper left corner is blue
@@ -26,7 +26,7 @@ def grey_files(tmp_path):
 
 @pytest.fixture
 def annotated(grey_files):
-    """One object on either picture, in pixels of the upright ones."""
+    """One object on either image, in pixels of the upright ones."""
     facts = read_images(grey_files)
     boxes = ([[40, 20, 90, 80]], [[60, 10, 150, 100]])
     records = tuple(
@@ -45,7 +45,7 @@ def annotated(grey_files):
 
 
 def found(*rows):
-    """Makes `DetectedBoxes` of (picture, box, score, label)."""
+    """Makes `DetectedBoxes` of (image, box, score, label)."""
     columns = zip(*rows, strict=True) if rows else ([], [], [], [])
     images, boxes, scores, labels = map(np.array, columns)
     return DetectedBoxes(
@@ -53,18 +53,18 @@ def found(*rows):
     )
 
 
-def halves(picture, width):
+def halves(image, width):
     """Returns what is left and right of the gap, below their captions."""
-    return picture[:, :width], picture[:, -width:]
+    return image[:, :width], image[:, -width:]
 
 
-def colours_in(picture):
-    return {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
+def colours_in(image):
+    return {tuple(pixel) for pixel in image.reshape(-1, 3).tolist()}
 
 
 def test_pictures_come_upright_in_stored_order(grey_files):
     examples = read_images(grey_files)
-    first, second = load_pictures(examples, [1, 0])
+    first, second = load_images(examples, [1, 0])
     assert first.shape == (120, 160, 3) and second.shape == (160, 120, 3)
     # Turned to the right, the upper left corner becomes the upper right one.
     np.testing.assert_array_equal(second[:20, -10:], np.full([20, 10, 3], [0, 0, 255]))
@@ -74,19 +74,19 @@ def test_pictures_come_upright_in_stored_order(grey_files):
 def test_only_the_pictures_asked_for_are_loaded():
     examples = make_shapes(4, seed=2)
     stored = dict(examples.stream().as_numpy_iterator())
-    pictures = load_pictures(examples, [1, 3])
-    for row, picture in zip((1, 3), pictures, strict=True):
-        np.testing.assert_array_equal(picture, decode_image(stored[row], 1))
+    images = load_images(examples, [1, 3])
+    for row, image in zip((1, 3), images, strict=True):
+        np.testing.assert_array_equal(image, decode_image(stored[row], 1))
 
 
 def test_ground_truth_is_drawn_left_and_sure_predictions_right(annotated):
-    pictures = ComparisonPictures(annotated, 2)
+    images = ComparisonImages(annotated, 2)
     detections = found(
         (1, [10, 10, 50, 50], 0.9, 0),
         (0, [5, 5, 60, 60], 0.5, 1),
         (0, [50, 50, 110, 150], 0.49, 0),
     )
-    (first_id, first), (second_id, second) = pictures.drawn(detections)
+    (first_id, first), (second_id, second) = images.drawn(detections)
     assert (first_id, second_id) == ("a", "b")
     cat, dog = class_color(0), class_color(1)
     left, right = halves(first, 160)
@@ -103,20 +103,20 @@ def test_ground_truth_is_drawn_left_and_sure_predictions_right(annotated):
 
 
 def test_the_least_score_may_be_another(annotated):
-    pictures = ComparisonPictures(annotated, 1, min_score=0.2)
-    ((_, drawn),) = pictures.drawn(found((0, [50, 50, 110, 150], 0.3, 1)))
+    images = ComparisonImages(annotated, 1, min_score=0.2)
+    ((_, drawn),) = images.drawn(found((0, [50, 50, 110, 150], 0.3, 1)))
     _, right = halves(drawn, 160)
     assert class_color(1) in colours_in(right)
 
 
 def test_without_predictions_the_right_side_is_the_picture(annotated):
-    ((_, drawn),) = ComparisonPictures(annotated, 1).drawn(found())
+    ((_, drawn),) = ComparisonImages(annotated, 1).drawn(found())
     _, right = halves(drawn, 160)
     assert (right[-120:] == GREY).all()
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(0, 0), (1, 1), (2, 2), (9, 2)])
 def test_no_more_pictures_are_drawn_than_asked_for_or_there(annotated, count, drawn):
-    pictures = ComparisonPictures(annotated, count)
-    names = [name for name, _ in pictures.drawn(found((0, [5, 5, 60, 60], 0.9, 1)))]
+    images = ComparisonImages(annotated, count)
+    names = [name for name, _ in images.drawn(found((0, [5, 5, 60, 60], 0.9, 1)))]
     assert names == ["a", "b"][:drawn]

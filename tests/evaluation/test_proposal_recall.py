@@ -3,7 +3,7 @@ import pytest
 
 from tf_frcnn.evaluation import GroundTruth, ProposedBoxes, proposal_recall
 
-# Two objects of 10 x 10 pixels in picture 4, one in picture 6, one difficult.
+# Two objects of 10 x 10 pixels in image 4, one in image 6, one difficult.
 OBJECTS = GroundTruth(
     image_index=[4, 4, 6, 6],
     boxes=[[0, 0, 10, 10], [0, 20, 10, 30], [0, 0, 10, 10], [50, 50, 60, 60]],
@@ -11,7 +11,7 @@ OBJECTS = GroundTruth(
     difficult=[False, False, False, True],
 )
 # IoU 0.6 with the first object as second best, 0.9 with the second one as best; in the
-# other picture 0.5 as third best. The best proposals of picture 6 hit nothing.
+# other image 0.5 as third best. The best proposals of image 6 hit nothing.
 PROPOSALS = ProposedBoxes(
     image_index=[6, 4, 6, 4, 6],
     boxes=[

@@ -27,7 +27,7 @@ def model(tiny_detector):
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """Two lying pictures and an upright one as files: PNG, JPEG and a turned JPEG."""
+    """Two lying images and an upright one as files: PNG, JPEG and a turned JPEG."""
     folder = tmp_path_factory.mktemp("pictures")
     write_voc(make_shapes(12, seed=4), folder, "all")
     images = [Image.open(path) for path in find_images([folder / "JPEGImages"])]
@@ -43,17 +43,17 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def files(pictures):
+def files(images):
     """The pictures' bytes."""
-    return [data for _, data in pictures.stream().as_numpy_iterator()]
+    return [data for _, data in images.stream().as_numpy_iterator()]
 
 
 @pytest.fixture(scope="session")
-def exported(model, resizing, pictures, tmp_path_factory):
-    """The folder of the first version; pictures may have 0.5 megapixels."""
+def exported(model, resizing, images, tmp_path_factory):
+    """The folder of the first version; images may have 0.5 megapixels."""
     directory = tmp_path_factory.mktemp("exports") / "new" / "shapes"
     return export_model(
-        model, resizing, directory, pictures, max_megapixels=0.5, info={"made": "here"}
+        model, resizing, directory, images, max_megapixels=0.5, info={"made": "here"}
     )
 
 
@@ -63,8 +63,8 @@ def signatures(exported):
 
 
 @pytest.fixture(scope="session")
-def expected(model, resizing, pictures):
-    """The model's own detections of each picture."""
-    batches = evaluation_batches(pictures, resizing, batch_size=1)
-    found = detect(model, pictures, batches)
-    return [detections_of_image(found, row) for row in range(len(pictures.records))]
+def expected(model, resizing, images):
+    """The model's own detections of each image."""
+    batches = evaluation_batches(images, resizing, batch_size=1)
+    found = detect(model, images, batches)
+    return [detections_of_image(found, row) for row in range(len(images.records))]

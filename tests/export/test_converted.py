@@ -54,11 +54,11 @@ def pyramid(tiny_detector):
 
 
 @pytest.fixture(scope="session")
-def shapes_and_blood(pictures):
-    """The pictures of shapes, and two of blood cells."""
+def shapes_and_blood(images):
+    """The images of shapes, and two of blood cells."""
     if not BLOOD:
         pytest.skip(f"BCCD is not in {SHARED}; set TF_FRCNN_SHARED to its folder.")
-    files = [record.source for record in pictures.records]
+    files = [record.source for record in images.records]
     return read_images(find_images([*files, *BLOOD]), ("wide", "tall"))
 
 
@@ -114,12 +114,12 @@ def stand_in(model, monkeypatch):
 
 
 def test_a_version_says_what_goes_in_and_comes_out(
-    model, resizing, pictures, stand_in, tmp_path
+    model, resizing, images, stand_in, tmp_path
 ):
     canvases = ((96, 160), (160, 96))
     resizing = resizing._replace(canvases=canvases)
     path = convert_model(
-        model, resizing, tmp_path, pictures, file_format="onnx", info={"made": "here"}
+        model, resizing, tmp_path, images, file_format="onnx", info={"made": "here"}
     )
     assert path == tmp_path / "1"
     files = {str(file.relative_to(path)) for file in path.rglob("*.*")}
@@ -135,49 +135,46 @@ def test_a_version_says_what_goes_in_and_comes_out(
         "num_detections",
     ]
     with pytest.raises(FileExistsError, match="next free one is 2"):
-        convert_model(
-            model, resizing, tmp_path, pictures, file_format="onnx", version=1
-        )
+        convert_model(model, resizing, tmp_path, images, file_format="onnx", version=1)
 
 
 def test_a_file_that_detects_otherwise_is_discarded(
-    model, resizing, pictures, stand_in, tmp_path
+    model, resizing, images, stand_in, tmp_path
 ):
     stand_in.shift[0] = 0.002
     settings = {"file_format": "onnx", "canvas": (96, 160)}
     with pytest.raises(ExportError, match=r"model.onnx of .*lying\.png: .*by 0.002"):
-        convert_model(model, resizing, tmp_path, pictures, **settings)
+        convert_model(model, resizing, tmp_path, images, **settings)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_note_says_that_there_was_nothing_to_compare(
-    model, resizing, pictures, stand_in, monkeypatch, capsys, tmp_path
+    model, resizing, images, stand_in, monkeypatch, capsys, tmp_path
 ):
     strict = model.roi_head.detections.replace(score_threshold=0.999)
     monkeypatch.setattr(model.roi_head, "detections", strict)
     monkeypatch.setattr(model.roi_head.detection_layer, "detections", strict)
     settings = {"file_format": "onnx", "canvas": (96, 160)}
-    convert_model(model, resizing, tmp_path, pictures, **settings)
+    convert_model(model, resizing, tmp_path, images, **settings)
     assert (
-        "none of the sample pictures (2) has a detection above"
-        in capsys.readouterr().out
+        "none of the sample images (2) has a detection above" in capsys.readouterr().out
     )
 
 
 def test_a_canvas_that_holds_no_sample_is_refused(
-    model, resizing, pictures, stand_in, tmp_path
+    model, resizing, images, stand_in, tmp_path
 ):
     settings = {"file_format": "onnx", "canvas": (64, 64)}
     message = "64x64 .* none of the run's 3 sample .* becomes 96x.* another --canvas"
     with pytest.raises(ValueError, match=message):
-        convert_model(model, resizing, tmp_path / "new", pictures, **settings)
+        convert_model(model, resizing, tmp_path / "new", images, **settings)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_package_is_named_with_its_installation(
-    model, resizing, pictures, stand_in, tmp_path
+    model, resizing, images, stand_in, tmp_path
 ):
     stand_in.packages.append("no_such_package")
     message = r'needs no_such_package; install by pip install "tf-frcnn\[onnx\]"'
     with pytest.raises(ImportError, match=message):
-        convert_model(model, resizing, tmp_path, pictures, file_format="onnx")
+        convert_model(model, resizing, tmp_path, images, file_format="onnx")

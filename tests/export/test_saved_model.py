@@ -47,42 +47,42 @@ def test_a_version_has_its_classes_for_clients_of_every_kind(exported):
 
 
 def test_an_export_resizes_and_pads_by_the_method_and_multiple(
-    model, resizing, pictures, tmp_path
+    model, resizing, images, tmp_path
 ):
     resizing = resizing._replace(long_side=None, canvases=32, method="bicubic")
-    path = export_model(model, resizing, tmp_path, pictures)  # raises if they differ
+    path = export_model(model, resizing, tmp_path, images)  # raises if they differ
     signatures = tf.saved_model.load(path).signatures
-    # A picture of another shape has a canvas of its own, too.
+    # An image of another shape has a canvas of its own, too.
     images = tf.zeros([1, 40, 300, 3], tf.uint8)
     output = signatures["image_tensor"](image_tensor=images)
     assert output["detection_boxes"].shape == (1, 20, 4)
 
 
-def test_versions_count_on(model, resizing, pictures, copying, tmp_path):
+def test_versions_count_on(model, resizing, images, copying, tmp_path):
     for name in ("2", "notes"):
         (tmp_path / name).mkdir()
-    assert export_model(model, resizing, tmp_path, pictures) == tmp_path / "3"
+    assert export_model(model, resizing, tmp_path, images) == tmp_path / "3"
     assert (tmp_path / "3" / "saved_model.pb").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3", "notes"]
-    export_model(model, resizing, tmp_path, pictures, version=10)
+    export_model(model, resizing, tmp_path, images, version=10)
     assert (tmp_path / "10" / "model_info.json").is_file()
 
 
-def test_a_version_is_never_overwritten(model, resizing, pictures, tmp_path):
+def test_a_version_is_never_overwritten(model, resizing, images, tmp_path):
     for name in ("4", "7"):
         (tmp_path / name).mkdir()
     message = "4 exists, and a version is never overwritten; the next free one is 8"
     with pytest.raises(FileExistsError, match=message):
-        export_model(model, resizing, tmp_path, pictures, version=4)
+        export_model(model, resizing, tmp_path, images, version=4)
     assert not any((tmp_path / "4").iterdir())
 
 
 @pytest.mark.parametrize("limit", [0, 1e-9, float("inf"), float("nan")])
 def test_a_limit_that_makes_no_sense_is_refused(
-    model, resizing, pictures, tmp_path, limit
+    model, resizing, images, tmp_path, limit
 ):
     with pytest.raises(ValueError, match=f"export: max_megapixels = {limit} must lie"):
-        export_model(model, resizing, tmp_path / "new", pictures, max_megapixels=limit)
+        export_model(model, resizing, tmp_path / "new", images, max_megapixels=limit)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,7 +94,7 @@ def test_an_export_that_detects_otherwise_is_discarded(
     tiny_detector,
     model,
     resizing,
-    pictures,
+    images,
     copying,
     tmp_path,
     kernel_factor,
@@ -108,12 +108,12 @@ def test_an_export_that_detects_otherwise_is_discarded(
     other.roi_head.predictor.logits.set_weights([kernel * kernel_factor, bias])
     message = rf"serving_default of .*lying\.png: {what}.*; the export was discarded"
     with pytest.raises(ExportError, match=message):
-        export_model(other, resizing, tmp_path, pictures.subset([0]))
+        export_model(other, resizing, tmp_path, images.subset([0]))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_no_version(
-    model, resizing, pictures, monkeypatch, tmp_path
+    model, resizing, images, monkeypatch, tmp_path
 ):
     def fail(model, resizing, path, max_megapixels):
         path.mkdir()
@@ -121,12 +121,12 @@ def test_a_failed_write_leaves_no_version(
 
     monkeypatch.setattr(saved_model, "write_graph", fail)
     with pytest.raises(OSError, match="No space"):
-        export_model(model, resizing, tmp_path, pictures)
+        export_model(model, resizing, tmp_path, images)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_of_several_sizes_is_not_exported(model, resizing, pictures, tmp_path):
+def test_a_model_of_several_sizes_is_not_exported(model, resizing, images, tmp_path):
     several = resizing._replace(short_sides=(96, 64))
     with pytest.raises(ValueError, match=r"short_sides = \(96, 64\).* exactly one"):
-        export_model(model, several, tmp_path / "new", pictures)
+        export_model(model, several, tmp_path / "new", images)
     assert list(tmp_path.iterdir()) == []

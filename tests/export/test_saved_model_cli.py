@@ -40,16 +40,14 @@ def test_show_lists_the_inputs_and_outputs(cli):
     }
 
 
-def test_run_gives_the_detections_of_the_model(
-    cli, files, pictures, expected, tmp_path
-):
+def test_run_gives_the_detections_of_the_model(cli, files, images, expected, tmp_path):
     np.save(tmp_path / "input.npy", np.array(files[:2]))
     cli(
         *("run", "--signature_def", "serving_default", "--outdir", tmp_path),
         *("--inputs", f"image_bytes={tmp_path / 'input.npy'}"),
     )
     for row, own in enumerate(expected[:2]):
-        count, record = len(own.scores), pictures.records[row]
+        count, record = len(own.scores), images.records[row]
         scores = np.load(tmp_path / "detection_scores.npy")[row]
         boxes = np.load(tmp_path / "detection_boxes.npy")[row]
         np.testing.assert_allclose(scores[:count], own.scores, atol=1e-4)

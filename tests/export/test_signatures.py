@@ -28,19 +28,19 @@ def assert_same(output, row, own, record):
 
 
 def test_files_of_different_sizes_may_share_a_batch(
-    signatures, files, pictures, expected
+    signatures, files, images, expected
 ):
     together = signatures["serving_default"](image_bytes=tf.constant(files))
     for row, own in enumerate(expected):
-        assert_same(together, row, own, pictures.records[row])
+        assert_same(together, row, own, images.records[row])
         alone = signatures["serving_default"](image_bytes=tf.constant([files[row]]))
-        assert_same(alone, 0, own, pictures.records[row])
+        assert_same(alone, 0, own, images.records[row])
 
 
 def test_decoded_pictures_of_one_size_may_share_a_batch(
-    signatures, files, pictures, expected
+    signatures, files, images, expected
 ):
-    record, own = pictures.records[1], expected[1]
+    record, own = images.records[1], expected[1]
     image = decode_image(tf.constant(files[1]), tf.constant(record.orientation))
     images = tf.stack([tf.reverse(image, [1]), image])
     output = signatures["image_tensor"](image_tensor=images)
@@ -50,9 +50,9 @@ def test_decoded_pictures_of_one_size_may_share_a_batch(
 
 
 def test_pictures_may_come_in_the_size_of_the_network(
-    signatures, pictures, resizing, expected
+    signatures, images, resizing, expected
 ):
-    requests = sample_requests(pictures, resizing)
+    requests = sample_requests(images, resizing)
     same = [r for r in requests if r.inputs["preprocessed"]["images"].shape[1] == 128]
     names = same[0].inputs["preprocessed"]
     assert set(names) == {"images", "image_sizes", "scales", "file_sizes"}
@@ -61,7 +61,7 @@ def test_pictures_may_come_in_the_size_of_the_network(
     tensors = {name: tf.constant(array) for name, array in batch.items()}
     output = signatures["preprocessed"](**tensors)
     for row, request in enumerate(same):
-        record = pictures.records[request.row]
+        record = images.records[request.row]
         assert_same(output, row, expected[request.row], record)
 
 

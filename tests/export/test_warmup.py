@@ -50,8 +50,8 @@ def test_each_signature_is_warmed_by_several_sizes_and_numbers(logs, files):
     assert len(sizes["image_tensor"]) >= 2 and len(sizes["preprocessed"]) >= 2
 
 
-def test_the_records_hold_the_requests_byte_by_byte(pictures, resizing, tmp_path):
-    requests = sample_requests(pictures.subset([0]), resizing)
+def test_the_records_hold_the_requests_byte_by_byte(images, resizing, tmp_path):
+    requests = sample_requests(images.subset([0]), resizing)
     write_warmup(tmp_path, requests)
     path = str(tmp_path / WARMUP_FILE)
     records = [*tf.data.TFRecordDataset(path).as_numpy_iterator()]

@@ -61,8 +61,8 @@ def run(program, exported):
 
 
 @pytest.fixture(scope="module")
-def paths(pictures):
-    return [record.source for record in pictures.records]
+def paths(images):
+    return [record.source for record in images.records]
 
 
 @pytest.fixture
@@ -84,13 +84,13 @@ def names_of(own):
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_detections_are_those_of_the_model(run, paths, pictures, expected, batch):
+def test_detections_are_those_of_the_model(run, paths, images, expected, batch):
     done = run("--batch", batch, *paths)
     assert done.returncode == 0, done.stderr
     files, names, numbers = rows_of(done.stdout)
     wanted = [
         (record.source, names_of(own), np.tile([record.height, record.width], 2))
-        for record, own in zip(pictures.records, expected, strict=True)
+        for record, own in zip(images.records, expected, strict=True)
     ]
     assert files == [source for source, own, _ in wanted for _ in own]
     assert names == [name for _, own, _ in wanted for name in own]
@@ -137,8 +137,8 @@ def test_a_thousand_requests_of_all_sizes_leave_no_memory_behind(
     heights = np.linspace(40, 300, 16).astype(int)
     widths = np.random.default_rng(0).permutation(heights)
     for number, (kind, *size) in enumerate(zip(kinds, widths, heights, strict=True)):
-        picture = image_files.IMAGE.resize(size)
-        picture.save(tmp_path / f"{number:02}.{kind}")
+        image = image_files.IMAGE.resize(size)
+        image.save(tmp_path / f"{number:02}.{kind}")
     done = run("--requests", 1000, "--threads", 2, *tmp_path.glob("??.*"), text_file)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -12,13 +12,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tf_frcnn.demo import PictureError
+from tf_frcnn.demo import ImageError
 from tf_frcnn.drawing.boxes import class_color
 
 MARKUP = "<img src=x onerror=alert(1)>"
 NAMES = ["cat", "dog", MARKUP, "bird"]
 SIDES = ("ymin", "xmin", "ymax", "xmax")
-# Of a picture of 100 x 200 pixels; best first.
+# Of an image of 100 x 200 pixels; best first.
 FOUND = [
     ("cat", 0.9, (20, 10, 60, 50)),
     ("dog", 0.6, (30, 80, 70, 120)),
@@ -51,7 +51,7 @@ class Pets:
         if data.startswith(b"fail"):
             raise RuntimeError("The test wants this.")
         if not data.startswith(b"\x89PNG"):
-            raise PictureError("it is no JPEG, PNG, BMP or GIF.")
+            raise ImageError("it is no JPEG, PNG, BMP or GIF.")
         return ENTRY | {"milliseconds": 12.3}
 
 

@@ -1,4 +1,4 @@
-"""Small pictures, and files that only pretend to be one."""
+"""Small images, and files that only pretend to be one."""
 
 import io
 import itertools
@@ -59,7 +59,7 @@ def bmp_of(width, height):
 
 
 def foreign(image):
-    """Yields files of six other formats that hold the picture."""
+    """Yields files of six other formats that hold the image."""
     yield from (encode(image, kind) for kind in ("WEBP", "TIFF", "PDF", "PPM", "ICO"))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -94,7 +94,7 @@ def malformed():
 
 
 def flipped():
-    """Yields 200 files with a few bits turned, some of which are pictures still."""
+    """Yields 200 files with a few bits turned, some of which are images still."""
     for kind in ("PNG", "JPEG", "BMP", "GIF"):
         data = np.frombuffer(encode(IMAGE, kind), np.uint8)
         for _ in range(50):

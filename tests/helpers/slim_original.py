@@ -54,7 +54,7 @@ class Variables:
         self.layer("bbox_pred", hidden, 4 * (num_classes + 1), gain=2.0 / level)
 
 
-# Each returns the channels of trunk and head, and how large their features are.
+# Each returns the channels of backbone and head, and how large their features are.
 
 
 def vgg16(variables):
@@ -183,7 +183,7 @@ class Original:
             x = tf.nn.relu6(self.normalized(x, name, own, epsilon=1e-3))
         return x
 
-    def trunk(self, x):
+    def backbone(self, x):
         if self.scope == "vgg_16":
             for block, count in enumerate((2, 2, 3, 3, 3), start=1):
                 if block > 1:
@@ -220,8 +220,8 @@ class Original:
         return crops if is_resnet else tf.nn.max_pool2d(crops, 2, 2, "SAME")
 
     def run(self, blob, image_scale, file_size, num_proposals=300):
-        """Runs a picture; boxes are (xmin, ymin, xmax, ymax)."""
-        features = self.trunk(blob)
+        """Runs an image; boxes are (xmin, ymin, xmax, ymax)."""
+        features = self.backbone(blob)
         rpn = tf.nn.relu(self.layer(features, "rpn_conv/3x3"))
         scores = self.layer(rpn, "rpn_cls_score", "VALID").numpy()
         deltas = self.layer(rpn, "rpn_bbox_pred", "VALID").numpy()

@@ -5,11 +5,11 @@ TensorFlow:
 
     python torchvision_reference.py FOLDER
 
-FOLDER holds pictures.npz: RGB pictures, uint8 [h, w, 3], under the names of pictures,
+FOLDER holds images.npz: RGB images, uint8 [h, w, 3], under the names of images,
 and for the training step `boxes` float32 [n, 4] (x1, y1, x2, y2) and `labels` int64 [n]
 of the first one. Written beside it, for each detector: NAME.pth, its state dict with
 seeded random weights and batch-norm statistics; NAME.npz, what it makes of each
-picture, under PICTURE/STAGE; and training.npz, one training step.
+image, under PICTURE/STAGE; and training.npz, one training step.
 """
 
 import sys
@@ -33,8 +33,8 @@ SPREADS = {
     "roi_heads.box_predictor.cls_score": 1.8,
     "roi_heads.box_predictor.bbox_pred": 0.7,
 }
-# Parameters whose gradients are kept. Further down the trunk rounding alone, by which
-# some of very many units cross the kink of ReLU, makes two per cent.
+# Parameters whose gradients are kept. Further down the backbone, rounding alone, by
+# which some of very many units cross the kink of ReLU, makes two per cent.
 LEARNED = (
     "backbone.body.layer4.2.conv3.weight",
     "backbone.fpn.inner_blocks.0.0.weight",
@@ -76,12 +76,12 @@ DETECTORS = {
 }
 
 
-def tensor_of(picture):
-    return torch.from_numpy(picture).permute(2, 0, 1) / 255.0
+def tensor_of(image):
+    return torch.from_numpy(image).permute(2, 0, 1) / 255.0
 
 
-def randomise(model, picture):
-    """Gives every normalisation random statistics near those of the picture."""
+def randomise(model, image):
+    """Gives every normalisation random statistics near those of the image."""
 
     def set_statistics(norm, inputs):
         values = inputs[0].transpose(0, 1).flatten(1)
@@ -109,14 +109,14 @@ def randomise(model, picture):
         elif name in SPREADS:
             hooks[module] = module.register_forward_pre_hook(set_spread)
     with torch.no_grad():
-        model([tensor_of(picture)])
+        model([tensor_of(image)])
     for hook in hooks.values():
         hook.remove()
 
 
-def stages(model, picture):
-    """Yields what a detector makes of a picture, stage by stage."""
-    image = tensor_of(picture)
+def stages(model, image):
+    """Yields what a detector makes of an image, stage by stage."""
+    image = tensor_of(image)
     with torch.no_grad():
         images, _ = model.transform([image])
         features = model.backbone(images.tensors)
@@ -138,7 +138,7 @@ def stages(model, picture):
         yield name, values
 
 
-def training_step(model, picture, boxes, labels):
+def training_step(model, image, boxes, labels):
     """Returns the losses and some gradients, all candidates sampled."""
     rpn, heads = model.rpn, model.roi_heads
     rpn.fg_bg_sampler.batch_size_per_image = 2**20
@@ -147,7 +147,7 @@ def training_step(model, picture, boxes, labels):
         counts["training"] = 300
     model.train()
     targets = [{"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}]
-    losses = model([tensor_of(picture)], targets)
+    losses = model([tensor_of(image)], targets)
     sum(losses.values()).backward()
     gradients = dict(model.named_parameters())
     return {
@@ -165,14 +165,14 @@ def main(folder):
         randomise(model, next(iter(stored.values())))
         torch.save(model.state_dict(), folder / f"{name}.pth")
         results = {
-            f"{picture}/{stage}": values.numpy()
-            for picture, pixels in stored.items()
+            f"{image}/{stage}": values.numpy()
+            for image, pixels in stored.items()
             for stage, values in stages(model, pixels)
         }
         np.savez(folder / f"{name}.npz", **results)
         if name == "fasterrcnn_resnet50_fpn_coco_v1":
-            picture = next(iter(stored.values()))
-            step = training_step(model, picture, boxes, labels)
+            image = next(iter(stored.values()))
+            step = training_step(model, image, boxes, labels)
             np.savez(folder / "training.npz", **step)
 
 

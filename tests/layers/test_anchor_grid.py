@@ -8,7 +8,7 @@ YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
 
 
 def empty_map(stored, case):
-    """Returns features of a stored case's size, and the size of a picture as large."""
+    """Returns features of a stored case's size, and the size of an image as large."""
     height, width, stride = (
         int(stored[f"{case}_{key}"]) for key in ("height", "width", "stride")
     )

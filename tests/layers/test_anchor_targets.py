@@ -69,7 +69,7 @@ def counts_of(labels):
 
 
 def hand_made():
-    """Returns anchors on a picture of 100 x 100, one box, and their labels by hand."""
+    """Returns anchors on an image of 100 x 100, one box, and their labels by hand."""
     anchors = np.float32(
         [
             [10, 10, 30, 30],  # the box itself

@@ -172,7 +172,7 @@ def doubling_tail(**settings):
 
 def test_a_tail_gives_the_mean_over_its_map_by_hand(in_mode):
     head = TailHead(doubling_tail())
-    # Two pictures of one RoI of 1 x 2 cells.
+    # Two images of one RoI of 1 x 2 cells.
     pooled = np.float32([[[[[1, 10], [3, 30]]]], [[[[5, 0], [5, 4]]]]])
     assert head.units == 2
     np.testing.assert_allclose(in_mode(head)(pooled), [[[4, 10]], [[10, 1]]])

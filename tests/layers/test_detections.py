@@ -139,7 +139,7 @@ def test_unknown_clips_are_refused():
 
 
 def test_the_border_decides_what_overlaps_only_where_boxes_end_there():
-    # Within the picture the first two are one box; as they are, their IoU is 1 / 3.
+    # Within the image the first two are one box; as they are, their IoU is 1 / 3.
     boxes = [[0, 60, 20, 100], [0, 60, 20, 180], [40, 0, 60, 20]]
     probabilities = [[0.2, 0.8], [0.1, 0.9], [0.4, 0.6]]
     _, clipped, _ = detect(DetectionLayer({"nms_iou": 0.5}), boxes, probabilities)

@@ -15,7 +15,7 @@ from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
 RNG = np.random.default_rng(0)
 # Of both images at once; the others have a row for each image.
 SHARED = {"anchors", "seed"}
-# What comes in the type that the trunk computes in.
+# What comes in the type that the backbone computes in.
 FROM_THE_NETWORK = {"features", "pooled", "hidden"}
 # They give that type on.
 STAY_HALF = (
@@ -43,7 +43,7 @@ def normal(*shape, scale=1.0):
 
 
 def some_boxes(*shape):
-    """Returns boxes on a picture of 96 x 128 pixels."""
+    """Returns boxes on an image of 96 x 128 pixels."""
     corners = np.sort(RNG.uniform(0, 1, (*shape, 2, 2)), axis=-2)
     return np.float32(corners * [96, 128]).reshape(*shape, 4)
 

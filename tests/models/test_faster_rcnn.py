@@ -44,7 +44,7 @@ def one_of(batch, row):
 
 @pytest.fixture(scope="module")
 def two_pictures():
-    """A bright wide box on one picture, a dark tall one on a smaller second."""
+    """A bright wide box on one image, a dark tall one on a smaller second."""
     images = np.random.default_rng(0).uniform(90, 110, [2, 96, 128, 3])
     images[0, 20:60, 30:100] = [250, 200, 40]
     images[1, 10:75, 50:80] = [10, 30, 90]
@@ -247,7 +247,7 @@ def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
 
 def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_pictures):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
-    # proposal a detection is its proposal; the whole picture is (0, 0, 96, 128).
+    # proposal a detection is its proposal; the whole image is (0, 0, 96, 128).
     model = tiny_detector(conventions="caffe", detections={"score_threshold": 0.0})
     inner = inner_boxes(two_pictures["boxes"], two_pictures, plus_one=True)
     np.testing.assert_array_equal(inner[0, 0], [20, 30, 59, 99])
@@ -281,8 +281,8 @@ def test_weight_decay_is_half_the_sum_of_squares_of_trainable_kernels(tiny_detec
 
 def test_the_rpns_six_results_have_the_layout_of_the_original(tiny_detector):
     model = tiny_detector()  # nine anchors
-    picture = np.random.default_rng(1).uniform(0, 255, [1, 960, 640, 3])
-    results = model.rpn_results(picture)
+    image = np.random.default_rng(1).uniform(0, 255, [1, 960, 640, 3])
+    results = model.rpn_results(image)
     shapes = {name: tuple(value.shape) for name, value in results.items()}
     assert shapes == {
         "rpn_cls_score": (1, 60, 40, 18),
@@ -387,7 +387,7 @@ def test_stored_proposals_are_continuous_where_the_network_counts_last_pixels(
     whole = tiny_detector(detections={"score_threshold": 0.0}, conventions="caffe")
     batch = two_pictures | {"scales": tf.constant([[2.0, 2.0]] * 2)}
     in_file = whole.propose(batch)
-    # The whole picture ends at its size, not at its last pixel.
+    # The whole image ends at its size, not at its last pixel.
     assert np.max(in_file.boxes[0, :, 2]) == 96 / 2 + 0.5
     assert not np.any(in_file.boxes.numpy()[~in_file.valid.numpy()])
     stored = {"proposals": 2 * in_file.boxes, "proposal_valid": in_file.valid}

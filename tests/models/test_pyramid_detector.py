@@ -10,7 +10,7 @@ STRIDES = (8, 16, 32)
 
 
 def small_pyramid():
-    """Returns a trunk with a map of eight channels for each stride."""
+    """Returns a backbone with a map of eight channels for each stride."""
     images = features = keras.Input((None, None, 3))
     maps = []
     for stride in (2, 4, *STRIDES):

@@ -6,7 +6,7 @@ from tests.helpers.golden import golden_cases
 from tf_frcnn.ops.anchors import (
     BASE_ANCHORS,
     caffe_base_anchors,
-    cells_of_picture,
+    cells_of_image,
     centred_base_anchors,
     shift_over_grid,
     torchvision_base_anchors,
@@ -149,17 +149,17 @@ def test_a_map_of_unknown_size_gets_the_same_anchors_and_cells():
     @tf.function(input_signature=[tf.TensorSpec([None, None])])
     def of_map(features):
         height, width = tf.unstack(tf.shape(features))
-        cells = cells_of_picture(image_sizes, height, width, 16, 6)
+        cells = cells_of_image(image_sizes, height, width, 16, 6)
         return shift_over_grid(base, height, width, 16), cells
 
     anchors, cells = of_map(tf.zeros([5, 7]))
     np.testing.assert_array_equal(anchors, shift_over_grid(base, 5, 7, 16))
-    np.testing.assert_array_equal(cells, cells_of_picture(image_sizes, 5, 7, 16, 6))
+    np.testing.assert_array_equal(cells, cells_of_image(image_sizes, 5, 7, 16, 6))
 
 
 def test_a_cell_belongs_to_the_picture_if_its_corner_lies_in_it(in_mode):
     image_sizes = np.float32([[33, 16], [16, 64]])
-    cells = in_mode(cells_of_picture)(
+    cells = in_mode(cells_of_image)(
         image_sizes, height=3, width=4, stride=16, num_anchors=2
     )
     first = [[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
@@ -171,7 +171,7 @@ def test_a_cell_belongs_to_the_picture_if_its_corner_lies_in_it(in_mode):
 def test_a_padded_picture_has_the_anchors_that_it_has_alone(in_mode):
     base = centred_base_anchors(16, (0.5, 1.0), (2, 4))
     on_canvas = in_mode(shift_over_grid)(base, height=6, width=8, stride=16)
-    cells = in_mode(cells_of_picture)(
+    cells = in_mode(cells_of_image)(
         np.float32([[50, 96], [96, 127]]), height=6, width=8, stride=16, num_anchors=4
     )
     alone = in_mode(shift_over_grid)(base, height=4, width=6, stride=16)

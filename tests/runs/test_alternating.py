@@ -116,8 +116,8 @@ def test_the_run_folder_is_that_of_an_ordinary_faster_rcnn(whole):
     directory, model = whole
     run = load_run(directory)
     assert type(run.model) is FasterRCNN
-    picture = np.random.default_rng(0).uniform(0, 255, [1, 96, 128, 3])
-    expected, found = model(picture), run.model(picture)
+    image = np.random.default_rng(0).uniform(0, 255, [1, 96, 128, 3])
+    expected, found = model(image), run.model(image)
     np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-6)
     assert any((directory / "samples").iterdir())
 

@@ -24,7 +24,7 @@ def line():
 
 @pytest.fixture(scope="module")
 def two_pictures():
-    """Two objects of the first class and one of the second on two pictures."""
+    """Two objects of the first class and one of the second on two images."""
     boxes = np.array([[0, 0, 9, 9], [20, 20, 50, 60], [5, 5, 40, 20]], np.float32)
     labels, difficult = np.array([0, 0, 1]), np.zeros(3, bool)
     records = tuple(

@@ -31,7 +31,7 @@ RESIZING = Resizing((96,), 128, ((96, 128), (128, 96)))
 
 @pytest.fixture(scope="module")
 def examples():
-    """Upright and lying pictures in turn, larger than the network sees them."""
+    """Upright and lying images in turn, larger than the network sees them."""
     shapes = make_shapes(12, seed=4)
     lies = [record.width > record.height for record in shapes.records]
     chosen = [lies.index(False), lies.index(True)]
@@ -50,7 +50,7 @@ def model(tiny_detector):
 
 
 def network_input(examples, row):
-    """Returns one picture on a canvas of its own size, and network / file pixels."""
+    """Returns one image on a canvas of its own size, and network / file pixels."""
     record = examples.records[row]
     (data,) = [b for i, b in examples.stream().as_numpy_iterator() if i == row]
     scale = 96 / min(record.height, record.width)
@@ -61,7 +61,7 @@ def network_input(examples, row):
 
 
 def padded(images):
-    """Lays a picture on the canvas that the pipeline would choose."""
+    """Lays an image on the canvas that the pipeline would choose."""
     height, width = images.shape[1:3]
     canvas = (96, 128) if width >= height else (128, 96)
     rows, columns = canvas[0] - height, canvas[1] - width

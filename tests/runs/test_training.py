@@ -134,12 +134,12 @@ def test_the_log_has_a_row_for_every_epoch(whole_run):
 
 def test_tensorboard_gets_the_scalars_and_the_pictures(whole_run):
     (path,) = (whole_run / "tensorboard").iterdir()
-    scalars, pictures = {}, {}
+    scalars, images = {}, {}
     for event in tf.compat.v1.train.summary_iterator(str(path)):
         for value in event.summary.value:
             kind = value.metadata.plugin_data.plugin_name
             array = tf.make_ndarray(value.tensor)
-            (scalars if kind == "scalars" else pictures)[value.tag, event.step] = array
+            (scalars if kind == "scalars" else images)[value.tag, event.step] = array
     logged = {
         (name, int(row["epoch"])): float(value)
         for row in rows_of(whole_run)
@@ -149,7 +149,7 @@ def test_tensorboard_gets_the_scalars_and_the_pictures(whole_run):
     assert scalars.keys() == logged.keys()
     for key, value in logged.items():
         assert float(scalars[key]) == pytest.approx(value, rel=1e-6)
-    assert pictures.keys() == {("shapes_1000000_00000", step) for step in (2, 3)}
+    assert images.keys() == {("shapes_1000000_00000", step) for step in (2, 3)}
 
 
 def test_the_pictures_show_ground_truth_beside_predictions(whole_run):

@@ -104,7 +104,7 @@ def _folder(path: str | None) -> str | None:
 
 
 def build_resizing(config: Config, *, for_training: bool = False) -> Resizing:
-    """Returns how pictures are brought to the network's size.
+    """Returns how images are brought to the network's size.
 
     Args:
         config: the configuration.

@@ -63,7 +63,7 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
     """Sets the weights training starts from; None where they stay random.
 
     Raises:
-        ConfigError: the trunk has no pretrained weights, or random ones would stay.
+        ConfigError: the backbone has no pretrained weights, or random ones would stay.
         RuntimeError: the download failed.
         FileNotFoundError, ValueError: the file is missing or does not fit.
     """
@@ -116,7 +116,7 @@ def _backbone(config: Config) -> Backbone:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
         hint = f"did you mean {near[0]}? There are" if near else "there are"
         raise ConfigError(
-            f"backbone.name = {name!r} is no trunk; {hint} "
+            f"backbone.name = {name!r} is no backbone; {hint} "
             f"{', '.join(sorted(BACKBONES))}, and with backbone.layer the networks of "
             "keras.applications."
         )

@@ -1,6 +1,6 @@
-"""Trunks by name.
+"""Backbones by name.
 
-A new trunk is one file with a builder and one line in `BACKBONES`.
+A new backbone is one file with a builder and one line in `BACKBONES`.
 """
 
 import functools

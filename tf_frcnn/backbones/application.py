@@ -1,4 +1,4 @@
-"""Any network of `keras.applications` as a trunk, cut at one of its layers."""
+"""Any network of `keras.applications` as a backbone, cut at one of its layers."""
 
 import difflib
 import functools
@@ -27,7 +27,7 @@ _IMAGE_MODES = {
     "vgg19": "caffe",
     "xception": "unit",
 }
-# A picture whose side has all the strides in question as a divisor.
+# An image whose side has all the strides in question as a divisor.
 _PROBE_SIDE = 448
 
 
@@ -68,7 +68,7 @@ def _build(
     layer: str,
     strides: dict[str, int],
 ) -> keras.Model:
-    """Builds the trunk: float [B, H, W, 3] -> float [B, h, w, C].
+    """Builds the backbone: float [B, H, W, 3] -> float [B, h, w, C].
 
     Args:
         frozen_blocks: blocks, from the first, whose weights stay fixed.
@@ -78,21 +78,21 @@ def _build(
         strides: layer name -> pixels per cell, of the layers that can learn.
     """
     network = _network(name)
-    trunk = keras.Model(network.input, network.get_layer(layer).output, name=name)
+    backbone = keras.Model(network.input, network.get_layer(layer).output, name=name)
     frozen_strides = sorted(set(strides.values()))[:frozen_blocks]
-    for part in trunk.layers:
+    for part in backbone.layers:
         if strides.get(part.name) in frozen_strides:
             part.trainable = False
         if isinstance(part, keras.layers.Dropout):
             part.rate = 0.0
-    for part in weighted_layers(trunk.layers):
+    for part in weighted_layers(backbone.layers):
         if isinstance(part, keras.layers.BatchNormalization):
             part.trainable = False
-    return trunk
+    return backbone
 
 
 def _network(name):
-    """Builds the network with random weights, for pictures of any size."""
+    """Builds the network with random weights, for images of any size."""
     known = [own for own in dir(keras.applications) if own[0].isupper()]
     if name not in known:
         raise ValueError(
@@ -121,7 +121,7 @@ def _side(shape):
 
 
 def _shapes(network, names):
-    """Returns the output shapes of layers for a picture of the probe's size."""
+    """Returns the output shapes of layers for an image of the probe's size."""
     outputs = [network.get_layer(name).output for name in names]
     probe = keras.Model(network.input, outputs)
     return probe.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
@@ -134,12 +134,12 @@ def _stride(network, name, layer):
     if not side:
         raise ValueError(
             f"The output of {layer} of {name} is no map: it has the shape "
-            f"{tuple(shape)} for a picture of {_PROBE_SIDE} x {_PROBE_SIDE}."
+            f"{tuple(shape)} for an image of {_PROBE_SIDE} x {_PROBE_SIDE}."
         )
     if _PROBE_SIDE % side:
         raise ValueError(
             f"{layer} of {name} has no whole stride: {side} x {side} cells "
-            f"for a picture of {_PROBE_SIDE} x {_PROBE_SIDE}."
+            f"for an image of {_PROBE_SIDE} x {_PROBE_SIDE}."
         )
     return _PROBE_SIDE // side
 
@@ -150,10 +150,10 @@ def _strides_of_layers(network, last, stride):
     A layer whose output is no map, as in squeeze and excitation, has the stride of what
     comes before it.
     """
-    trunk = keras.Model(network.input, network.get_layer(last).output)
-    names = [layer.name for layer in trunk.layers]
+    backbone = keras.Model(network.input, network.get_layer(last).output)
+    names = [layer.name for layer in backbone.layers]
     strides, latest = {}, 1
-    for layer, shape in zip(trunk.layers, _shapes(network, names), strict=True):
+    for layer, shape in zip(backbone.layers, _shapes(network, names), strict=True):
         side = _side(shape)
         if side and _PROBE_SIDE // side <= stride:
             latest = _PROBE_SIDE // side

@@ -1,4 +1,4 @@
-"""What the detector needs to know of a trunk."""
+"""What the detector needs to know of a backbone."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Backbone(NamedTuple):
-    """A trunk, what it expects, and what it gives.
+    """A backbone, what it expects, and what it gives.
 
     Attributes:
-        build: takes `frozen_blocks` and `normalization`, returns the trunk: a Keras
+        build: takes `frozen_blocks` and `normalization`, returns the backbone: a Keras
             model from float [B, H, W, 3] to one map float [B, h, w, C], or to a list
             of maps, finest first.
         strides: pixels of the network's input per cell of each map.

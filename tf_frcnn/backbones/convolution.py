@@ -1,4 +1,4 @@
-"""A convolution with its normalisation, as the larger trunks are made of."""
+"""A convolution with its normalisation, as the larger backbones are made of."""
 
 from typing import NamedTuple
 

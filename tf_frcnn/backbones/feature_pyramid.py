@@ -44,8 +44,8 @@ def feature_pyramid(
     """Builds the pyramid's maps, finest first.
 
     Args:
-        maps: symbolic float [B, h, w, C] of a trunk, finest first, each half as large
-            as the one before, or as large.
+        maps: symbolic float [B, h, w, C] of a backbone, finest first, each half as
+            large as the one before, or as large.
         channels: of every map of the pyramid.
         first_level: the number of the finest level in the layers' names; 2 at stride 4.
         extra_level: whether every other cell of the coarsest map makes a level more.

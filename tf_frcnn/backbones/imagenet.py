@@ -28,7 +28,7 @@ def imagenet_application(
         RuntimeError: the download failed.
     """
     build = getattr(keras.applications, name)
-    # MobileNet's weights differ with the size of the picture that they were trained on.
+    # MobileNet's weights differ with the size of the image that they were trained on.
     settings |= {"include_top": include_top, "input_shape": (224, 224, 3)}
     try:
         network = build(weights="imagenet", **settings)

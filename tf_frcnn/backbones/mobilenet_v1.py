@@ -15,12 +15,12 @@ from tf_frcnn.backbones.imagenet import imagenet_application
 # The 12th does not: as the head it keeps the size of the pooled RoI.
 _CHANNELS = (64, 128, 128, 256, 256, *[512] * 6, 1024, 1024)
 _HALVING = (2, 4, 6)
-_LAST_OF_TRUNK = 11
+_LAST_OF_BACKBONE = 11
 _EPSILON = 1e-3
 
 
 def mobilenet_v1_c4(width: float = 1.0, *, symmetric: bool = False) -> Backbone:
-    """Returns MobileNet v1 with a trunk of stride 16.
+    """Returns MobileNet v1 with a backbone of stride 16.
 
     Args:
         width: multiplies all channels; 0.25, 0.5, 0.75 or 1.
@@ -32,7 +32,7 @@ def mobilenet_v1_c4(width: float = 1.0, *, symmetric: bool = False) -> Backbone:
     name = f"mobilenet_v1{suffix}_c4{'_slim' if symmetric else ''}"
     imagenet = functools.partial(imagenet_application, "MobileNet", alpha=width)
     return Backbone(
-        functools.partial(build_trunk, width=width, symmetric=symmetric, name=name),
+        functools.partial(build_backbone, width=width, symmetric=symmetric, name=name),
         strides=(16,),
         image_mode="unit",
         num_blocks=4,
@@ -42,7 +42,7 @@ def mobilenet_v1_c4(width: float = 1.0, *, symmetric: bool = False) -> Backbone:
     )
 
 
-def build_trunk(
+def build_backbone(
     frozen_blocks: int = 2,
     normalization: str = "frozen_batch",
     *,
@@ -50,7 +50,7 @@ def build_trunk(
     symmetric: bool = False,
     name: str = "mobilenet_v1_c4",
 ) -> keras.Model:
-    """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512 width].
+    """Builds the backbone: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512 width].
 
     Layers are named as in `keras.applications`. Odd sides are rounded up whenever they
     are halved.
@@ -78,7 +78,7 @@ def build_trunk(
         name="conv1",
     )(features)
     features = _normalize_and_cut(features, style, frozen_blocks < block, "conv1")
-    for number in range(1, _LAST_OF_TRUNK + 1):
+    for number in range(1, _LAST_OF_BACKBONE + 1):
         stride = 2 if number in _HALVING else 1
         block += stride - 1
         trainable = block > frozen_blocks

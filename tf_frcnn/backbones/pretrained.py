@@ -104,7 +104,7 @@ def set_weights(
 
     Args:
         weights: layer name -> arrays, in the order of `layer.get_weights()`.
-        parts: of a detector, the trunk and the box head. Only fc6, fc7, the box head's
+        parts: of a detector, the backbone and the box head. Only fc6, fc7, the head's
             convolutions and the layers of a feature pyramid may be missing or have
             other shapes.
 

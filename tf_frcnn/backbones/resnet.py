@@ -50,7 +50,7 @@ BUBBLIIIING = Variant("first_1x1", (1, 2, 2, 2), pool1_padding=(0, 1))
 
 
 def resnet_c4(num_layers: int, variant: Variant = KERAS) -> Backbone:
-    """Returns ResNet with the trunk conv1 to conv4 and the tail conv5.
+    """Returns ResNet with the backbone conv1 to conv4 and the tail conv5.
 
     Args:
         num_layers: 50, 101 or 152.

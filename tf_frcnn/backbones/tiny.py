@@ -1,4 +1,4 @@
-"""A small trunk of our own that trains from random weights on a CPU."""
+"""A small backbone of our own that trains from random weights on a CPU."""
 
 import keras
 
@@ -6,10 +6,10 @@ _STAGES = (24, 48, 96, 128)
 
 
 def tiny(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
-    """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 128].
+    """Builds the backbone: float [B, H, W, 3] -> float [B, H / 16, W / 16, 128].
 
     Four stages halve the map by a strided 3x3 convolution; from the second on, a
-    residual 3x3 convolution follows. Group normalisation, because pictures come in
+    residual 3x3 convolution follows. Group normalisation, because images come in
     batches too small for batch statistics and must not depend on each other.
 
     Args:

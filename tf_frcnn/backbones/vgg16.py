@@ -9,7 +9,7 @@ _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
 def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Model:
-    """Builds the trunk: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512].
+    """Builds the backbone: float [B, H, W, 3] -> float [B, H / 16, W / 16, 512].
 
     Layers are named as in `keras.applications`. A map whose sides are odd keeps its
     last row and column when it is halved, as caffe and tf-faster-rcnn do.
@@ -24,9 +24,9 @@ def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Mod
 def vgg16_floor(
     frozen_blocks: int = 2, normalization: str | None = None
 ) -> keras.Model:
-    """Builds the trunk of `vgg16` whose pooling drops an odd side's last row or column.
+    """Builds `vgg16` with a pooling that drops an odd side's last row or column.
 
-    Its weights are torchvision's, which expect other pictures than those of
+    Its weights are torchvision's, which expect other images than those of
     `keras.applications`.
 
     Args:

@@ -19,7 +19,7 @@ _CONVOLUTIONS = (
 
 
 def zf(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
-    """Builds the trunk: float [B, H, W, 3] -> float [B, h, w, 256] of stride 16.
+    """Builds the backbone: float [B, H, W, 3] -> float [B, h, w, 256] of stride 16.
 
     The map has a row and a column more than H / 16 and W / 16 rounded up, or as many:
     caffe's pooling rounds up and pads besides.

@@ -1,7 +1,7 @@
 """Detections asked of a server that runs an exported model."""
 
-from tf_frcnn.client.errors import RefusedPictureError, ServerError
+from tf_frcnn.client.errors import RefusedImageError, ServerError
 from tf_frcnn.client.files import detect_files
 from tf_frcnn.client.services import connect
 
-__all__ = ["RefusedPictureError", "ServerError", "connect", "detect_files"]
+__all__ = ["RefusedImageError", "ServerError", "connect", "detect_files"]

@@ -1,4 +1,4 @@
-"""What a server says about one picture, checked."""
+"""What a server says about one image, checked."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ _OUTPUTS = (
 
 
 class Answer(NamedTuple):
-    """The n detections of a picture, without padded rows.
+    """The n detections of an image, without padded rows.
 
     Attributes:
         boxes: float32 [n, 4], (ymin, xmin, ymax, xmax) as shares of the upright
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 def read_answer(outputs: Any, address: str) -> Answer:
-    """Checks the outputs of an exported model for one picture.
+    """Checks the outputs of an exported model for one image.
 
     Args:
         outputs: name -> array or list without the batch's axis; see

@@ -16,11 +16,11 @@ class ServerError(RuntimeError):
     """A server cannot be reached, or gives no detections."""
 
 
-class RefusedPictureError(ServerError):
-    """A server refuses a request because of one of its pictures.
+class RefusedImageError(ServerError):
+    """A server refuses a request because of one of its images.
 
     Attributes:
-        index: of the picture. A server that puts requests of several clients together
+        index: of the image. A server that puts requests of several clients together
             counts in what it made of them.
         reason: in the server's words.
     """
@@ -39,7 +39,7 @@ def server_error(address: str, code: str, message: str) -> ServerError:
         message: in the server's words.
     """
     if code == "INVALID_ARGUMENT" and (refusal := _REFUSAL.search(message)):
-        return RefusedPictureError(int(refusal[1]), refusal[2])
+        return RefusedImageError(int(refusal[1]), refusal[2])
     words = " ".join(message.split())
     if len(words) > _MOST_SHOWN:
         words = f"{words[:_MOST_SHOWN]} ..."

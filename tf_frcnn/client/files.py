@@ -1,4 +1,4 @@
-"""Detections of picture files by a server, drawn and listed as `predict` does."""
+"""Detections of image files by a server, drawn and listed as `predict` does."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_frcnn.client.answers import Answer
 from tf_frcnn.client.errors import ServerError
-from tf_frcnn.client.sending import send_pictures
+from tf_frcnn.client.sending import send_images
 from tf_frcnn.client.services import Service
 from tf_frcnn.data import ExampleSet, Problems
 from tf_frcnn.data.readers.images import find_images, read_images
@@ -34,7 +34,7 @@ def detect_files(
         patterns: files, folders or glob patterns.
         output: folder for the results.
         min_score: detections below it are neither drawn nor listed.
-        batch_size: pictures per request.
+        batch_size: images per request.
         concurrency: requests at once.
 
     Raises:
@@ -44,7 +44,7 @@ def detect_files(
     examples.problems.print()
     output_names(examples, output)  # Says early what would be overwritten.
     paths = [Path(record.source) for record in examples.records]
-    answers = send_pictures(
+    answers = send_images(
         service, paths, batch_size=batch_size, concurrency=concurrency
     )
     problems = Problems()
@@ -54,7 +54,7 @@ def detect_files(
     problems.print()
     if not answers.found:
         raise ServerError(
-            f"{service.address}: none of the {len(paths)} pictures was accepted."
+            f"{service.address}: none of the {len(paths)} images was accepted."
         )
     rows = sorted(answers.found)
     found = [answers.found[row] for row in rows]
@@ -77,7 +77,7 @@ def _class_names(answers: Iterable[Answer]):
 
 
 def _in_pixels(examples: ExampleSet, answers: Sequence[Answer]) -> DetectedBoxes:
-    """Returns all detections, boxes in pixels of the upright pictures."""
+    """Returns all detections, boxes in pixels of the upright images."""
     sides = [np.tile([r.height, r.width], 2) for r in examples.records]
     boxes = [a.boxes * size for a, size in zip(answers, sides, strict=True)]
     counts = [len(answer.scores) for answer in answers]

@@ -57,10 +57,10 @@ class RestService:
             self._session.mount(scheme, adapter)
 
     def detect(self, files: Sequence[bytes]) -> list[Any]:
-        """Sends encoded pictures; returns the model's outputs for each of them.
+        """Sends encoded images; returns the model's outputs for each of them.
 
         Raises:
-            RefusedPictureError: the server refuses one of them.
+            RefusedImageError: the server refuses one of them.
             ServerError: there are no detections for another reason.
         """
         rows = [{"image_bytes": {"b64": b64encode(file).decode()}} for file in files]
@@ -99,7 +99,7 @@ class RestService:
         if not isinstance(rows, list) or len(rows) != count:
             raise ServerError(
                 f"{self.address}: the answer has no list `predictions` with as many "
-                f"items as there are pictures, {count}."
+                f"items as there are images, {count}."
             )
         return rows
 

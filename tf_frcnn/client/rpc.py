@@ -53,8 +53,8 @@ class RpcService:
     def detect(self, files: Sequence[bytes]) -> list[Any]:
         """Is `rest.RestService.detect`."""
         request = PredictRequest(model_spec=self._spec)
-        pictures = tf.make_tensor_proto(list(files), tf.string)
-        request.inputs["image_bytes"].CopyFrom(pictures)
+        images = tf.make_tensor_proto(list(files), tf.string)
+        request.inputs["image_bytes"].CopyFrom(images)
         try:
             response = self._predict(request, timeout=self._timeout)
         except grpc.RpcError as error:
@@ -65,7 +65,7 @@ class RpcService:
             if array.shape[:1] != (len(files),):
                 raise ServerError(
                     f"{self.address}: {name} has the shape {array.shape}, which does "
-                    f"not begin with the number of pictures, {len(files)}."
+                    f"not begin with the number of images, {len(files)}."
                 )
         return [
             {name: array[row] for name, array in outputs.items()}

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tf_frcnn.client.answers import Answer, read_answer
-from tf_frcnn.client.errors import RefusedPictureError, require_at_least
+from tf_frcnn.client.errors import RefusedImageError, require_at_least
 from tf_frcnn.client.services import Service
 
 
 class Answers(NamedTuple):
-    """What became of the pictures; each is in one of the two.
+    """What became of the images; each is in one of the two.
 
     Attributes:
         found: row -> detections.
@@ -22,20 +22,20 @@ class Answers(NamedTuple):
     refused: dict[int, str]
 
 
-def send_pictures(
+def send_images(
     service: Service, paths: Sequence[Path], *, batch_size: int, concurrency: int
 ) -> Answers:
-    """Sends picture files to a model.
+    """Sends image files to a model.
 
-    One bad picture refuses its whole request. It is taken out and the others are sent
+    One bad image refuses its whole request. It is taken out and the others are sent
     again. What was taken out is sent once more at the end, alone: a server that puts
-    requests together refuses good ones for a bad one beside them, and counts pictures
+    requests together refuses good ones for a bad one beside them, and counts images
     otherwise.
 
     Args:
         service: the model.
         paths: the files.
-        batch_size: pictures per request.
+        batch_size: images per request.
         concurrency: requests at once.
 
     Raises:
@@ -53,7 +53,7 @@ def send_pictures(
         while kept:
             try:
                 return dict(zip(kept, ask(kept), strict=True)), suspects
-            except RefusedPictureError as error:
+            except RefusedImageError as error:
                 suspects.append(kept.pop(min(error.index, len(kept) - 1)))
         return {}, suspects
 
@@ -67,6 +67,6 @@ def send_pictures(
     for row in (row for _, suspects in parts for row in suspects):
         try:
             (answers.found[row],) = ask([row])
-        except RefusedPictureError as error:
+        except RefusedImageError as error:
             answers.refused[row] = error.reason
     return answers

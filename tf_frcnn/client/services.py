@@ -7,7 +7,7 @@ from tf_frcnn.client.errors import require_at_least
 
 
 class Service(Protocol):
-    """What sends pictures to a model of a server.
+    """What sends images to a model of a server.
 
     Attributes:
         address: of the model, for messages.

@@ -80,7 +80,7 @@ def serve_demo(
     with demo.listen(host, port) as listener:
         run = load_detector(directory)
         names, resizing = run.model.class_names, build_resizing(run.config)
-        detect = demo.picture_detector(run.model, resizing, int(max_megapixels * 1e6))
+        detect = demo.image_detector(run.model, resizing, int(max_megapixels * 1e6))
         detect(tf.io.encode_png(tf.zeros([64, 64, 3], tf.uint8)).numpy())  # Warms up.
         demo.serve(
             detect,

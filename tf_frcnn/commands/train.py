@@ -100,7 +100,7 @@ def _train(
 
     if init and is_alternating(config):
         raise ValueError(
-            f"--init {init}: alternating training starts from a trunk alone; set "
+            f"--init {init}: alternating training starts from a backbone alone; set "
             "train.scheme to joint and leave out train.step_epochs."
         )
     if not tf.config.list_physical_devices("GPU"):

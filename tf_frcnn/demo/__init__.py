@@ -1,12 +1,12 @@
-"""A web page that shows what a detector finds in a picture."""
+"""A web page that shows what a detector finds in an image."""
 
-from tf_frcnn.demo.detection import PictureError, picture_detector
+from tf_frcnn.demo.detection import ImageError, image_detector
 from tf_frcnn.demo.server import listen, require_host_name, require_packages, serve
 
 __all__ = [
-    "PictureError",
+    "ImageError",
+    "image_detector",
     "listen",
-    "picture_detector",
     "require_host_name",
     "require_packages",
     "serve",

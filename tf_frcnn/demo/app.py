@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from tf_frcnn.demo.detection import PictureError
+from tf_frcnn.demo.detection import ImageError
 
 # Path -> file and type; the server reads no others.
 _FILES = {
@@ -44,12 +44,12 @@ def make_app(
 ) -> FastAPI:
     """Makes the application: the page, its settings, and detection.
 
-    POST /detect takes an encoded picture as its body, without a form around it, and
-    answers with what `detect` gives, or with {"error": "..."}. One picture is worked on
+    POST /detect takes an encoded image as its body, without a form around it, and
+    answers with what `detect` gives, or with {"error": "..."}. One image is worked on
     at a time, beside the event loop.
 
     Args:
-        detect: see `detection.picture_detector`.
+        detect: see `detection.image_detector`.
         settings: what GET /settings tells the page: `run`, `classes` with `name` and
             `color`, `max_megabytes`, `max_megapixels`.
         max_bytes: of a body; the rest of a longer one is not kept.
@@ -80,7 +80,7 @@ def make_app(
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(worker, detect, data)
-        except PictureError as error:
+        except ImageError as error:
             raise HTTPException(422, str(error)) from error
 
     return app

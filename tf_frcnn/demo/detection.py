@@ -17,11 +17,11 @@ from tf_frcnn.runs.predictions import list_detections
 _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """An image is refused; the message is the reason."""
 
 
-def picture_detector(
+def image_detector(
     model: FasterRCNN, resizing: Resizing, max_pixels: int
 ) -> Callable[[bytes], dict]:
     """Returns a function that detects objects in an image as an exported model does.
@@ -35,7 +35,7 @@ def picture_detector(
         A function of a JPEG, PNG, BMP or GIF, of which the first frame counts. It gives
         `height` and `width` of the upright image in pixels, `detections` as
         `predictions.list_detections` lists them, and `milliseconds`, the time that
-        reading and detecting took. It raises PictureError for an image that is
+        reading and detecting took. It raises ImageError for an image that is
         damaged, too large or of another format.
     """
     resizing.require_one_short_side()
@@ -53,7 +53,7 @@ def picture_detector(
             refusal = _REFUSAL.search(error.message)
             if refusal is None:
                 raise
-            raise PictureError(f"{refusal[1]}.") from error
+            raise ImageError(f"{refusal[1]}.") from error
         height, width = found["file_sizes"].numpy().astype(int).tolist()
         detections = _detected_boxes(found)
         return {

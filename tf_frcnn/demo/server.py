@@ -74,7 +74,7 @@ def serve(
     """Serves the page until it is interrupted.
 
     Args:
-        detect: see `detection.picture_detector`.
+        detect: see `detection.image_detector`.
         listener: see `listen`. Where it is bound to this machine alone, or has a
             public name, requests that call it by another name are refused.
         name: of the run, as the page's heading.
@@ -122,7 +122,7 @@ def _classes(class_names):
 def _warning(host, public_host):
     text = (
         f"Warning: {host} can be reached from other machines. There is no password "
-        "and no encryption, and whoever reaches it can send pictures."
+        "and no encryption, and whoever reaches it can send images."
     )
     if public_host is None:
         text += (

@@ -1,4 +1,4 @@
-"""Boxes drawn into pictures."""
+"""Boxes drawn into images."""
 
 import colorsys
 import math
@@ -37,14 +37,14 @@ def draw_boxes(
     *,
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws boxes with their class names into a copy of the picture.
+    """Draws boxes with their class names into a copy of the image.
 
-    Lines and letters grow with the picture. Names stand where they hide each other
+    Lines and letters grow with the image. Names stand where they hide each other
     least, those of the best scores first.
 
     Args:
         image: uint8 [h, w, 3], RGB.
-        boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels of the picture; parts
+        boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels of the image; parts
             that lie outside are moved onto its border.
         labels: int [n] in 0..K-1; rows of label -1 are padding and left out.
         class_names: K names.
@@ -60,8 +60,8 @@ def draw_boxes(
         scores = np.asarray(scores)
         rows = rows[np.argsort(-scores[rows], kind="stable")]
         captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    drawn = Image.fromarray(image)
+    draw = ImageDraw.Draw(drawn)
     line, font = _line_width(image), _font(image)
     frames = {row: _frame(boxes[row], image) for row in rows}
     for row in rows[::-1]:  # the best lie on top
@@ -77,7 +77,7 @@ def draw_boxes(
         places[row] = place_label(size, frames[row], places.values(), image.shape[:2])
     for row in rows[::-1]:
         _write(draw, names[row], places[row], font, line, class_color(labels[row]))
-    return np.array(picture)
+    return np.array(drawn)
 
 
 def place_label(
@@ -92,10 +92,10 @@ def place_label(
         size: height and width of the label in pixels.
         frame: the box.
         taken: the labels that have their place.
-        image_size: height and width of the picture in pixels.
+        image_size: height and width of the image in pixels.
 
     Returns:
-        The place within the picture that covers least of the labels that have theirs;
+        The place within the image that covers least of the labels that have theirs;
         of several, the first of: above the box, inside it, below it.
     """
     height, width = size
@@ -112,12 +112,12 @@ def place_label(
 def side_by_side(
     left: np.ndarray, right: np.ndarray, *, captions: tuple[str, str]
 ) -> np.ndarray:
-    """Puts two pictures next to each other under their captions.
+    """Puts two images next to each other under their captions.
 
     Args:
         left: uint8 [h, w, 3].
         right: uint8 [h', w', 3].
-        captions: text above the left and the right picture.
+        captions: text above the left and the right image.
 
     Returns:
         uint8 [band + max(h, h'), w + gap + w', 3].
@@ -138,7 +138,7 @@ def side_by_side(
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes a picture, uint8 [h, w, 3], and the folders it lies in."""
+    """Writes an image, uint8 [h, w, 3], and the folders it lies in."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(image)).save(path, format="PNG")
 
@@ -168,7 +168,7 @@ def _font(image: np.ndarray) -> ImageFont.FreeTypeFont:
 
 
 def _frame(box: np.ndarray, image: np.ndarray) -> Rectangle:
-    """Returns the pixels of a box, at least one of them, within the picture."""
+    """Returns the pixels of a box, at least one of them, within the image."""
     height, width = image.shape[:2]
     top, left, bottom, right = (round(edge) for edge in box.tolist())
     top, left = min(max(top, 0), height - 1), min(max(left, 0), width - 1)

@@ -10,8 +10,8 @@ from tf_frcnn.drawing.boxes import draw_boxes, side_by_side
 from tf_frcnn.evaluation import DetectedBoxes
 
 
-def load_pictures(examples: ExampleSet, rows: Sequence[int]) -> list[np.ndarray]:
-    """Returns upright pictures of some records, uint8 [h, w, 3], in stored order."""
+def load_images(examples: ExampleSet, rows: Sequence[int]) -> list[np.ndarray]:
+    """Returns upright images of some records, uint8 [h, w, 3], in stored order."""
     subset = examples.subset(rows)
     return [
         decode_image(image_bytes, subset.records[index].orientation).numpy()
@@ -19,7 +19,7 @@ def load_pictures(examples: ExampleSet, rows: Sequence[int]) -> list[np.ndarray]
     ]
 
 
-class ComparisonPictures:
+class ComparisonImages:
     """The first images of an example set, ground truth left, predictions right.
 
     Args:
@@ -32,7 +32,7 @@ class ComparisonPictures:
         self.class_names, self.min_score = examples.class_names, min_score
         self.rows = range(min(count, len(examples.records)))
         self.records = [examples.records[row] for row in self.rows]
-        self.images = load_pictures(examples, self.rows) if self.rows else []
+        self.images = load_images(examples, self.rows) if self.rows else []
 
     def drawn(self, detections: DetectedBoxes) -> Iterator[tuple[str, np.ndarray]]:
         """Yields the image id and the drawing, uint8 [h', w', 3], of each image."""

@@ -19,7 +19,7 @@ class COCOResult(NamedTuple):
         ap_small: `ap` of objects of less than 32^2 pixels.
         ap_medium: `ap` of those between.
         ap_large: `ap` of those of more than 96^2 pixels.
-        ar1: recall of the best detection per picture and class, averaged like `ap`.
+        ar1: recall of the best detection per image and class, averaged like `ap`.
         ar10: recall of the best 10.
         ar100: recall of the best 100.
         ar_small: `ar100` of small objects.

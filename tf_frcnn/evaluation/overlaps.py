@@ -1,4 +1,4 @@
-"""Boxes of many pictures in flat arrays, and their best overlaps."""
+"""Boxes of many images in flat arrays, and their best overlaps."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ _PAIRS_AT_ONCE = 2_000_000  # bounds the memory: about 100 bytes per pair
 
 
 class GroundTruth(NamedTuple):
-    """The objects of all pictures, n of them, without padded rows.
+    """The objects of all images, n of them, without padded rows.
 
     Attributes:
-        image_index: int [n], the same number for the boxes of one picture.
+        image_index: int [n], the same number for the boxes of one image.
         boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels.
         labels: int [n] in 0..K-1.
         difficult: bool [n].
@@ -24,10 +24,10 @@ class GroundTruth(NamedTuple):
 
 
 class DetectedBoxes(NamedTuple):
-    """The detections of all pictures, n of them, without padded rows.
+    """The detections of all images, n of them, without padded rows.
 
     Attributes:
-        image_index: int [n], numbers of the ground truth's pictures.
+        image_index: int [n], numbers of the ground truth's images.
         boxes: float [n, 4], (ymin, xmin, ymax, xmax) in the ground truth's pixels.
         scores: float [n].
         labels: int [n] in 0..K-1.

@@ -12,10 +12,10 @@ _IOU_THRESHOLDS = np.arange(50, 100, 5) / 100
 
 
 class ProposedBoxes(NamedTuple):
-    """The proposals of all pictures, n of them, without padded rows.
+    """The proposals of all images, n of them, without padded rows.
 
     Attributes:
-        image_index: int [n], numbers of the ground truth's pictures.
+        image_index: int [n], numbers of the ground truth's images.
         boxes: float [n, 4], (ymin, xmin, ymax, xmax) in the ground truth's pixels.
         scores: float [n].
     """
@@ -49,14 +49,14 @@ def proposal_recall(
     *,
     num_proposals: Sequence[int] = (50, 100, 300, 1000, 2000),
 ) -> ProposalRecall:
-    """Measures which share of the objects the best proposals of a picture cover.
+    """Measures which share of the objects the best proposals of an image cover.
 
     A proposal may cover several objects. Difficult objects are left out.
 
     Args:
         ground_truth: the objects; their labels are not used.
         proposals: the proposals, in the same pixels.
-        num_proposals: [M] numbers of proposals per picture.
+        num_proposals: [M] numbers of proposals per image.
 
     Source: Hosang et al. 2016: with o the best IoU of an object, the
         average recall is twice the mean of max(o - 0.5, 0).
@@ -81,7 +81,7 @@ def proposal_recall(
 
 
 def _rank_in_image(image_index: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Returns int [n]: 0 for the best proposal of its picture, 1 for the next, ..."""
+    """Returns int [n]: 0 for the best proposal of its image, 1 for the next, ..."""
     order = np.lexsort([-scores, image_index])
     images = image_index[order]
     rank = np.empty(len(order), int)

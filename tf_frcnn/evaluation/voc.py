@@ -41,10 +41,10 @@ def evaluate_voc(
     strict: bool = False,
     use_difficult: bool = False,
 ) -> VOCResult:
-    """Computes the average precision of each class over all pictures.
+    """Computes the average precision of each class over all images.
 
     By falling score, ties in the order of the rows, each detection is compared with the
-    object of its class and picture that it overlaps most. If they overlap enough it is
+    object of its class and image that it overlaps most. If they overlap enough it is
     right when it is the object's first, wrong when not, and not counted when the object
     is difficult.
 
@@ -75,9 +75,9 @@ def evaluate_voc(
     countable = ~ground_truth.difficult | use_difficult
     index, iou = best_overlaps(
         detections.boxes,
-        _picture_and_class(detections, num_classes),
+        _image_and_class(detections, num_classes),
         ground_truth.boxes,
-        _picture_and_class(ground_truth, num_classes),
+        _image_and_class(ground_truth, num_classes),
         plus_one=plus_one,
     )
     enough = (iou > iou_threshold) if strict else (iou >= iou_threshold)
@@ -101,9 +101,7 @@ def evaluate_voc(
     )
 
 
-def _picture_and_class(
-    rows: GroundTruth | DetectedBoxes, num_classes: int
-) -> np.ndarray:
+def _image_and_class(rows: GroundTruth | DetectedBoxes, num_classes: int) -> np.ndarray:
     return rows.image_index * num_classes + rows.labels
 
 

@@ -20,10 +20,10 @@ from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import detections_of_image
 
 _INPUTS = {
-    "images": "float32 [1, height, width, 3], RGB 0..255: the resized picture in the "
+    "images": "float32 [1, height, width, 3], RGB 0..255: the resized image in the "
     "upper left corner of the canvas, zeros elsewhere",
-    "image_sizes": "float32 [1, 2], (height, width) of the resized picture in pixels",
-    "scales": "float32 [1, 2], pixels of the resized picture per pixel of the file, "
+    "image_sizes": "float32 [1, 2], (height, width) of the resized image in pixels",
+    "scales": "float32 [1, 2], pixels of the resized image per pixel of the file, "
     "along y and x",
     "file_sizes": "float32 [1, 2], (height, width) of the file in pixels",
 }
@@ -50,15 +50,15 @@ def convert_model(
 ) -> Path:
     """Writes a version for another runtime and checks it there.
 
-    The file takes one picture on a canvas of one size; model_info.json says what its
+    The file takes one image on a canvas of one size; model_info.json says what its
     inputs and outputs are. A version appears whole or not at all, and none is ever
     overwritten.
 
     Args:
         model: the detector; it computes in float32.
-        resizing: how pictures are brought to the network's size, with one short side.
+        resizing: how images are brought to the network's size, with one short side.
         directory: versions are written to directory/1, directory/2, ...
-        samples: pictures that the file is tried on, as far as the canvas holds them.
+        samples: images that the file is tried on, as far as the canvas holds them.
         file_format: a key of `RUNTIMES`.
         canvas: (height, width) in pixels; None for that of `default_canvas`.
         version: the number; None for the one after the highest.
@@ -107,7 +107,7 @@ def _require_packages(file_format):
 
 
 def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> ExampleSet:
-    """Returns the pictures that the canvas holds in the network's size.
+    """Returns the images that the canvas holds in the network's size.
 
     Raises:
         ValueError: it holds none.
@@ -118,7 +118,7 @@ def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> Exa
         height, width = sizes[0]
         raise ValueError(
             f"export: the canvas {canvas[0]}x{canvas[1]} (height x width) holds none "
-            f"of the run's {len(sizes)} sample pictures, so that the file could not be "
+            f"of the run's {len(sizes)} sample images, so that the file could not be "
             f"checked; the first becomes {height}x{width}. Give another --canvas."
         )
     return samples.subset(rows)

@@ -1,8 +1,8 @@
-"""A detector as a graph for other runtimes: one picture, one canvas, plain operations.
+"""A detector as a graph for other runtimes: one image, one canvas, plain operations.
 
 What such a graph has otherwise than the SavedModel is here and nowhere else:
 
-- All sizes are fixed, and the batch is one picture.
+- All sizes are fixed, and the batch is one image.
 - The weights are constants. TensorFlow Lite's converter would leave the variables
   without their values and say nothing.
 - RoIs are pooled by gathering cells, the form for XLA. TensorFlow Lite has no
@@ -31,7 +31,7 @@ def default_canvas(resizing: Resizing) -> Canvas:
     """Returns (height, width) in pixels of the largest canvas that is not upright.
 
     Raises:
-        ValueError: pictures have canvases of their own without a limit.
+        ValueError: images have canvases of their own without a limit.
     """
     if not isinstance(resizing.canvases, int):
         lying = [size for size in resizing.canvases if size[0] <= size[1]]
@@ -39,7 +39,7 @@ def default_canvas(resizing: Resizing) -> Canvas:
         return max(canvases, key=lambda size: (size[0] * size[1], size))
     if resizing.long_side is None:
         raise ValueError(
-            "export: this run limits only the shorter side of its pictures, so that it "
+            "export: this run limits only the shorter side of its images, so that it "
             "has no largest canvas; give one by --canvas HEIGHTxWIDTH."
         )
     multiple = resizing.canvases

@@ -27,7 +27,7 @@ def export_model(
 ) -> Path:
     """Writes a version of a SavedModel and checks it; see `signatures` for its outputs.
 
-    Signatures, with B pictures:
+    Signatures, with B images:
 
         serving_default: `image_bytes` string [B], encoded JPEG, PNG, BMP or GIF.
         image_tensor: `image_tensor` uint8 [B, H, W, 3], RGB.
@@ -39,11 +39,11 @@ def export_model(
 
     Args:
         model: the detector.
-        resizing: how pictures are brought to the network's size, with one short side.
+        resizing: how images are brought to the network's size, with one short side.
         directory: versions are written to directory/1, directory/2, ...
-        samples: pictures that the written model is tried on and warmed up with.
+        samples: images that the written model is tried on and warmed up with.
         version: the number; None for the one after the highest.
-        max_megapixels: encoded pictures that claim to have more are refused.
+        max_megapixels: encoded images that claim to have more are refused.
         info: what model_info.json is to say besides versions and classes.
 
     Returns:

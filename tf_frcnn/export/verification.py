@@ -34,8 +34,8 @@ def verify(
     Args:
         path: of the SavedModel.
         model: the original.
-        resizing: of the pictures.
-        samples: pictures.
+        resizing: of the images.
+        samples: images.
         requests: made of them.
 
     Raises:
@@ -59,14 +59,14 @@ def own_detections(
 
     Args:
         model: the original.
-        resizing: of the pictures.
-        samples: pictures.
+        resizing: of the images.
+        samples: images.
     """
     batches = evaluation_batches(samples, resizing, batch_size=1)
     found = detect(model, samples, batches)
     if not len(found.scores):
         print(
-            f"Note: none of the sample pictures ({len(samples.records)}) has a "
+            f"Note: none of the sample images ({len(samples.records)}) has a "
             "detection above the score threshold "
             f"{model.roi_head.detections.score_threshold:g}, so that boxes and scores "
             "could not be compared, only that the export has no detection either."
@@ -81,12 +81,12 @@ def compare(
     class_names: Sequence[str],
     what: str,
 ) -> tuple[float, float]:
-    """Compares the outputs of `signatures` for one picture with the original's.
+    """Compares the outputs of `signatures` for one image with the original's.
 
     Args:
         own: detections of the original.
         output: arrays by name, a batch of one; `detection_class_names` may lack.
-        record: of the picture.
+        record: of the image.
         class_names: of the classes.
         what: what a message calls the output.
 

@@ -14,12 +14,12 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 def write_warmup(directory: Path, requests: Sequence[SampleRequest]) -> None:
     """Writes the warm-up file of a version.
 
-    Each signature gets the pictures one by one, those of tensors one per shape, and
+    Each signature gets the images one by one, those of tensors one per shape, and
     several at once; `serving_default` gets one as a JPEG, too.
 
     Args:
         directory: of the version.
-        requests: of sample pictures, at least one.
+        requests: of sample images, at least one.
 
     Source: serving:tensorflow_serving/g3doc/saved_model_warmup.md.
     """

@@ -1,4 +1,4 @@
-"""The anchors of a picture."""
+"""The anchors of an image."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.config import AnchorSettings, Conventions, settings_config
-from tf_frcnn.ops.anchors import BASE_ANCHORS, cells_of_picture, shift_over_grid
+from tf_frcnn.ops.anchors import BASE_ANCHORS, cells_of_image, shift_over_grid
 from tf_frcnn.structures import Anchors
 
 
@@ -40,11 +40,11 @@ class AnchorGrid(keras.layers.Layer):
         self.conventions = Conventions.of(conventions)
 
     def call(self, features, image_sizes, canvas_size) -> Anchors:
-        """Returns the anchors of the maps and which of them belong to each picture.
+        """Returns the anchors of the maps and which of them belong to each image.
 
         Args:
             features: float [B, h, w, C] of each level; only the sizes are read.
-            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+            image_sizes: float32 [B, 2], (height, width) of each image in pixels.
             canvas_size: int32 [2], (height, width) of the batch in pixels.
         """
         if len(features) != len(self.strides):
@@ -67,7 +67,7 @@ class AnchorGrid(keras.layers.Layer):
         height, width = tf.unstack(map_size)
         step = canvas_size // map_size if style == "torchvision" else stride
         boxes = shift_over_grid(base, height, width, step)
-        valid = cells_of_picture(
+        valid = cells_of_image(
             image_sizes, height, width, stride, self.anchors.per_cell
         )
         return boxes, valid | self.conventions.on_padding

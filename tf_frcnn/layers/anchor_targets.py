@@ -37,7 +37,7 @@ class AnchorTargetLayer(keras.layers.Layer):
 
         Args:
             anchors: `Anchors`.
-            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+            image_sizes: float32 [B, 2], (height, width) of each image in pixels.
             gt_boxes: float32 [B, G, 4], pixels.
             gt_labels: int32 [B, G], -1 in padded rows.
             seed: int [2], of the sample.

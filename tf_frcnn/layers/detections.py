@@ -53,7 +53,7 @@ class DetectionLayer(keras.layers.Layer):
             proposals: `Proposals`.
             logits: float32 [B, P, K + 1], background first.
             deltas: float32 [B, P, K + 1, 4] or, class agnostic, [B, P, 1, 4].
-            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+            image_sizes: float32 [B, 2], (height, width) of each image in pixels.
 
         Returns:
             `Detections` in the pixels of the proposals, by falling score.

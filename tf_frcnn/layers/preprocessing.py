@@ -57,7 +57,7 @@ class Preprocessing(keras.layers.Layer):
 
     Source: py-faster-rcnn:lib/fast_rcnn/config.py (PIXEL_MEANS) for "fast_rcnn";
         simple-faster-rcnn-pytorch:data/dataset.py for "chainer", whose means are
-        those of RGB while the picture is BGR already; faster-rcnn-pytorch
+        those of RGB while the image is BGR already; faster-rcnn-pytorch
         (bubbliiiing):utils/utils.py for "scaled".
     """
 
@@ -74,10 +74,10 @@ class Preprocessing(keras.layers.Layer):
 
         Args:
             images: float32 [B, H, W, 3], RGB, 0..255.
-            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+            image_sizes: float32 [B, 2], (height, width) of each image in pixels.
 
         Returns:
-            float32 [B, H, W, 3], zero beyond the picture.
+            float32 [B, H, W, 3], zero beyond the image.
         """
         rows = tf.cast(tf.range(tf.shape(images)[1]), tf.float32) < image_sizes[:, :1]
         columns = tf.cast(tf.range(tf.shape(images)[2]), tf.float32)

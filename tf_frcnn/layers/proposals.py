@@ -45,7 +45,7 @@ class ProposalLayer(keras.layers.Layer):
         Args:
             rpn: scores float32 [B, N] and deltas float32 [B, N, 4] are used.
             anchors: `Anchors`.
-            image_sizes: float32 [B, 2], (height, width) of each picture in pixels.
+            image_sizes: float32 [B, 2], (height, width) of each image in pixels.
             scales: float32 [B, 2], network pixels per file pixel along y and x.
             training: chooses the counts.
 

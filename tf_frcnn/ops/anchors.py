@@ -113,19 +113,19 @@ def shift_over_grid(
     return tf.reshape(shifts[:, :, tf.newaxis] + base_anchors, [-1, 4])
 
 
-def cells_of_picture(
+def cells_of_image(
     image_sizes: tf.Tensor,
     height: int | tf.Tensor,
     width: int | tf.Tensor,
     stride: int,
     num_anchors: int,
 ) -> tf.Tensor:
-    """Says which anchors belong to a cell that the picture reaches.
+    """Says which anchors belong to a cell that the image reaches.
 
-    The cells of the canvas padding would not exist if the picture came alone.
+    The cells of the canvas padding would not exist if the image came alone.
 
     Args:
-        image_sizes: float32 [B, 2], (height, width) of the picture in pixels.
+        image_sizes: float32 [B, 2], (height, width) of the image in pixels.
         height: rows of the map.
         width: columns of the map.
         stride: pixels per cell.

@@ -57,11 +57,11 @@ def clip_to_image(
     plus_one: bool = False,
     own_side: bool = False,
 ) -> tf.Tensor:
-    """Moves corners that lie outside the picture onto its border.
+    """Moves corners that lie outside the image onto its border.
 
     Args:
         boxes: float32 [B, N, 4], pixels.
-        image_sizes: float32 [B, 2], (height, width) of the picture in pixels,
+        image_sizes: float32 [B, 2], (height, width) of the image in pixels,
             without the canvas padding around it.
         plus_one: the border is the last pixel, height - 1 and width - 1.
         own_side: minimal corners are moved only off the border at 0, maximal ones
@@ -92,9 +92,9 @@ def inside_image(
 
     Args:
         boxes: float32 [N, 4] or [B, N, 4], pixels.
-        image_sizes: float32 [B, 2], (height, width) of the picture in pixels.
-        border: how far a box may reach beyond the picture, in pixels.
-        plus_one: the maximal corner must be a pixel of the picture.
+        image_sizes: float32 [B, 2], (height, width) of the image in pixels.
+        border: how far a box may reach beyond the image, in pixels.
+        plus_one: the maximal corner must be a pixel of the image.
 
     Returns:
         bool [B, N].

@@ -1,12 +1,12 @@
 """The 4-step alternating training of Ren et al. 2015, section 3.2.
 
 1. An RPN is trained.
-2. A detector with a trunk of its own is trained on the proposals of step 1.
-3. An RPN head is trained on the trunk of step 2, which stays as it is.
-4. The box head is trained on with the proposals of step 3; the trunk stays.
+2. A detector with a backbone of its own is trained on the proposals of step 1.
+3. An RPN head is trained on the backbone of step 2, which stays as it is.
+4. The box head is trained on with the proposals of step 3; the backbone stays.
 
-The result is one Faster R-CNN: the trunk of step 2, the RPN head of step 3 and the box
-head of step 4.
+The result is one Faster R-CNN: the backbone of step 2, the RPN head of step 3 and
+the box head of step 4.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def train_alternating(
         proposals = folders[step - 1] / PROPOSALS_FOLDER
         step_config = build_step_config(config, step, proposals)
         begun = resume and (folder / CONFIG_FILE).is_file()
-        start = _take_trunk_and_head(models[1]) if step >= 2 else None
+        start = _take_backbone_and_head(models[1]) if step >= 2 else None
         model = train(
             step_config, folder, resume=begun, start_from=start, splits=splits
         )
@@ -92,8 +92,8 @@ def _write_run_files(
     return class_names
 
 
-def _take_trunk_and_head(detector: FasterRCNN):
-    """Returns what starts a model from step 2's weights and fixes the trunk."""
+def _take_backbone_and_head(detector: FasterRCNN):
+    """Returns what starts a model from step 2's weights and fixes the backbone."""
 
     def start(model: Detector) -> None:
         has_head = model.roi_head is not None
@@ -110,7 +110,7 @@ def _copy_weights(source, target, parts) -> None:
 
 
 def _store_proposals(config: Config, model: Detector, folder, splits: Splits) -> None:
-    """Writes the proposals of the training and the validation pictures."""
+    """Writes the proposals of the training and the validation images."""
     for split in ("train", "validation"):
         examples = splits.read(split, model.class_names)
         for_training = split == "train"
@@ -126,7 +126,7 @@ def _store_proposals(config: Config, model: Detector, folder, splits: Splits) ->
 
 
 def _holds(file: Path, image_ids: Sequence[str]) -> bool:
-    """Says whether a file has the proposals of these pictures."""
+    """Says whether a file has the proposals of these images."""
     try:
         read_proposals(file, image_ids)
     except DataError:
@@ -135,7 +135,7 @@ def _holds(file: Path, image_ids: Sequence[str]) -> bool:
 
 
 def _by_image(proposed: ProposedBoxes, num_images: int) -> CachedProposals:
-    """Arranges the proposals of all pictures in rows, best first, padded with zeros."""
+    """Arranges the proposals of all images in rows, best first, padded with zeros."""
     order = np.lexsort([-proposed.scores, proposed.image_index])
     images = proposed.image_index[order]
     slots = np.arange(len(images)) - np.searchsorted(images, images)

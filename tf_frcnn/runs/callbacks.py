@@ -65,7 +65,7 @@ class ValidationRecall(keras.callbacks.Callback):
     Args:
         examples: the validation set.
         batches: its evaluation batches.
-        num_proposals: of the best per picture that count.
+        num_proposals: of the best per image that count.
         every: epochs from one validation to the next; the last epoch is validated too.
     """
 

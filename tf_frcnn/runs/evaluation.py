@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_frcnn.assembly import Splits, build_evaluation_batches, build_plan
 from tf_frcnn.drawing.boxes import write_png
-from tf_frcnn.drawing.comparisons import ComparisonPictures
+from tf_frcnn.drawing.comparisons import ComparisonImages
 from tf_frcnn.runs.inference import detect, ground_truth_of, load_run, propose
 from tf_frcnn.runs.reports import (
     detection_metrics,
@@ -49,10 +49,10 @@ def evaluate_run(
     if run.model.roi_head is not None:
         found = detect(run.model, examples, batches)
         metrics |= detection_metrics(run, truth, found, coco=coco)
-        for image_id, picture in ComparisonPictures(
+        for image_id, image in ComparisonImages(
             examples, build_plan(run.config).keep_images
         ).drawn(found):
-            write_png(directory / "pictures" / f"{name}_{image_id}.png", picture)
+            write_png(directory / "pictures" / f"{name}_{image_id}.png", image)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
             truth, propose(run.model, examples, batches, training=True)

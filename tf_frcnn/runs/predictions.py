@@ -1,4 +1,4 @@
-"""Detections of picture files: a PNG of each and a list of all."""
+"""Detections of image files: a PNG of each and a list of all."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tf_frcnn.data import ExampleSet, Record
 from tf_frcnn.drawing.boxes import draw_boxes, write_png
-from tf_frcnn.drawing.comparisons import load_pictures
+from tf_frcnn.drawing.comparisons import load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.runs.inference import detections_of_image
 
@@ -14,10 +14,10 @@ DETECTIONS_FILE = "detections.json"
 
 
 def output_names(examples: ExampleSet, output: Path) -> list[str]:
-    """Returns a PNG's name per picture, numbered where files share a name.
+    """Returns a PNG's name per image, numbered where files share a name.
 
     Raises:
-        ValueError: a PNG would overwrite one of the pictures.
+        ValueError: a PNG would overwrite one of the images.
     """
     names = {}
     for record in examples.records:
@@ -31,7 +31,7 @@ def output_names(examples: ExampleSet, output: Path) -> list[str]:
     for name in names:
         if (output / name).resolve() in sources:
             raise ValueError(
-                f"{output / name} is one of the pictures given and would be "
+                f"{output / name} is one of the images given and would be "
                 "overwritten; choose another folder by --output."
             )
     return list(names)
@@ -43,7 +43,7 @@ def write_predictions(
     """Draws and lists detections, and prints where.
 
     Args:
-        examples: picture files.
+        examples: image files.
         found: their detections, boxes in pixels of the files.
         output: folder for the results.
         min_score: detections below it are neither drawn nor listed.
@@ -54,7 +54,7 @@ def write_predictions(
     for row, (record, name) in enumerate(zip(examples.records, names, strict=True)):
         own = detections_of_image(found, row)
         own = own._make(column[own.scores >= min_score] for column in own)
-        (image,) = load_pictures(examples, [row])
+        (image,) = load_images(examples, [row])
         drawn = draw_boxes(
             image, own.boxes, own.labels, examples.class_names, scores=own.scores
         )
@@ -79,7 +79,7 @@ def list_detections(own: DetectedBoxes, class_names: Sequence[str]) -> list[dict
     """Returns one picture's detections as JSON has them.
 
     Args:
-        own: boxes in pixels of the upright picture.
+        own: boxes in pixels of the upright image.
         class_names: by label.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A run: from a configuration to a folder with weights, logs, pictures and metrics."""
+"""A run: from a configuration to a folder with weights, logs, images and metrics."""
 
 import difflib
 import json
@@ -23,7 +23,7 @@ from tf_frcnn.assembly import (
 from tf_frcnn.config import Config, dump_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
-from tf_frcnn.drawing.comparisons import ComparisonPictures, load_pictures
+from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import NON_FINITE_LOSS, Detector
 from tf_frcnn.runs.callbacks import (
@@ -182,14 +182,14 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
     plan, directory = prepared.plan, prepared.directory
     writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
     log = RunLog(directory, writer, prepared.start_epoch)
-    pictures = ComparisonPictures(prepared.validation, plan.keep_images)
+    images = ComparisonImages(prepared.validation, plan.keep_images)
 
-    def keep_pictures(epoch: int, detections: DetectedBoxes) -> None:
-        for name, picture in pictures.drawn(detections):
+    def keep_drawings(epoch: int, detections: DetectedBoxes) -> None:
+        for name, image in images.drawn(detections):
             file = f"epoch_{epoch + 1:03d}_{name}.png"
-            write_png(directory / "pictures" / file, picture)
+            write_png(directory / "pictures" / file, image)
             with writer.as_default(step=epoch + 1):
-                tf.summary.image(name, picture[np.newaxis])
+                tf.summary.image(name, image[np.newaxis])
 
     if prepared.model.roi_head is not None:
         figure = "val_mAP"
@@ -197,7 +197,7 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
             prepared.validation,
             prepared.validation_batches,
             every=plan.validation_every,
-            on_detections=keep_pictures,
+            on_detections=keep_drawings,
             **plan.metric,
         )
     else:
@@ -259,11 +259,11 @@ def _report_changes(directory: Path, config: Config) -> None:
 
 
 def write_samples(directory: Path, validation: ExampleSet) -> None:
-    """Keeps a few upright pictures, which an export is tried on."""
+    """Keeps a few upright images, which an export is tried on."""
     count = min(NUM_SAMPLES, len(validation.records))
-    pictures = load_pictures(validation, range(count))
-    for record, picture in zip(validation.records, pictures, strict=False):
-        write_png(directory / SAMPLES_FOLDER / f"{record.image_id}.png", picture)
+    images = load_images(validation, range(count))
+    for record, image in zip(validation.records, images, strict=False):
+        write_png(directory / SAMPLES_FOLDER / f"{record.image_id}.png", image)
 
 
 def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:

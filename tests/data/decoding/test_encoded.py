@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def read():
-    """Reads a picture of at most 10000 pixels in a graph."""
+    """Reads an image of at most 10000 pixels in a graph."""
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def read(data):

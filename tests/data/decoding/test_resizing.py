@@ -18,7 +18,7 @@ SHARED = SHARED
 BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
 LIMITS = {"grows": (600, 1000), "shrinks": (77, 101), "the long side": (600, 621)}
 
-# (height, width) of pictures, and of what torchvision 0.14.1 makes of them at 800 and
+# (height, width) of images, and of what torchvision 0.14.1 makes of them at 800 and
 # 1333 pixels.
 TORCHVISION_SIZES = [
     (375, 500, 799, 1066),
@@ -36,21 +36,21 @@ TORCHVISION_SIZES = [
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Real pictures of BCCD if it is there, and drawn ones; uint8 [h, w, 3]."""
+    """Real images of BCCD if it is there, and drawn ones; uint8 [h, w, 3]."""
     drawn = [data for _, data in make_shapes(6, seed=3).stream()]
     stored = [path.read_bytes() for path in BLOOD]
     return [decode_image(data, tf.constant(1)).numpy() for data in [*stored, *drawn]]
 
 
-def resized(picture, method, limits):
-    """Returns the plan and the picture as the pipeline resizes it, in a graph."""
+def resized(image, method, limits):
+    """Returns the plan and the image as the pipeline resizes it, in a graph."""
 
     @tf.function
     def run(image):
         plan = plan_resize(*tf.unstack(tf.shape(image)[:2]), *limits, method)
         return plan, resize(image, tf.zeros([0, 4]), plan, method)[0]
 
-    plan, image = run(tf.constant(picture))
+    plan, image = run(tf.constant(image))
     return plan, image.numpy()
 
 
@@ -195,45 +195,45 @@ def test_the_scales_of_boxes_are_those_of_the_program():
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-def test_caffe_resizes_as_opencv(pictures, limits):
-    for picture in pictures:
-        scale = caffe_scale(*picture.shape[:2], *limits)
-        image = picture.astype(np.float32)
+def test_caffe_resizes_as_opencv(images, limits):
+    for image in images:
+        scale = caffe_scale(*image.shape[:2], *limits)
+        image = image.astype(np.float32)
         expected = cv2.resize(image, None, fx=scale, fy=scale)  # bilinear
-        plan, image = resized(picture, "caffe", limits)
+        plan, image = resized(image, "caffe", limits)
         np.testing.assert_allclose(plan.scales, [scale, scale], rtol=1e-15)
         np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-def test_chainer_resizes_as_scikit_image(pictures, limits):
-    for picture in pictures:
-        height, width, _ = picture.shape
+def test_chainer_resizes_as_scikit_image(images, limits):
+    for image in images:
+        height, width, _ = image.shape
         scale = min(limits[0] / min(height, width), limits[1] / max(height, width))
         expected = skimage.transform.resize(
-            picture.transpose(2, 0, 1) / 255,
+            image.transpose(2, 0, 1) / 255,
             (3, height * scale, width * scale),
             mode="reflect",
             anti_aliasing=False,
         )
-        _, image = resized(picture, "chainer", limits)
+        _, image = resized(image, "chainer", limits)
         np.testing.assert_allclose(image, 255 * expected.transpose(1, 2, 0), atol=1e-3)
 
 
 @pytest.mark.parametrize("limits", [(600, None), (77, None)], ids=["grows", "shrinks"])
-def test_bicubic_resizes_as_pillow(pictures, limits):
-    for picture in pictures:
-        size = bicubic_size(*picture.shape[:2], *limits)
+def test_bicubic_resizes_as_pillow(images, limits):
+    for image in images:
+        size = bicubic_size(*image.shape[:2], *limits)
         expected = np.asarray(
-            Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC)
+            Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)
         )
-        _, image = resized(picture, "bicubic", limits)
+        _, image = resized(image, "bicubic", limits)
         np.testing.assert_array_equal(image, expected)
 
 
-def bilinear_by_hand(picture, size):
-    """Interpolates at (i + 0.5) * old / new - 0.5, held within the picture."""
-    image = picture.astype(np.float64)
+def bilinear_by_hand(image, size):
+    """Interpolates at (i + 0.5) * old / new - 0.5, held within the image."""
+    image = image.astype(np.float64)
     for axis, new in enumerate(size):
         side = image.shape[axis]
         places = np.clip((np.arange(new) + 0.5) * side / new - 0.5, 0, side - 1)
@@ -247,10 +247,10 @@ def bilinear_by_hand(picture, size):
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("method", ["bilinear", "torchvision"])
-def test_torchvision_interpolates_at_the_ratio_of_the_sizes(pictures, method, limits):
-    for picture in pictures:
-        plan, image = resized(picture, method, limits)
-        expected = bilinear_by_hand(picture, plan.sizes.numpy())
+def test_torchvision_interpolates_at_the_ratio_of_the_sizes(images, method, limits):
+    for image in images:
+        plan, image = resized(image, method, limits)
+        expected = bilinear_by_hand(image, plan.sizes.numpy())
         np.testing.assert_allclose(image, expected, atol=0.01)
 
 

@@ -13,7 +13,7 @@ from tf_frcnn.data.decoding.transforms import (
     turn_upright,
 )
 
-# Each orientation shows the picture [[1, 2, 3], [4, 5, 6]] once it is turned upright.
+# Each orientation shows the image [[1, 2, 3], [4, 5, 6]] once it is turned upright.
 STORED = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)[..., np.newaxis]
 UPRIGHT = {
     1: [[1, 2, 3], [4, 5, 6]],
@@ -73,11 +73,11 @@ def test_every_format_decodes_to_the_rgb_that_pillow_sees(picture_of, file_of, n
 
 
 def test_transparency_is_ignored(picture_of, file_of):
-    picture = picture_of(24, 41)
-    transparent = picture.copy()
+    image = picture_of(24, 41)
+    transparent = image.copy()
     transparent.putalpha(Image.linear_gradient("L").resize((41, 24)))
     decoded = decode_image(tf.constant(file_of(transparent, "PNG")), tf.constant(1))
-    np.testing.assert_array_equal(decoded, np.asarray(picture))
+    np.testing.assert_array_equal(decoded, np.asarray(image))
 
 
 def test_of_sixteen_bits_the_high_byte_counts(file_of):

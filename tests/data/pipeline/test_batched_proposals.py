@@ -10,7 +10,7 @@ from tf_frcnn.data.pipeline.batching import evaluation_batches, training_batches
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 
 SIZES = [(32, 50), (64, 100)]
-# Picture 0 has one proposal and a padded row, picture 1 two, of which one is all of it.
+# Image 0 has one proposal and a padded row, image 1 two, of which one is all of it.
 PROPOSALS = CachedProposals(
     np.array(
         [[[4, 2, 20, 12], [0, 0, 0, 0]], [[8, 4, 40, 24], [0, 0, 64, 100]]], np.float32
@@ -20,7 +20,7 @@ PROPOSALS = CachedProposals(
 
 
 def example_set():
-    """Two black pictures; only the larger has an object, at columns 10 to 30."""
+    """Two black images; only the larger has an object, at columns 10 to 30."""
     box = np.array([[0, 10, 64, 30]], np.float32)
     label, difficult = np.array([0], np.int32), np.array([False])
     records = [
@@ -51,14 +51,14 @@ def training(*, short_sides=(32,), **changes):
 
 
 def rows_of(batches):
-    """Yields picture and the row of a batch, as a dict of arrays, for each picture."""
+    """Yields image and the row of a batch, as a dict of arrays, for each image."""
     for batch in batches.as_numpy_iterator():
         for row, image_id in enumerate(batch["image_ids"]):
             yield int(image_id), {key: values[row] for key, values in batch.items()}
 
 
 def test_proposals_are_resized_and_mirrored_with_their_pictures():
-    # Picture 1 is halved: both are 32 x 50, and 50 - 12 = 38, 50 - 2 = 48.
+    # Image 1 is halved: both are 32 x 50, and 50 - 12 = 38, 50 - 2 = 48.
     expected = {
         (0, False): [[4, 2, 20, 12], [0, 0, 0, 0]],
         (0, True): [[4, 38, 20, 48], [0, 0, 0, 0]],
@@ -66,13 +66,13 @@ def test_proposals_are_resized_and_mirrored_with_their_pictures():
         (1, True): [[4, 38, 20, 48], [0, 0, 32, 50]],
     }
     seen = set()
-    for picture, row in rows_of(training().take(8)):
+    for image, row in rows_of(training().take(8)):
         is_mirrored = bool(row["proposals"][0, 1] == 38)
-        np.testing.assert_array_equal(row["proposals"], expected[picture, is_mirrored])
-        np.testing.assert_array_equal(row["proposal_valid"], PROPOSALS.valid[picture])
+        np.testing.assert_array_equal(row["proposals"], expected[image, is_mirrored])
+        np.testing.assert_array_equal(row["proposal_valid"], PROPOSALS.valid[image])
         box = [[0, 35, 32, 45] if is_mirrored else [0, 5, 32, 15]]
-        np.testing.assert_array_equal(row["boxes"], box if picture else [[0] * 4])
-        seen.add((picture, is_mirrored))
+        np.testing.assert_array_equal(row["boxes"], box if image else [[0] * 4])
+        seen.add((image, is_mirrored))
     assert seen == set(expected)
 
 
@@ -91,20 +91,20 @@ def test_evaluation_gives_proposals_unmirrored():
 
 def test_proposals_follow_the_size_that_was_drawn():
     scales = set()
-    for picture, row in rows_of(training(short_sides=(32, 64), flip=False).take(12)):
+    for image, row in rows_of(training(short_sides=(32, 64), flip=False).take(12)):
         scale = row["scales"][0]
-        expected = PROPOSALS.boxes[picture] * scale
+        expected = PROPOSALS.boxes[image] * scale
         np.testing.assert_array_equal(row["proposals"], expected)
-        scales.add((picture, float(scale)))
+        scales.add((image, float(scale)))
     assert scales == {(0, 1.0), (0, 2.0), (1, 0.5), (1, 1.0)}
 
 
 def test_rows_that_are_not_valid_come_out_as_zeros():
     boxes = PROPOSALS.boxes + 1
-    for picture, row in rows_of(
+    for image, row in rows_of(
         training(proposals=PROPOSALS._replace(boxes=boxes)).take(4)
     ):
-        assert (row["proposals"].any(axis=1) == PROPOSALS.valid[picture]).all()
+        assert (row["proposals"].any(axis=1) == PROPOSALS.valid[image]).all()
 
 
 def test_proposals_change_nothing_else_of_a_batch():
@@ -124,6 +124,6 @@ def test_proposals_change_nothing_else_of_a_batch():
 def test_a_resumed_stream_has_the_same_proposals():
     whole = list(rows_of(training(short_sides=(32, 64)).take(5)))[4:]
     resumed = list(rows_of(training(short_sides=(32, 64), start_epoch=2).take(3)))
-    for (picture, row), (other, expected) in zip(resumed, whole, strict=True):
-        assert picture == other
+    for (image, row), (other, expected) in zip(resumed, whole, strict=True):
+        assert image == other
         np.testing.assert_array_equal(row["proposals"], expected["proposals"])

@@ -63,13 +63,13 @@ def test_evaluation_gives_every_image_once_and_always_the_same(batch_size, paint
 def test_a_turned_photograph_is_batched_upright(picture_of, file_of, voc, xml_of):
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = picture_of(40, 64)
-    voc.picture("a.jpg", file_of(picture, "JPEG", quality=95, exif=exif))
+    image = picture_of(40, 64)
+    voc.picture("a.jpg", file_of(image, "JPEG", quality=95, exif=exif))
     voc.annotation("a", xml_of("cat", 1, 1, 20, 30), height=64, width=40)
     voc.split("train", "a")
     resizing = Resizing((40,), 64, ((64, 64),))
     (batch,) = evaluation_batches(read_voc(voc.root, "train"), resizing, batch_size=1)
-    upright = np.asarray(picture.transpose(Image.Transpose.ROTATE_270), np.float32)
+    upright = np.asarray(image.transpose(Image.Transpose.ROTATE_270), np.float32)
     np.testing.assert_array_equal(batch["image_sizes"], [[64, 40]])
     assert np.abs(batch["images"][0, :, :40] - upright).mean() < 4
 

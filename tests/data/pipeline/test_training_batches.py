@@ -122,7 +122,7 @@ def test_with_one_short_side_the_stream_of_a_seed_stays_what_it_was(painted_set)
         list(zip(map(number_of, b["image_ids"]), b["boxes"][:, 0, 1], strict=True))
         for b in training(painted_set()).take(6).as_numpy_iterator()
     ]
-    # Picture and left edge of its first box: 2, or mirrored width - 12 - picture.
+    # Image and left edge of its first box: 2, or mirrored width - 12 - image.
     assert drawn == [
         [(6, 0), (3, 0), (1, 2)],
         [(5, 47), (0, 0)],

@@ -9,7 +9,7 @@ from tf_frcnn.data.readers.images import find_images, read_images
 
 @pytest.fixture
 def photos(tmp_path, picture_of, file_of):
-    """A folder with two pictures, one of them upside down in a way, and other files."""
+    """A folder with two images, one of them upside down in a way, and other files."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     (folder / "b.png").write_bytes(file_of(picture_of(40, 60), "PNG"))

@@ -23,8 +23,8 @@ def test_a_picture_depends_on_the_seed_and_its_number_alone(shapes):
     for record, same in zip(few.records, shapes.records, strict=False):
         np.testing.assert_array_equal(record.boxes, same.boxes)
         assert record.image_id == same.image_id
-    for picture, same in zip(pictures(few), pictures(shapes), strict=False):
-        np.testing.assert_array_equal(picture, same)
+    for image, same in zip(pictures(few), pictures(shapes), strict=False):
+        np.testing.assert_array_equal(image, same)
     assert any(
         a.shape != b.shape or (a != b).any()
         for a, b in zip(pictures(few), pictures(other), strict=True)
@@ -39,15 +39,15 @@ def test_pictures_have_the_size_of_their_record_and_lie_or_stand(shapes):
 
 
 def test_boxes_are_tight_around_a_lone_object():
-    """A lone object on a plain ground is where the picture differs from it."""
+    """A lone object on a plain ground is where the image differs from it."""
     from tf_frcnn.data.readers import shapes as module
 
     for seed in range(30):
         rng = np.random.default_rng(seed)
         ground = np.full([150, 200, 3], 120, np.float32)
-        picture = ground.copy()
-        placed = module._with_one_more(rng, picture, [])
-        rows, columns = np.nonzero((picture != ground).any(axis=2))
+        image = ground.copy()
+        placed = module._with_one_more(rng, image, [])
+        rows, columns = np.nonzero((image != ground).any(axis=2))
         np.testing.assert_array_equal(
             module._box(placed[0].visible),
             [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1],
@@ -60,9 +60,9 @@ def test_at_least_six_tenths_of_every_object_stay_visible_and_count_in_its_box()
     overlapping = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        picture, placed = np.full([130, 130, 3], 120, np.float32), []
+        image, placed = np.full([130, 130, 3], 120, np.float32), []
         for _ in range(6):
-            placed = module._with_one_more(rng, picture, placed)
+            placed = module._with_one_more(rng, image, placed)
         owners = np.sum([p.visible for p in placed], axis=0)
         assert owners.max() <= 1
         for p in placed:
@@ -91,9 +91,9 @@ def test_all_classes_occur_and_some_pictures_are_empty(shapes):
 def test_objects_stand_out_from_what_surrounds_them(shapes):
     """The middle of a filled shape or its rim differs from the box's corners."""
     contrasts = []
-    for picture, record in zip(pictures(shapes), shapes.records, strict=True):
+    for image, record in zip(pictures(shapes), shapes.records, strict=True):
         for ymin, xmin, ymax, xmax in record.boxes.astype(int):
-            crop = picture[ymin:ymax, xmin:xmax].reshape(-1, 3).astype(float)
+            crop = image[ymin:ymax, xmin:xmax].reshape(-1, 3).astype(float)
             contrasts.append(crop.std(axis=0).max())
     assert np.percentile(contrasts, 5) > 20
 

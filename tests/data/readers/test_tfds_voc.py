@@ -30,8 +30,8 @@ def write_tar(make_voc, xml_of, file_of, picture_of, folder, part):
         for stem in stems:
             number = int(stem)
             height, width = 40 + number, 61 + number
-            picture = picture_of(height, width, number)
-            voc.picture(f"{stem}.jpg", file_of(picture, "JPEG"))
+            image = picture_of(height, width, number)
+            voc.picture(f"{stem}.jpg", file_of(image, "JPEG"))
             box = (1, 2 + number, 20 + number, height)
             objects = [
                 xml_of("dog", *box, extra=EXTRA.format(0)),
@@ -119,7 +119,7 @@ def test_each_picture_comes_once_with_its_own_index(prepared, seed):
 
 @pytest.mark.parametrize("buffer_size", [2, 5, 100])
 def test_the_order_follows_from_the_seed_alone(monkeypatch, buffer_size):
-    """Twelve pictures in blocks of the buffer's size, each block in random order."""
+    """Twelve images in blocks of the buffer's size, each block in random order."""
     monkeypatch.setattr(tfds_voc, "SHUFFLE_BUFFER", buffer_size)
     stored = tf.data.Dataset.range(12).map(lambda i: {"image": tf.as_string(i)})
     images = tfds_voc.TfdsImages(stored, np.arange(12))

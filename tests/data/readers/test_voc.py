@@ -90,7 +90,7 @@ def test_boxes_follow_a_photograph_that_lies_on_its_side(
 
 
 def write_every_fault(voc, xml_of, picture_of, file_of):
-    """Writes one picture per kind of fault; returns kind -> files reported."""
+    """Writes one image per kind of fault; returns kind -> files reported."""
     box = xml_of("cat", 5, 5, 30, 30)
     png = file_of(picture_of(40, 60), "PNG")
     exif = Image.Exif()
