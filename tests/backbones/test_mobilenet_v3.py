@@ -18,7 +18,7 @@ def up_to(backbone, first, last):
 
 
 @pytest.mark.parametrize(
-    ("picture", "sides"),
+    ("image", "sides"),
     [
         ((320, 640), [(10, 20), (10, 20), (5, 10)]),
         ((321, 650), [(11, 21), (11, 21), (6, 11)]),

@@ -41,7 +41,7 @@ def test_pooling_rounds_up_as_caffe_does(backbone, side):
 
 
 @pytest.mark.parametrize(
-    ("picture", "cells"), [((600, 1000), (39, 64)), ((224, 225), (15, 15))]
+    ("image", "cells"), [((600, 1000), (39, 64)), ((224, 225), (15, 15))]
 )
 def test_a_map_is_as_large_as_in_caffe(backbone, image, cells):
     # 600: 300, pooled 151, 76, pooled 39. 1000: 500, 251, 126, 64.

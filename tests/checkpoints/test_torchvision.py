@@ -116,7 +116,7 @@ def converted(request, folder):
 
 
 @pytest.fixture(params=SIZES)
-def picture(request):
+def image(request):
     return request.param
 
 

@@ -26,7 +26,7 @@ def pauses(monkeypatch):
 
 
 @pytest.fixture
-def picture(good_photos):
+def image(good_photos):
     return Path(good_photos[1]).read_bytes()
 
 

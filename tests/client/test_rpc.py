@@ -35,7 +35,7 @@ def service_of(rpc):
 
 
 @pytest.fixture
-def picture(good_photos):
+def image(good_photos):
     return Path(good_photos[1]).read_bytes()
 
 

@@ -35,7 +35,7 @@ TORCHVISION_SIZES = [
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     """Real images of BCCD if it is there, and drawn ones; uint8 [h, w, 3]."""
     drawn = [data for _, data in make_shapes(6, seed=3).stream()]
     stored = [path.read_bytes() for path in BLOOD]
