@@ -82,7 +82,7 @@ def measure(runs, samples, resizing, model, rounds):
 
 def print_table(folder, images, threads, rounds):
     run = load_run(folder, ["train.precision=float32"])
-    model, resizing = run.model, build_resizing(run.config)
+    model, resizing = run.model, build_resizing(run.config.images)
     canvas = default_canvas(resizing)
     images = find_images([images or folder / SAMPLES_FOLDER])
     samples = held_samples(read_images(images, model.class_names), resizing, canvas)

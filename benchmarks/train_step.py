@@ -30,7 +30,9 @@ def main():
     config = load_config(options.config, options.set)
     model = build_model(config, [f"class {k}" for k in range(NUM_CLASSES)])
     compile_model(config, model, steps_per_epoch=options.steps)
-    batch = made_up_batch(config.data.batch_size, canvas_of(build_resizing(config)))
+    batch = made_up_batch(
+        config.data.batch_size, canvas_of(build_resizing(config.images))
+    )
     print(
         f"{options.config}: canvas {tuple(batch['images'].shape)}, "
         f"{model.count_params() / 1e6:.1f} million weights, {platform.processor()} "

@@ -162,18 +162,18 @@ def test_a_split_is_read_once_under_whichever_name(config_of, voc_folder, monkey
 
 def test_canvases_are_those_of_the_settings_or_derived(config_of):
     derived = derive_canvases(64, 96)
-    assert build_resizing(config_of()) == ((64,), 96, derived, "bilinear")
+    assert build_resizing(config_of().images) == ((64,), 96, derived, "bilinear")
     own = config_of({"images.canvases": [[96, 96], [64, 96]]})
-    assert build_resizing(own) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
+    assert build_resizing(own.images) == ((64,), 96, ((96, 96), (64, 96)), "bilinear")
 
 
 def test_training_has_short_sides_of_its_own(config_of):
     config = config_of({"data.train_short_sides": [48, 80]})
     several = Resizing((48, 80), 96, derive_canvases([48, 80], 96))
-    assert build_resizing(config, for_training=True) == several
-    assert build_resizing(config) == build_resizing(config_of())
-    one = build_resizing(config_of(), for_training=True)
-    assert one == build_resizing(config_of())
+    assert build_resizing(config.images, config.data.train_short_sides) == several
+    assert build_resizing(config.images) == build_resizing(config_of().images)
+    one = build_resizing(config_of().images, config_of().data.train_short_sides)
+    assert one == build_resizing(config_of().images)
 
 
 def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
@@ -183,7 +183,7 @@ def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config
         "images.long_side": "null",
     }
     config = config_of(settings)
-    assert build_resizing(config) == ((64,), None, 32, "bicubic")
+    assert build_resizing(config.images) == ((64,), None, 32, "bicubic")
     examples = build_examples(config, "train")
     batches, per_epoch = build_training_batches(config, examples)
     assert per_epoch == 4

@@ -93,7 +93,7 @@ def exported(run_folder, tmp_path_factory):
     first = First()
     tf.saved_model.save(first, folder / "1", {"serving_default": first.detect})
     run = load_run(run_folder)
-    resizing = build_resizing(run.config)
+    resizing = build_resizing(run.config.images)
     write_graph(run.model, resizing, folder / "2", MAX_MEGAPIXELS)
     return folder
 

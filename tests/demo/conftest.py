@@ -53,7 +53,7 @@ def run(run_folder):
 @pytest.fixture(scope="session")
 def detect(run):
     """The run's detector; images may have 0.5 megapixels."""
-    return image_detector(run.model, build_resizing(run.config), 500_000)
+    return image_detector(run.model, build_resizing(run.config.images), 500_000)
 
 
 @pytest.fixture(scope="session")

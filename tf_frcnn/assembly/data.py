@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_frcnn.config import Config, ConfigError
+from tf_frcnn.config import Config, ConfigError, ImageSettings
 from tf_frcnn.data import (
     DATASETS,
     CachedProposals,
@@ -103,16 +103,15 @@ def _folder(path: str | None) -> str | None:
     return path and os.path.expanduser(path)
 
 
-def build_resizing(config: Config, *, for_training: bool = False) -> Resizing:
+def build_resizing(images: ImageSettings, short_sides: Sequence[int] = ()) -> Resizing:
     """Returns how images are brought to the network's size.
 
     Args:
-        config: the configuration.
-        for_training: gives the short sides of training, of which there may be several.
+        images: of a configuration, or of a model's preprocessing.
+        short_sides: of training, which draws from several; none for the one of
+            `images`.
     """
-    images = config.images
-    short_sides = config.data.train_short_sides if for_training else ()
-    short_sides = short_sides or (images.short_side,)
+    short_sides = tuple(short_sides) or (images.short_side,)
     canvases = images.pad_to or images.canvases
     canvases = canvases or derive_canvases(short_sides, images.long_side)
     return Resizing(short_sides, images.long_side, canvases, images.resize)
@@ -123,7 +122,7 @@ def build_training_batches(
 ) -> tuple[tf.data.Dataset, int]:
     """Returns the endless stream of training batches and the batches per epoch."""
     data = config.data
-    resizing = build_resizing(config, for_training=True)
+    resizing = build_resizing(config.images, data.train_short_sides)
     batches = training_batches(
         examples,
         resizing,
@@ -141,7 +140,7 @@ def build_evaluation_batches(config: Config, examples: ExampleSet) -> tf.data.Da
     """Returns the batches of one pass over the examples."""
     return evaluation_batches(
         examples,
-        build_resizing(config),
+        build_resizing(config.images),
         batch_size=config.data.batch_size,
         proposals=_stored_proposals(config, examples, for_training=False),
     )

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import keras
 
 from tf_frcnn.assembly.schedule import WarmUpStepDecay
-from tf_frcnn.config import Config
+from tf_frcnn.config import Config, ConfigError
+from tf_frcnn.evaluation import METRICS
 from tf_frcnn.models.detector import Detector
 
 
@@ -46,7 +47,16 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
 
 
 def build_plan(config: Config) -> RunPlan:
-    """Returns what a run needs to know beside its model and its data."""
+    """Returns what a run needs to know beside its model and its data.
+
+    Raises:
+        ConfigError: the metric is unknown.
+    """
+    if config.evaluation.metric not in METRICS:
+        raise ConfigError(
+            f"evaluation.metric = {config.evaluation.metric!r} must be one of "
+            f"{', '.join(METRICS)}."
+        )
     return RunPlan(
         epochs=config.train.epochs,
         validation_every=config.train.validation_every,

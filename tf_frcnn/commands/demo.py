@@ -79,7 +79,8 @@ def serve_demo(
         demo.require_host_name(public_host)
     with demo.listen(host, port) as listener:
         run = load_detector(directory)
-        names, resizing = run.model.class_names, build_resizing(run.config)
+        names = run.model.class_names
+        resizing = build_resizing(run.model.preprocessing.images)
         detect = demo.image_detector(run.model, resizing, int(max_megapixels * 1e6))
         detect(tf.io.encode_png(tf.zeros([64, 64, 3], tf.uint8)).numpy())  # Warms up.
         demo.serve(

@@ -125,6 +125,6 @@ def export_run(
     samples = read_images(
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
-    resizing, info = build_resizing(run.config), run_info(run)
+    resizing, info = build_resizing(run.model.preprocessing.images), run_info(run)
     write = convert_model if is_converted else export_model
     return write(run.model, resizing, target, samples, info=info, **settings)

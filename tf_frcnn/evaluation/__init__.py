@@ -7,9 +7,10 @@ from tf_frcnn.evaluation.proposal_recall import (
     ProposedBoxes,
     proposal_recall,
 )
-from tf_frcnn.evaluation.voc import VOCResult, evaluate_voc
+from tf_frcnn.evaluation.voc import METRICS, VOCResult, evaluate_voc
 
 __all__ = [
+    "METRICS",
     "COCOResult",
     "DetectedBoxes",
     "GroundTruth",

@@ -1,5 +1,6 @@
 """Average precision as in the Pascal VOC challenge."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +57,9 @@ def evaluate_voc(
         detections: the detections, in the same pixels.
         num_classes: K.
         iou_threshold: IoU that counts as enough.
-        metric: "11-point", the mean of the best precision at recalls of at least 0,
-            0.1, ... 1; or "area", the area under the falling envelope of precision.
+        metric: a name of `METRICS`: "11-point", the mean of the best precision at
+            recalls of at least 0, 0.1, ... 1; or "area", the area under the falling
+            envelope of precision.
         plus_one: whether sides are xmax - xmin + 1.
         strict: whether the IoU must exceed the threshold, as in tf-faster-rcnn, instead
             of reaching it, as in VOC's own program.
@@ -65,9 +67,10 @@ def evaluate_voc(
 
     Source: Everingham et al. 2010, section 4.2; VOCdevkit:VOCevaldet.m.
     """
-    if metric not in ("11-point", "area"):
-        message = f"metric = {metric!r} must be one of 11-point, area."
-        raise ValueError(f"evaluate_voc: {message}")
+    if metric not in METRICS:
+        raise ValueError(
+            f"evaluate_voc: metric = {metric!r} must be one of {', '.join(METRICS)}."
+        )
     ground_truth = check_rows(ground_truth, num_classes)
     detections = check_rows(detections, num_classes)
     by_score = np.argsort(-detections.scores, kind="stable")
@@ -88,7 +91,7 @@ def evaluate_voc(
         _curve(right[rows], counted[rows], n)
         for rows, n in zip(of_class, num_objects, strict=True)
     ]
-    average = {"11-point": _eleven_point, "area": _area}[metric]
+    average = METRICS[metric]
     precisions = np.array([average(*curve) for curve in curves])
     average_precisions = np.where(num_objects, precisions, np.nan)
     mean = average_precisions[num_objects > 0].mean() if num_objects.any() else np.nan
@@ -140,3 +143,10 @@ def _eleven_point(recall: np.ndarray, precision: np.ndarray) -> float:
 def _area(recall: np.ndarray, precision: np.ndarray) -> float:
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * envelope))
+
+
+# The average precision of float64 [n] recalls and precisions, best score first.
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "11-point": _eleven_point,
+    "area": _area,
+}

@@ -10,6 +10,7 @@ from rich.table import Table
 from tf_frcnn.assembly import build_plan
 from tf_frcnn.config import dump_config
 from tf_frcnn.evaluation import (
+    METRICS,
     DetectedBoxes,
     GroundTruth,
     evaluate_coco,
@@ -83,7 +84,7 @@ def _voc_metrics(run: Run, truth, found) -> dict:
     chosen, names = settings.pop("metric"), run.model.class_names
     results = {
         metric: evaluate_voc(truth, found, len(names), metric=metric, **settings)
-        for metric in ("11-point", "area")
+        for metric in METRICS
     }
     strict_ious = np.arange(50, 100, 5) / 100
     over_ious = [
@@ -113,15 +114,15 @@ def _voc_metrics(run: Run, truth, found) -> dict:
 def _print_voc(voc: dict, data: str) -> None:
     iou = voc["iou_threshold"]
     table = Table(title=f"Average precision on {data}")
-    for heading in ("class", "objects", f"AP 11-point, IoU {iou}", f"area, IoU {iou}"):
+    headings = [f"AP {metric}, IoU {iou}" for metric in voc["mAP"]]
+    for heading in ("class", "objects", *headings):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, row in voc["classes"].items():
-        table.add_row(
-            name, str(row["objects"]), f"{row['11-point']:.3f}", f"{row['area']:.3f}"
-        )
+        figures = [f"{row[metric]:.3f}" for metric in voc["mAP"]]
+        table.add_row(name, str(row["objects"]), *figures)
     table.add_section()
     total = str(sum(row["objects"] for row in voc["classes"].values()))
-    means = [f"{voc['mAP'][metric]:.3f}" for metric in ("11-point", "area")]
+    means = [f"{mean:.3f}" for mean in voc["mAP"].values()]
     table.add_row("mean (mAP)", total, *means)
     _CONSOLE.print(table)
     _CONSOLE.print(

@@ -1,0 +1,131 @@
+"""Backbones, data sets, poolings, losses and metrics from outside of the package."""
+
+import importlib.util
+
+import pytest
+
+from tf_frcnn.backbones import BACKBONES
+from tf_frcnn.config import load_config
+from tf_frcnn.data import DATASETS
+from tf_frcnn.evaluation import METRICS
+from tf_frcnn.layers import ROI_POOLINGS
+from tf_frcnn.models import CLASS_LOSSES
+from tf_frcnn.runs.evaluation import evaluate_run
+from tf_frcnn.runs.training import train
+
+SMALL = """
+data: {reader: shapes, train_split: train, validation_split: validation,
+  num_train: 2, num_validation: 1, num_test: 1}
+images: {short_side: 64, long_side: 96, canvases: [[96, 96]]}
+backbone: {name: tiny, weights: random, frozen_blocks: 0}
+rpn: {channels: 8}
+roi: {head_units: 8, dropout: 0.0}
+proposals: {train_post_nms: 20, test_post_nms: 10}
+train: {epochs: 1, keep_images: 0}
+"""
+# What a user's file holds, by the setting that names what it adds.
+FILES = {
+    "backbone.name": """
+import keras
+
+from tf_frcnn.backbones import BACKBONES, Backbone
+
+
+def build(frozen_blocks=0, normalization=None):
+    images = keras.Input((None, None, 3))
+    features = keras.layers.Conv2D(8, 3, 8, padding="same", name="own")(images)
+    return keras.Model(images, features)
+
+
+BACKBONES["own"] = Backbone(build, strides=(8,), image_mode="unit", num_blocks=1)
+""",
+    "data.reader": """
+from tf_frcnn.data import DATASETS, read_shapes
+
+
+def read(location, split, *, class_names=(), policy=None):
+    counts = {"num_train": 2, "num_validation": 1, "num_test": 1}
+    return read_shapes(location, split, seed=9, **counts)
+
+
+DATASETS["own"] = read
+""",
+    "roi.pooling": """
+import tensorflow as tf
+
+from tf_frcnn.layers import ROI_POOLINGS, Pooling
+
+
+def pool(features, boxes, *, stride, pooled_size):
+    means = tf.reduce_mean(features, [1, 2])[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    ones = tf.ones([1, tf.shape(boxes)[1], pooled_size, pooled_size, 1])
+    return means * ones
+
+
+ROI_POOLINGS["own"] = lambda roi: Pooling(pool)
+""",
+    "loss.roi_classes": """
+import tensorflow as tf
+
+from tf_frcnn.models import CLASS_LOSSES
+
+
+def losses(logits, labels):
+    missing = 1.0 - tf.gather(
+        tf.nn.softmax(logits), tf.maximum(labels, 0), batch_dims=2
+    )
+    return tf.where(labels >= 0, missing, 0.0)
+
+
+CLASS_LOSSES["own"] = lambda loss: losses
+""",
+    "evaluation.metric": """
+import numpy as np
+
+from tf_frcnn.evaluation import METRICS
+
+METRICS["own"] = lambda recalls, precisions: 0.25
+""",
+}
+
+
+@pytest.fixture
+def registries():
+    """Takes what a test adds away again."""
+    before = [
+        (registry, dict(registry))
+        for registry in (BACKBONES, DATASETS, ROI_POOLINGS, CLASS_LOSSES, METRICS)
+    ]
+    yield
+    for registry, kept in before:
+        registry.clear()
+        registry.update(kept)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("setting", FILES)
+def test_a_part_from_a_file_outside_of_the_package_trains(setting, tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    file = tmp_path / "own_part.py"
+    file.write_text(FILES[setting])
+    spec = importlib.util.spec_from_file_location("own_part", file)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    config = load_config(tmp_path / "small.yaml", [f"{setting}=own"])
+    model = train(config, tmp_path / "run")
+    assert int(model.optimizer.iterations) == 2
+    metrics = evaluate_run(tmp_path / "run", "test")
+    assert set(metrics["voc"]["mAP"]) == set(METRICS)
+    if setting == "evaluation.metric":
+        log = (tmp_path / "run" / "log.csv").read_text().splitlines()
+        row = dict(zip(*(line.split(",") for line in log), strict=True))
+        assert float(row["val_mAP"]) == metrics["voc"]["mAP"]["own"] == 0.25
+    if setting == "backbone.name":
+        assert model.rpn.anchor_grid.strides == (8,)
+
+
+@pytest.mark.parametrize("setting", FILES)
+def test_an_unknown_name_is_told_before_the_first_step(setting, tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    config = load_config(tmp_path / "small.yaml", [f"{setting}=unknown"])
+    with pytest.raises(ValueError, match=f"{setting} = 'unknown'"):
+        train(config, tmp_path / "run")
