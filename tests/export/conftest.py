@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers.made_once import made_once
 from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import export_model
@@ -51,10 +52,13 @@ def files(pictures):
 @pytest.fixture(scope="session")
 def exported(model, resizing, pictures, tmp_path_factory):
     """The folder of the first version; pictures may have 0.5 megapixels."""
-    directory = tmp_path_factory.mktemp("exports") / "new" / "shapes"
-    return export_model(
-        model, resizing, directory, pictures, max_megapixels=0.5, info={"made": "here"}
-    )
+    settings = {"max_megapixels": 0.5, "info": {"made": "here"}}
+
+    def export(folder):
+        export_model(model, resizing, folder / "new" / "shapes", pictures, **settings)
+
+    folder = made_once(tmp_path_factory, "export", export)
+    return folder / "new" / "shapes" / "1"
 
 
 @pytest.fixture(scope="session")
