@@ -6,6 +6,7 @@ from PIL import Image
 
 from tests.helpers import rest_stand_in as rest_stand_in_helper
 from tests.helpers import rpc_stand_in as rpc_stand_in_helper
+from tests.helpers.made_once import made_once
 from tf_frcnn.assembly import build_model, build_resizing
 from tf_frcnn.cli import main
 from tf_frcnn.client.rest import RestService
@@ -89,13 +90,15 @@ def run_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(run_folder, tmp_path_factory):
     """The folder of two versions; the first gives two detections, always the same."""
-    folder = tmp_path_factory.mktemp("exported")
-    first = First()
-    tf.saved_model.save(first, folder / "1", {"serving_default": first.detect})
-    run = load_run(run_folder)
-    resizing = build_resizing(run.config.images)
-    write_graph(run.model, resizing, folder / "2", MAX_MEGAPIXELS)
-    return folder
+
+    def export(folder):
+        first = First()
+        tf.saved_model.save(first, folder / "1", {"serving_default": first.detect})
+        run = load_run(run_folder)
+        resizing = build_resizing(run.config.images)
+        write_graph(run.model, resizing, folder / "2", MAX_MEGAPIXELS)
+
+    return made_once(tmp_path_factory, "versions", export)
 
 
 @pytest.fixture(scope="session")

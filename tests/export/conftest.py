@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers.made_once import made_once
 from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import export_model
@@ -28,7 +29,7 @@ def model(tiny_detector):
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
     """Two lying images and an upright one as files: PNG, JPEG and a turned JPEG."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     write_voc(make_shapes(12, seed=4), folder, "all")
     images = [Image.open(path) for path in find_images([folder / "JPEGImages"])]
     lying = next(image for image in images if image.width > image.height)
@@ -44,17 +45,20 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def files(images):
-    """The pictures' bytes."""
+    """The images' bytes."""
     return [data for _, data in images.stream().as_numpy_iterator()]
 
 
 @pytest.fixture(scope="session")
 def exported(model, resizing, images, tmp_path_factory):
     """The folder of the first version; images may have 0.5 megapixels."""
-    directory = tmp_path_factory.mktemp("exports") / "new" / "shapes"
-    return export_model(
-        model, resizing, directory, images, max_megapixels=0.5, info={"made": "here"}
-    )
+    settings = {"max_megapixels": 0.5, "info": {"made": "here"}}
+
+    def export(folder):
+        export_model(model, resizing, folder / "new" / "shapes", images, **settings)
+
+    folder = made_once(tmp_path_factory, "export", export)
+    return folder / "new" / "shapes" / "1"
 
 
 @pytest.fixture(scope="session")

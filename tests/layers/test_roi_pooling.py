@@ -110,7 +110,8 @@ def test_pooled_rois_and_gradients_equal_the_reference(golden, run_in, route, na
     is_own = np.arange(num_images)[:, np.newaxis] == rois[:, 0]
     upstream = np.where(is_own[..., np.newaxis, np.newaxis, np.newaxis], 1, 0)
     upstream = np.float32(upstream * stored["grad_out"])
-    layer = RoIPooling((stride,), REFERENCES[name], for_xla=for_xla)
+    settings = REFERENCES[name] | {"pooled_size": stored[name].shape[1]}
+    layer = RoIPooling((stride,), settings, for_xla=for_xla)
     pooled, (gradient,) = run_in(mode, pool_and_gradients(layer))(
         boxes, np.zeros(boxes.shape[:2], np.int32), upstream, stored["features"]
     )
@@ -128,7 +129,10 @@ def test_normalised_boxes_and_plain_crops_equal_tf_faster_rcnn(golden, run_in, r
     num_images, *map_size = stored["features"].shape[:3]
     last_cell = (np.float32([*map_size, *map_size]) - 1) * stored["stride"]
     boxes = np.tile(stored["crop_boxes"] * np.float32(last_cell), [num_images, 1, 1])
-    layer = RoIPooling(roi={"pooled_size": 14, "crop_max_pool": False}, for_xla=for_xla)
+    size = stored["crop_14"].shape[1]
+    layer = RoIPooling(
+        roi={"pooled_size": size, "crop_max_pool": False}, for_xla=for_xla
+    )
     pooled = run_in(mode, lambda *inputs: layer(inputs[:1], inputs[1]))(
         stored["features"], boxes
     )
@@ -142,7 +146,10 @@ def test_rois_of_a_pyramid_equal_torchvision(golden, run_in, route):
     boxes = np.stack([stored["ms_rois0"], stored["ms_rois1"]])[..., YX]
     prefix = "ms_feature_"
     strides = sorted(int(n.removeprefix(prefix)) for n in stored if prefix in n)
-    layer = RoIPooling(strides, {"pooling": "align"}, for_xla=for_xla)
+    size = stored["ms_pooled"].shape[1]
+    layer = RoIPooling(
+        strides, {"pooling": "align", "pooled_size": size}, for_xla=for_xla
+    )
     pooled = run_in(
         mode, lambda boxes, *maps: layer(maps, boxes, assign_levels(boxes))
     )(boxes, *(stored[f"{prefix}{stride}"] for stride in strides))
