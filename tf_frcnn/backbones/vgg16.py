@@ -26,9 +26,6 @@ def vgg16_floor(
 ) -> keras.Model:
     """Builds the trunk of `vgg16` whose pooling drops an odd side's last row or column.
 
-    Its weights are torchvision's, which expect other pictures than those of
-    `keras.applications`.
-
     Args:
         frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
         normalization: without effect; VGG16 has none.

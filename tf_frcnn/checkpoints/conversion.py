@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import (
@@ -17,7 +17,7 @@ from tf_frcnn.checkpoints import (
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, read_checkpoint
 from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
 from tf_frcnn.checkpoints.source import Description, Source
-from tf_frcnn.config import Config, make_config
+from tf_frcnn.config import Config, DataSettings, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
@@ -32,6 +32,8 @@ SOURCES = {
 }
 REPORT_FILE = "conversion.json"
 _CLASS_DEPENDENT = "box_predictor/"
+# Settings of data in which a converted run has the defaults, not its recipe's.
+_DATA = ("reader", "train_split", "validation_split", "test_split")
 
 
 class Loaded(NamedTuple):
@@ -82,7 +84,7 @@ def load(
     checkpoint = read_checkpoint(path)
     description = chosen.describe(checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
-    config = make_config(description.settings, source)
+    config = make_config(_on_voc_folders(description.settings), source)
     model = build_model(config, names)
     random, notes, replaced = description.random, description.notes, ()
     if not keeps_predictor:
@@ -115,7 +117,7 @@ def convert(
 ) -> Loaded:
     """Makes a run folder of a published checkpoint, as if it had been trained here.
 
-    The folder gets config.yaml, classes.txt, weights/, samples/ (drawn pictures on
+    The folder gets config.yaml, classes.txt, weights/, samples/ (drawn images on
     which an export is tried) and conversion.json (the report). Arguments, result and
     errors are those of `load`, and:
 
@@ -155,6 +157,12 @@ def _source(name: str, variant: str | None) -> Source:
         there_are = ", ".join(source.variants) or "none"
         raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
     return source
+
+
+def _on_voc_folders(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns settings for data of the user's own instead of the recipe's."""
+    data = {name: getattr(DataSettings(), name) for name in _DATA}
+    return settings | {"data": data | settings.get("data", {})}
 
 
 def check_classes(
