@@ -24,14 +24,10 @@ _DETECTIONS = {
     "nms_iou": 0.3,
     "max_per_image": MAX_PER_IMAGE,
 }
-_VGG16 = {
-    "base": "bubbliiiing_vgg16_voc0712",
-    "backbone": {"weights": "random"},
-    "detections": _DETECTIONS,
-}
+_VGG16 = {"base": "bubbliiiing_vgg16_voc0712", "detections": _DETECTIONS}
 _RESNET50 = {
     "base": "bubbliiiing_resnet50_voc0712",
-    "backbone": {"weights": "random", "normalization": "frozen_batch"},
+    "backbone": {"normalization": "frozen_batch"},
     "detections": _DETECTIONS,
 }
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import (
@@ -84,7 +84,7 @@ def load(
     checkpoint = read_checkpoint(path)
     description = chosen.describe(checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
-    config = make_config(_on_voc_folders(description.settings), source)
+    config = config_of(description, source)
     model = build_model(config, names)
     random, notes, replaced = description.random, description.notes, ()
     if not keeps_predictor:
@@ -159,10 +159,11 @@ def _source(name: str, variant: str | None) -> Source:
     return source
 
 
-def _on_voc_folders(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns settings for data of the user's own instead of the recipe's."""
+def config_of(description: Description, source: str) -> Config:
+    """Makes the configuration of a converted run: its recipe, on data of the user's."""
+    own = description.settings
     data = {name: getattr(DataSettings(), name) for name in _DATA}
-    return settings | {"data": data | settings.get("data", {})}
+    return make_config(own | {"data": data | own.get("data", {})}, source)
 
 
 def check_classes(

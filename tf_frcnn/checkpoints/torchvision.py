@@ -102,11 +102,7 @@ def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
         backbone: its settings that differ.
     """
     recipe, frozen_blocks = _RECIPES[variant]
-    own = {
-        "weights": "random",
-        "normalization": "frozen_batch",
-        "frozen_blocks": frozen_blocks,
-    }
+    own = {"normalization": "frozen_batch", "frozen_blocks": frozen_blocks}
     return {"base": recipe, "backbone": own | backbone}
 
 
