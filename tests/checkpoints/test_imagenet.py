@@ -6,13 +6,9 @@ import tensorflow as tf
 from tests.helpers import slim_original as slim
 from tests.helpers import torch_original
 from tf_frcnn import checkpoints
-from tf_frcnn.assembly import build_model
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import CheckpointError
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
-from tf_frcnn.checkpoints.name_map import named_variables
-from tf_frcnn.config import load_config
-from tf_frcnn.runs.inference import load_run, take_weights
 
 CLASSES = ("red cell", "platelet")
 FC_UNITS = 64  # of the files' 4096
@@ -115,21 +111,6 @@ def test_torchvisions_resnet_is_the_backbone_below_a_random_pyramid(
     assert loaded.config.backbone.name == "resnet50_fpn"
     assert loaded.config.rpn.score_form == "sigmoid"
     assert loaded.config.images.pad_to == 32
-
-
-def test_the_recipe_of_bubbliiiing_starts_from_torchvisions_vgg16(torch, tmp_path):
-    network = torch_original.TorchNetwork(torch)
-    network.add_vgg16()
-    path, run = network.save(tmp_path / "vgg16-397923af.pth"), tmp_path / "run"
-    start = checkpoints.convert("imagenet-torchvision", path, run, CLASSES).model
-    units = f"roi.head_units={FC_UNITS}"
-    config = load_config("bubbliiiing_vgg16_voc0712", [units])
-    model = build_model(config, CLASSES)
-    take_weights(load_run(run), model)
-    old, new = named_variables(start), named_variables(model)
-    assert old.keys() == new.keys()
-    for name in old:
-        np.testing.assert_array_equal(new[name], old[name])
 
 
 @pytest.mark.parametrize("fc6", [0, 1])
