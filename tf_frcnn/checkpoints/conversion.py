@@ -17,7 +17,7 @@ from tf_frcnn.checkpoints import (
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, read_checkpoint
 from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
 from tf_frcnn.checkpoints.source import Description, Source
-from tf_frcnn.config import Config, DataSettings, make_config
+from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
@@ -161,8 +161,8 @@ def _source(name: str, variant: str | None) -> Source:
 
 def config_of(description: Description, source: str) -> Config:
     """Makes the configuration of a converted run: its recipe, on data of the user's."""
-    own = description.settings
-    data = {name: getattr(DataSettings(), name) for name in _DATA}
+    own, general = description.settings, Config().data
+    data = {name: getattr(general, name) for name in _DATA}
     return make_config(own | {"data": data | own.get("data", {})}, source)
 
 
