@@ -1,18 +1,18 @@
 import re
 import shlex
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
+from tests.helpers.recipe_tables import TABLES, page_with_tables
 from tf_frcnn import cli
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import SOURCES
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.commands import COMMANDS
-from tf_frcnn.config import Config, load_config
+from tf_frcnn.config import SECTIONS, Config, load_config
 
 PAGES = [
     ROOT / "README.md",
@@ -21,11 +21,7 @@ PAGES = [
 ]
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
 CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()
-SECTIONS = {
-    part.name: {setting.name for setting in fields(part.type)}
-    for part in fields(Config)
-    if "rule" not in part.metadata
-}
+FIELDS = {name: {*section.model_fields} for name, section in SECTIONS.items()}
 # What looks like a setting and is a method of Keras, or a file.
 OTHERS = {"model.fit", "detections.json"}
 
@@ -41,7 +37,7 @@ def unknown_settings(text):
     return [
         f"{section}.{name}"
         for section, name in named
-        if name not in SECTIONS[section] and f"{section}.{name}" not in OTHERS
+        if name not in FIELDS[section] and f"{section}.{name}" not in OTHERS
     ]
 
 
@@ -68,9 +64,14 @@ def test_an_example_configuration_is_one(page, tmp_path):
         assert load_config(tmp_path / "example.yaml") != Config()
 
 
-def test_the_variants_have_every_configuration_and_every_trunk():
-    assert {path.name for path in (ROOT / "configs").iterdir()} <= configs_in(VARIANTS)
+def test_the_variants_have_every_backbone():
     assert BACKBONES.keys() <= set(re.findall(r"`(\w+)`", VARIANTS))
+
+
+def test_the_tables_of_the_variants_are_those_of_the_recipes():
+    hint = "run python -m tests.helpers.recipe_tables"
+    assert page_with_tables(VARIANTS) == VARIANTS, hint
+    assert all(f"<!-- begin {name} -->" in VARIANTS for name in TABLES)
 
 
 def commands_in(text):
@@ -115,8 +116,8 @@ def test_the_files_of_torchvision_are_known_by_their_contents():
     for _, model, digits in files:
         file = Checkpoint(Path("x.pth"), {logits: np.zeros([91, 1])}, sha256=digits)
         described = SOURCES["torchvision"].describe(file, None)
-        backbone = re.sub("(_320)?_fpn(_v2)?(_coco)?$", r"_fpn\2", model)
-        assert described.settings["backbone"]["name"] == backbone
+        recipe = f"torchvision_{model.removesuffix('_coco')}"
+        assert described.settings["base"] == recipe
 
 
 def anchors_in(text):

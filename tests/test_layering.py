@@ -25,7 +25,7 @@ FLOORS = (
 RANKS = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 # What may be asked of tf_frcnn.config by the floors above.
 OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}
-OF_CONFIG |= {"recipe_names", "recipe_path"}
+OF_CONFIG |= {"config_schema", "recipe_names", "recipe_path"}
 # What reads settings: the layers and models that they concern, and what assembles.
 MAY_READ = ("config", "layers", "models", "assembly")
 NOT_IN_A_GRAPH = {"py_function", "numpy_function", "from_generator"}

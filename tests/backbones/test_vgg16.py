@@ -79,8 +79,7 @@ def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(back
     np.testing.assert_array_equal(floor(images), backbone(images))
 
 
-def test_the_form_of_torchvision_has_no_imagenet_weights_for_its_pictures():
-    backbone = BACKBONES["vgg16_floor"]
-    assert backbone.imagenet is None and backbone.image_mode == "torch"
-    # Those of keras.applications expect other images.
-    assert BACKBONES["vgg16"].image_mode == "caffe"
+def test_the_form_of_torchvision_has_the_imagenet_weights_of_the_other():
+    floor, ceiling = BACKBONES["vgg16_floor"], BACKBONES["vgg16"]
+    assert floor.imagenet is ceiling.imagenet is not None
+    assert floor.image_mode == ceiling.image_mode == "caffe"

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.detector_stages import first_stage, pooled_rois, second_stage
 from tf_frcnn import checkpoints
 from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.checkpoints import CheckpointError, conversion
@@ -12,8 +11,6 @@ from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.runs.inference import detect
-
-pytestmark = pytest.mark.slow
 
 SHORT_SIDE = 250
 PICTURE = (187, 229)  # becomes 250 x 306, maps of 15 x 19 (VGG16) and 16 x 20
@@ -166,8 +163,8 @@ def pair(loaded, file, torch_parts, draw, tmp_path_factory):
     image = tmp_path_factory.mktemp("pictures") / "picture.png"
     image.write_bytes(tf.io.encode_png(image).numpy())
     examples = read_images([image], VOC)
-    data = replace(loaded.config.data, short_side=SHORT_SIDE)
-    batches = build_evaluation_batches(replace(loaded.config, data=data), examples)
+    images = loaded.config.images.replace(short_side=SHORT_SIDE)
+    batches = build_evaluation_batches(loaded.config.replace(images=images), examples)
     expected = run(torch_parts[1](arrays, ORDER), image, is_resnet)
     found = detect(loaded.model, examples, batches)
     found = np.column_stack([found.labels, found.scores, found.boxes])
@@ -188,32 +185,28 @@ def test_the_picture_is_the_originals(pair, draw):
     assert (np.abs(normalised[0] - image) > 1e-6).mean() < 0.001
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
     model, batch, expected, _ = pair
-    rpn = model.first_stage(batch)
-    close(rpn.features[0][0], np.moveaxis(expected["features"][0], 0, -1), 1e-3)
-    close(rpn.outputs.logits[0], expected["scores"], 1e-3)
-    close(rpn.outputs.deltas.numpy()[0][:, XY], expected["deltas"], 1e-3)
+    stages = first_stage(model, batch)
+    close(stages.features[0][0], np.moveaxis(expected["features"][0], 0, -1), 1e-3)
+    close(stages.rpn.outputs.logits[0], expected["scores"], 1e-3)
+    close(stages.rpn.outputs.deltas.numpy()[0][:, XY], expected["deltas"], 1e-3)
 
 
 def test_the_proposals_are_the_originals(pair):
     model, batch, expected, _ = pair
-    proposals = model.propose(model.first_stage(batch), batch)
+    proposals = first_stage(model, batch).proposals
     boxes = proposals.boxes[0].numpy()[proposals.valid[0].numpy()]
     np.testing.assert_allclose(boxes[:, XY], expected["rois"], atol=0.05)
 
 
 def test_the_second_stage_is_the_originals(pair):
     model, batch, expected, _ = pair
-    rpn = model.first_stage(batch)
-    proposals = model.propose(rpn, batch)
-    canvas_size = tf.shape(batch["images"])[1:3]
-    pooled = model.roi_pooling(
-        rpn.features, proposals.boxes, canvas_size=canvas_size
-    ).numpy()
+    stages = first_stage(model, batch)
+    pooled = pooled_rois(model, batch, stages).numpy()
     count = len(expected["rois"])
     close(pooled[0, :count], np.transpose(expected["pooled"], (0, 2, 3, 1)), 1e-3)
-    logits, deltas = model.second_stage(rpn.features, proposals, batch)
+    logits, deltas = second_stage(model, batch, stages.features, stages.proposals)
     assert np.ptp(expected["logits"]) > 2.0
     close(logits[0, :count], expected["logits"], 1e-3)
     close(deltas.numpy()[0, :count][..., XY], expected["head_deltas"], 1e-3)
@@ -250,7 +243,8 @@ def test_the_settings_are_the_originals(loaded, file):
     assert (proposals.train_pre_nms, proposals.train_post_nms) == (12000, 600)
     assert (proposals.min_size, config.conventions.min_size_in) == (16, "network")
     assert config.train.optimizer == "adam" and "0.02" in loaded.notes[0]
-    assert config.detections.score_threshold == 0.5
+    detections = config.detections
+    assert (detections.score_threshold, detections.nms_iou) == (0.5, 0.3)
 
 
 @pytest.fixture

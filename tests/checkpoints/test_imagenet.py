@@ -10,11 +10,8 @@ from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import CheckpointError
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 
-pytestmark = pytest.mark.slow
-
 CLASSES = ("red cell", "platelet")
 FC_UNITS = 64  # of the files' 4096
-CAFFE_MEANS = np.float32([103.939, 116.779, 123.68])  # BGR
 FAST_RCNN_MEANS = np.float32([102.9801, 115.9465, 122.7717])  # BGR
 TORCH_MEANS = np.float32([0.485, 0.456, 0.406])
 TORCH_STDS = np.float32([0.229, 0.224, 0.225])
@@ -44,7 +41,7 @@ def features_of(loaded, images, layer=None):
 
 def hidden_of(loaded, pooled):
     """Returns the box head's output, [R, units], for float [R, S, S, C]."""
-    return loaded.model.box_head(pooled[np.newaxis]).numpy()[0]
+    return loaded.model.roi_head.box_head(pooled[np.newaxis]).numpy()[0]
 
 
 def close(found, expected, tolerance=1e-4):
@@ -93,7 +90,7 @@ def test_torchvisions_vgg16(torch, images, tmp_path):
     assert loaded.config.roi.pooling == "pool"
 
 
-def test_torchvisions_resnet_is_the_trunk_below_a_random_pyramid(
+def test_torchvisions_resnet_is_the_backbone_below_a_random_pyramid(
     torch, images, tmp_path
 ):
     network = torch_original.TorchNetwork(torch)
@@ -113,7 +110,7 @@ def test_torchvisions_resnet_is_the_trunk_below_a_random_pyramid(
     close(features_of(loaded, images, "conv5_block3_out"), expected)
     assert loaded.config.backbone.name == "resnet50_fpn"
     assert loaded.config.rpn.score_form == "sigmoid"
-    assert loaded.config.images.pad_to is None
+    assert loaded.config.images.pad_to == 32
 
 
 @pytest.mark.parametrize("fc6", [0, 1])
@@ -123,7 +120,7 @@ def test_caffes_vgg16_in_both_countings(torch, images, tmp_path, fc6):
     path = network.save(tmp_path / "vgg16_caffe.pth")
     loaded = checkpoints.load("imagenet-caffe", path, CLASSES)
     check_report(loaded, ["classifier.6.bias", "classifier.6.weight"], ())
-    pixels = network.nchw(images[..., ::-1] - CAFFE_MEANS)
+    pixels = network.nchw(images[..., ::-1] - FAST_RCNN_MEANS)
     expected = network.vgg16(pixels, ceil_mode=True).permute(0, 2, 3, 1).numpy()
     assert expected.shape[1:3] == (5, 7)
     close(features_of(loaded, images), expected)
@@ -225,8 +222,9 @@ def keras_vgg16():
     return network, backbone, head
 
 
-def keras_pixels(images):
-    return keras.applications.vgg16.preprocess_input(images.copy())
+def recipe_pixels(images):
+    """Returns what the recipes of the caffe line feed to these networks."""
+    return images[..., ::-1] - FAST_RCNN_MEANS
 
 
 @pytest.mark.parametrize("ending", ["vgg16.h5", "vgg16.weights.h5"])
@@ -239,10 +237,10 @@ def test_keras_vgg16(images, tmp_path, ending):
     sides = (80, 112)  # of which Keras's pooling drops nothing
     images = np.pad(images, [(0, 0), (0, 5), (0, 11), (0, 0)])
     assert images.shape[1:3] == sides
-    close(features_of(loaded, images), backbone(keras_pixels(images)).numpy())
+    close(features_of(loaded, images), backbone(recipe_pixels(images)).numpy())
     pooled = random_pooled(7, 512)
     close(hidden_of(loaded, pooled), head(pooled).numpy())
-    assert loaded.config.images.mode == "caffe"
+    assert loaded.config.images.mode == "fast_rcnn"
 
 
 def test_keras_vgg16_without_its_top_has_a_random_head(tmp_path):
@@ -263,10 +261,10 @@ def test_keras_resnet(images, tmp_path):
     check_report(loaded, ["predictions/0", "predictions/1"], ())
     images = np.resize(images, (1, 224, 224, 3))
     conv4 = keras.Model(network.input, network.get_layer("conv4_block6_out").output)
-    expected = conv4(keras_pixels(images)).numpy()
+    expected = conv4(recipe_pixels(images)).numpy()
     close(features_of(loaded, images), expected)
     assert loaded.config.backbone.name == "resnet50_c4"
-    tail = {layer.name: layer for layer in loaded.model.box_head.tail.layers}
+    tail = {layer.name: layer for layer in loaded.model.roi_head.box_head.tail.layers}
     conv5 = [layer for layer in network.layers if layer.name.startswith("conv5")]
     for layer in conv5:
         weights = zip(tail[layer.name].weights, layer.weights, strict=True)

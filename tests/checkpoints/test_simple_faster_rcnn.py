@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.detector_stages import first_stage, pooled_rois, second_stage
 from tf_frcnn import checkpoints
 from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.checkpoints import CheckpointError, conversion
@@ -63,8 +62,8 @@ def pair(request, loaded, arrays, torch_parts, draw, tmp_path_factory):
     file = tmp_path_factory.mktemp("pictures") / "picture.png"
     file.write_bytes(tf.io.encode_png(image).numpy())
     examples = read_images([file], VOC)
-    data = replace(loaded.config.data, short_side=SHORT_SIDE)
-    batches = build_evaluation_batches(replace(loaded.config, data=data), examples)
+    images = loaded.config.images.replace(short_side=SHORT_SIDE)
+    batches = build_evaluation_batches(loaded.config.replace(images=images), examples)
     expected = run(torch_parts[1](arrays, ORDER), image)
     found = detect(loaded.model, examples, batches)
     found = np.column_stack([found.labels, found.scores, found.boxes])
@@ -115,28 +114,27 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance)
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
     model, batch, expected, _ = pair
-    rpn = model.first_stage(batch)
-    close(rpn.features[0][0], np.moveaxis(expected["features"][0], 0, -1))
-    close(rpn.outputs.logits[0], expected["scores"])
-    close(rpn.outputs.deltas[0], expected["deltas"])
+    stages = first_stage(model, batch)
+    close(stages.features[0][0], np.moveaxis(expected["features"][0], 0, -1))
+    close(stages.rpn.outputs.logits[0], expected["scores"])
+    close(stages.rpn.outputs.deltas[0], expected["deltas"])
 
 
 def test_the_proposals_are_the_originals(pair):
     model, batch, expected, _ = pair
-    proposals = model.propose(model.first_stage(batch), batch)
+    proposals = first_stage(model, batch).proposals
     assert expected["rois"].shape == (300, 4) and proposals.valid.numpy().all()
     np.testing.assert_allclose(proposals.boxes[0], expected["rois"], atol=0.01)
 
 
 def test_the_second_stage_is_the_originals(pair):
     model, batch, expected, _ = pair
-    rpn = model.first_stage(batch)
-    proposals = model.propose(rpn, batch)
-    pooled = model.roi_pooling(rpn.features, proposals.boxes)
+    stages = first_stage(model, batch)
+    pooled = pooled_rois(model, batch, stages)
     close(pooled[0], np.transpose(expected["pooled"], (0, 2, 3, 1)))
-    logits, deltas = model.second_stage(rpn.features, proposals, batch)
+    logits, deltas = second_stage(model, batch, stages.features, stages.proposals)
     assert np.ptp(expected["logits"]) > 2.0
     close(logits[0], expected["logits"])
     close(deltas[0], expected["head_deltas"])
@@ -199,7 +197,7 @@ def test_the_trainers_settings_or_the_variant_tell_the_means(
 ):
     bare = checkpoint._replace(settings=settings)
     description = SOURCE.describe(bare, variant)
-    assert description.settings["backbone"]["image_mode"] == image_mode
+    assert description.settings["images"]["mode"] == image_mode
 
 
 @pytest.mark.parametrize("settings", [{}, {"config": {"lr": 0.1}}, {"config": 3}])

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -7,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import slim_original as slim
+from tests.helpers.detector_stages import first_stage, second_stage
 from tf_frcnn import checkpoints
 from tf_frcnn.assembly import build_evaluation_batches, build_model
 from tf_frcnn.checkpoints import CheckpointError, tf_faster_rcnn
@@ -35,7 +35,7 @@ def pair(request, tmp_path_factory):
     path = write_checkpoint(folder / "iter_70000.ckpt", arrays, version)
     loaded = checkpoints.load("tf-faster-rcnn", path)
     size = {"short_side": SHORT_SIDE, "long_side": LONG_SIDE}
-    config = replace(loaded.config, data=replace(loaded.config.data, **size))
+    config = loaded.config.replace(images=loaded.config.images.replace(**size))
     examples = make_shapes(1, seed=3, short_side=(125, 125))
     batches = build_evaluation_batches(config, examples)
     image = tf.io.decode_png(examples.images.items[0]).numpy()
@@ -43,12 +43,11 @@ def pair(request, tmp_path_factory):
     blob = image[..., ::-1].astype(np.float32) - MEANS
     blob = cv2.resize(blob, None, None, fx=scale, fy=scale)[np.newaxis]
     batch = next(iter(batches))
-    rpn = loaded.model.first_stage(batch)
+    stages = first_stage(loaded.model, batch)
     return SimpleNamespace(
         loaded=loaded,
         batch=batch,
-        rpn=rpn,
-        proposals=loaded.model.propose(rpn, batch),
+        stages=stages,
         found=detect(loaded.model, examples, batches),
         expected=slim.Original(arrays, scope).run(blob, scale, image.shape[:2]),
     )
@@ -60,23 +59,25 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance)
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
-    close(pair.rpn.features[0], pair.expected["features"])
-    (maps,) = pair.rpn.maps
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
+    close(pair.stages.features[0], pair.expected["features"])
+    (maps,) = pair.stages.rpn.maps
     close(maps.scores, pair.expected["rpn_cls_score"])
     yxhw = maps.deltas.numpy().reshape(-1, 4)
     close(yxhw[:, [1, 0, 3, 2]], pair.expected["rpn_bbox_pred"].reshape(-1, 4))
 
 
 def test_the_proposals_are_the_originals(pair):
-    boxes = pair.proposals.boxes.numpy()[pair.proposals.valid.numpy()]
+    proposals = pair.stages.proposals
+    boxes = proposals.boxes.numpy()[proposals.valid.numpy()]
     assert len(boxes) > 40
     np.testing.assert_allclose(boxes[:, [1, 0, 3, 2]], pair.expected["rois"], atol=5e-3)
 
 
 def test_the_second_stage_is_the_originals(pair):
-    logits, deltas = pair.loaded.model.second_stage(
-        pair.rpn.features, pair.proposals, pair.batch
+    stages = pair.stages
+    logits, deltas = second_stage(
+        pair.loaded.model, pair.batch, stages.features, stages.proposals
     )
     count = len(pair.expected["rois"])
     assert np.ptp(pair.expected["logits"]) > 2.0

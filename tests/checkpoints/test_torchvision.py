@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.paths import CONFIGS, ROOT
+from tests.helpers.detector_stages import first_stage, second_stage
+from tests.helpers.paths import ROOT
 from tf_frcnn import checkpoints
 from tf_frcnn.assembly import build_evaluation_batches, build_model
 from tf_frcnn.checkpoints import CheckpointError, torchvision
@@ -21,8 +22,6 @@ from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.runs.inference import detect, detections_of_image
 from tf_frcnn.structures import Proposals
-
-pytestmark = pytest.mark.slow
 
 SCRIPT = ROOT / "tests" / "helpers" / "torchvision_reference.py"
 SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
@@ -116,7 +115,7 @@ def converted(request, folder):
 
 
 @pytest.fixture(params=SIZES)
-def image(request):
+def picture(request):
     return request.param
 
 
@@ -156,9 +155,9 @@ def test_pictures_reach_the_network_alike(converted, image):
 
 
 def test_features_and_rpn_outputs(converted, image):
-    state = converted.model.first_stage(converted.batches[image])
+    stages = first_stage(converted.model, converted.batches[image])
     for level, (features, maps) in enumerate(
-        zip(state.features, state.maps, strict=True)
+        zip(stages.features, stages.rpn.maps, strict=True)
     ):
         for name, values in (("features", features), ("scores", maps.scores)):
             expected = converted.expected(image, f"{name}{level}")
@@ -170,7 +169,7 @@ def test_features_and_rpn_outputs(converted, image):
 
 def test_proposals(converted, image):
     model, batch = converted.model, converted.batches[image]
-    proposals = model.propose(model.first_stage(batch), batch)
+    proposals = first_stage(model, batch).proposals
     boxes = proposals.boxes[0].numpy()[proposals.valid[0].numpy()]
     expected = converted.expected(image, "proposals")[:, YX]
     scores, others = np.zeros(len(boxes)), np.zeros(len(expected))
@@ -182,7 +181,7 @@ def test_box_head_on_the_same_proposals(converted, image):
     boxes = tf.constant(converted.expected(image, "proposals")[np.newaxis, :, YX])
     everywhere = tf.ones(boxes.shape[:2])
     rois = Proposals(boxes, everywhere, everywhere > 0, tf.zeros(boxes.shape[:2]))
-    logits, deltas = model.second_stage(model.features(batch), rois, batch)
+    logits, deltas = second_stage(model, batch, model.features(batch), rois)
     assert_close(logits[0], converted.expected(image, "logits"))
     expected = converted.expected(image, "box_deltas")
     assert_close(deltas[0], expected.reshape(len(expected), -1, 4)[..., YX])
@@ -225,9 +224,7 @@ def test_a_training_step(folder):
         ],
     )
     model = build_model(config, DETECTORS[name][0])
-    for part in ("backbone", "rpn_head", "box_head", "box_predictor"):
-        weights = getattr(converted.model, part).get_weights()
-        getattr(model, part).set_weights(weights)
+    model.set_weights(converted.model.get_weights())
     batch = dict(converted.batches["wide"])
     scales = np.tile(batch["scales"][0], 2)
     batch["boxes"] = tf.constant(BOXES[np.newaxis, :, YX] * scales)
@@ -323,8 +320,8 @@ def test_another_resnet_with_frozen_norms_is_noted(arrays):
 def test_the_size_of_a_mobilenet_is_known(arrays, variant, file, sha256, short_side):
     mobilenet = {n: a for n, a in arrays.items() if "layer1" not in n}
     description = describe(mobilenet, variant, file=file, sha256=sha256)
-    assert description.settings["data"]["short_side"] == short_side
-    assert description.settings["data"]["resize"] == "torchvision"
+    images = make_config(description.settings, "test").images
+    assert (images.short_side, images.resize) == (short_side, "torchvision")
 
 
 def test_the_size_of_a_mobilenet_is_asked_for(arrays):
@@ -344,19 +341,3 @@ def test_a_file_of_another_program_is_named():
         CheckpointError, match=r"weights\.pth: not a checkpoint of this"
     ):
         describe({"features.0.weight": np.zeros(1)})
-
-
-def test_the_settings_are_those_of_the_recipe():
-    recipe = CONFIGS / "torchvision_resnet50_fpn.yaml"
-    own = make_config(torchvision.settings_of("fasterrcnn_resnet50_fpn"), "test")
-    published = load_config(recipe, ["conventions.on_padding=true"])
-    for section in (
-        "anchors",
-        "boxes",
-        "rpn",
-        "proposals",
-        "roi",
-        "detections",
-        "loss",
-    ):
-        assert getattr(own, section) == getattr(published, section)

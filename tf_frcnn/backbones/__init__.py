@@ -16,6 +16,8 @@ from tf_frcnn.backbones.tiny import tiny
 from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor
 from tf_frcnn.backbones.zf import zf
 
+_IMAGENET_VGG16 = functools.partial(imagenet_application, "VGG16", include_top=True)
+
 BACKBONES = {
     "mobilenet_v1_025_c4": mobilenet_v1_c4(0.25),
     "mobilenet_v1_050_c4": mobilenet_v1_c4(0.5),
@@ -50,14 +52,14 @@ BACKBONES = {
     ),
     "tiny": Backbone(tiny, strides=(16,), image_mode="unit", num_blocks=4),
     "vgg16": Backbone(
-        vgg16,
+        vgg16, strides=(16,), image_mode="caffe", num_blocks=5, imagenet=_IMAGENET_VGG16
+    ),
+    "vgg16_floor": Backbone(
+        vgg16_floor,
         strides=(16,),
         image_mode="caffe",
         num_blocks=5,
-        imagenet=functools.partial(imagenet_application, "VGG16", include_top=True),
-    ),
-    "vgg16_floor": Backbone(
-        vgg16_floor, strides=(16,), image_mode="torch", num_blocks=5
+        imagenet=_IMAGENET_VGG16,
     ),
     "zf": Backbone(zf, strides=(16,), image_mode="caffe", num_blocks=5),
 }

@@ -26,9 +26,6 @@ def vgg16_floor(
 ) -> keras.Model:
     """Builds `vgg16` with a pooling that drops an odd side's last row or column.
 
-    Its weights are torchvision's, which expect other images than those of
-    `keras.applications`.
-
     Args:
         frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
         normalization: without effect; VGG16 has none.

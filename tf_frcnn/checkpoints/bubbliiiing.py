@@ -1,7 +1,6 @@
 """faster-rcnn-pytorch (bubbliiiing): VGG16 and ResNet-50 on VOC.
 
-Its ratios act as width / height, so ours are the inverse ones. Its thresholds are those
-of `frcnn.py`, which detects in pictures.
+Its thresholds are those of `frcnn.py`, which detects in images.
 """
 
 from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
@@ -17,46 +16,19 @@ from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.layouts import deltas_from_xywh
 from tf_frcnn.checkpoints.name_map import NameMap
-from tf_frcnn.checkpoints.source import Description, Source, merged
+from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 
-_SETTINGS = {
-    "data": {"resize": "bicubic", "long_side": None, "pad_to": 1, "batch_size": 2},
-    "backbone": {"weights": "random", "image_mode": "scaled", "frozen_blocks": 0},
-    "anchors": {"style": "corner", "ratios": [2.0, 1.0, 0.5]},
-    "rpn": {"allowed_border": None},
-    "proposals": {
-        "train_post_nms": 600,
-        "test_pre_nms": 3000,
-        "min_size": 16,
-        "min_size_in": "network",
-    },
-    "roi": {
-        "foreground_fraction": 0.5,
-        "pooling": "pool",
-        "cell_size": "canvas",
-        "dropout": 0.0,
-    },
-    "detections": {
-        "score_threshold": 0.5,
-        "clip": "none",
-        "max_per_image": MAX_PER_IMAGE,
-    },
-    "loss": {"rpn_sigma": 1.0, "rpn_divisor": "objects", "roi_divisor": "objects"},
-    "train": {
-        "epochs": 100,
-        "optimizer": "adam",
-        "learning_rate": 0.0001,
-        "decay_epochs": [70, 90],
-        "weight_decay": 0.0,
-        "validation_every": 5,
-    },
-    "evaluation": {"metric": "area"},
+_DETECTIONS = {
+    "score_threshold": 0.5,
+    "nms_iou": 0.3,
+    "max_per_image": MAX_PER_IMAGE,
 }
-_VGG16 = {"backbone": {"name": "vgg16_floor"}, "roi": {"pooled_size": 7}}
+_VGG16 = {"base": "bubbliiiing_vgg16_voc0712", "detections": _DETECTIONS}
 _RESNET50 = {
-    "backbone": {"name": "resnet50_c4_bubbliiiing"},
-    "roi": {"pooled_size": 14},
+    "base": "bubbliiiing_resnet50_voc0712",
+    "backbone": {"normalization": "frozen_batch"},
+    "detections": _DETECTIONS,
 }
 
 
@@ -64,12 +36,12 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     is_resnet = RESNET_FIRST in checkpoint.arrays
     first = RESNET_FIRST if is_resnet else VGG16_FIRST
     num_classes = num_classes_of(checkpoint, first)
-    trunk_and_head = _resnet50() if is_resnet else vgg16_and_head(2)
+    backbone_and_head = _resnet50() if is_resnet else vgg16_and_head(2)
     return Description(
-        settings=merged(_SETTINGS, _RESNET50 if is_resnet else _VGG16),
+        settings=_RESNET50 if is_resnet else _VGG16,
         num_classes=num_classes,
         class_names=VOC if num_classes == len(VOC) else None,
-        name_map=trunk_and_head | rpn_and_predictor(change=deltas_from_xywh),
+        name_map=backbone_and_head | rpn_and_predictor(change=deltas_from_xywh),
         ignored=r"num_batches_tracked$",
         notes=(
             "Detections score above 0.5 at an IoU of 0.3, as where this program "

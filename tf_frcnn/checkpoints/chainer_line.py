@@ -8,12 +8,12 @@ from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.layouts import torch_convolution, torch_dense
 from tf_frcnn.checkpoints.name_map import NameMap
 from tf_frcnn.checkpoints.source import not_of_this_source
-from tf_frcnn.checkpoints.torch_vgg16 import vgg16_trunk
+from tf_frcnn.checkpoints.torch_vgg16 import vgg16_backbone
 from tf_frcnn.ops.rpn_scores import from_interleaved
 
 _ANYTHING = "head.score.weight"
 VGG16_FIRST, RESNET_FIRST = "extractor.0.bias", "extractor.4.0.conv1.weight"
-# The bare programs keep every detection; 300 regions give fewer in any picture.
+# The bare programs keep every detection; 300 RoIs give fewer in any image.
 MAX_PER_IMAGE = 2000
 
 
@@ -49,13 +49,13 @@ def rpn_and_predictor(**deltas) -> NameMap:
 
 
 def vgg16_and_head(fc7: int) -> NameMap:
-    """Maps the trunk and the two fully connected layers of VGG16.
+    """Maps the backbone and the two fully connected layers of VGG16.
 
     Args:
         fc7: its place in the classifier, 2 or, behind a dropout, 3.
     """
     return (
-        vgg16_trunk("extractor")
+        vgg16_backbone("extractor")
         | torch_dense("box_head/fc6", "head.classifier.0", pooled=7)
         | torch_dense("box_head/fc7", f"head.classifier.{fc7}")
     )

@@ -32,6 +32,8 @@ SOURCES = {
 }
 REPORT_FILE = "conversion.json"
 _CLASS_DEPENDENT = "box_predictor/"
+# Settings of data in which a converted run has the defaults, not its recipe's.
+_DATA = ("reader", "train_split", "validation_split", "test_split")
 
 
 class Loaded(NamedTuple):
@@ -82,7 +84,7 @@ def load(
     checkpoint = read_checkpoint(path)
     description = chosen.describe(checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
-    config = make_config(description.settings, source)
+    config = config_of(description, source)
     model = build_model(config, names)
     random, notes, replaced = description.random, description.notes, ()
     if not keeps_predictor:
@@ -115,7 +117,7 @@ def convert(
 ) -> Loaded:
     """Makes a run folder of a published checkpoint, as if it had been trained here.
 
-    The folder gets config.yaml, classes.txt, weights/, samples/ (drawn pictures on
+    The folder gets config.yaml, classes.txt, weights/, samples/ (drawn images on
     which an export is tried) and conversion.json (the report). Arguments, result and
     errors are those of `load`, and:
 
@@ -155,6 +157,13 @@ def _source(name: str, variant: str | None) -> Source:
         there_are = ", ".join(source.variants) or "none"
         raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
     return source
+
+
+def config_of(description: Description, source: str) -> Config:
+    """Makes the configuration of a converted run: its recipe, on data of the user's."""
+    own, general = description.settings, Config().data
+    data = {name: getattr(general, name) for name in _DATA}
+    return make_config(own | {"data": data | own.get("data", {})}, source)
 
 
 def check_classes(

@@ -1,4 +1,4 @@
-"""Trunks trained on ImageNet, to train a detector from.
+"""Backbones trained on ImageNet, to train a detector from.
 
 They come without an RPN and know no objects; what they lack stays random. The settings
 are the recipe of a system that starts from such a file.
@@ -15,11 +15,10 @@ from tf_frcnn.checkpoints.slim import slim_layer, slim_resnet, slim_vgg16
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
-    merged,
     not_of_this_source,
 )
 from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
-from tf_frcnn.checkpoints.torch_vgg16 import vgg16_trunk
+from tf_frcnn.checkpoints.torch_vgg16 import vgg16_backbone
 
 _RANDOM = r"rpn_head/|box_predictor/"
 _RANDOM_HEAD = rf"{_RANDOM}|box_head/fc"
@@ -29,17 +28,8 @@ _SLIM_IGNORED = (
     r"|/(RMSProp(_1)?|ExponentialMovingAverage)$"
 )
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-# py-faster-rcnn's joint training, whose VGG16 is caffe's.
-_CAFFE_LINE = {
-    "data": {"resize": "caffe", "batch_size": 2},
-    "backbone": {"name": "vgg16", "weights": "random"},
-    "anchors": {"style": "caffe"},
-    "boxes": {"plus_one": True},
-    "proposals": {"min_size": 16},
-    "roi": {"pooling": "pool"},
-    "train": {"epochs": 28, "decay_epochs": [20], "double_bias_rate": True},
-    "evaluation": {"plus_one": True},
-}
+# py-faster-rcnn's joint training, whose VGG16 is caffe's and that of Keras.
+_CAFFE_RECIPE = "vgg16_voc07"
 _NOTES = (
     "The file knows no objects: the RPN and the predictor are new and random. Train "
     "before you predict.",
@@ -51,11 +41,10 @@ _NOTES = (
 
 def _describe_torchvision(checkpoint: Checkpoint, variant: str | None) -> Description:
     if "features.0.weight" in checkpoint.arrays:
-        return _torch_vgg16(checkpoint, simple_faster_rcnn.RECIPE)
+        recipe = simple_faster_rcnn.RECIPE
+        return _torch_vgg16(checkpoint, recipe, images={"mode": "torch"})
     depth = _torch_resnet_depth(checkpoint)
-    settings = torchvision.settings_of(torchvision.RESNET)
-    settings["backbone"] |= {"name": f"resnet{depth}_fpn"}
-    settings["data"] = {k: v for k, v in settings["data"].items() if k != "pad_to"}
+    settings = torchvision.settings_of(torchvision.RESNET, name=f"resnet{depth}_fpn")
     name_map = resnet_stem("backbone", "conv1", "bn1")
     for number, units in enumerate(RESNET_UNITS[depth], start=2):
         name_map |= resnet_stage("backbone", number, f"layer{number - 1}", units)
@@ -67,24 +56,23 @@ def _describe_torchvision(checkpoint: Checkpoint, variant: str | None) -> Descri
 def _describe_caffe(checkpoint: Checkpoint, variant: str | None) -> Description:
     if "features.0.weight" not in checkpoint.arrays:
         raise not_of_this_source(checkpoint, "features.0.weight")
-    return _torch_vgg16(checkpoint, _CAFFE_LINE)
+    return _torch_vgg16(checkpoint, _CAFFE_RECIPE)
 
 
-def _torch_vgg16(checkpoint, settings):
+def _torch_vgg16(checkpoint, recipe, **sections):
     """Describes a VGG16 in torchvision's layout.
 
-    Justin Johnson's file of caffe's weights (jcjohnson/pytorch-vgg), which expects BGR
-    minus the means of `ImageNormalization`'s "caffe", counts an activation more in
-    front of fc6 and fc7 than the files that others made of it.
+    Justin Johnson's file of caffe's weights (jcjohnson/pytorch-vgg) counts an
+    activation more in front of fc6 and fc7 than the files that others made of it.
     """
     arrays = checkpoint.arrays
     fc6, fc7 = (1, 4) if "classifier.1.weight" in arrays else (0, 3)
     name_map = (
-        vgg16_trunk("features")
+        vgg16_backbone("features")
         | torch_dense("box_head/fc6", f"classifier.{fc6}", pooled=7)
         | torch_dense("box_head/fc7", f"classifier.{fc7}")
     )
-    settings = _with_head(settings, arrays.get(f"classifier.{fc7}.bias"))
+    settings = _settings(recipe, arrays.get(f"classifier.{fc7}.bias"), **sections)
     return _description(settings, name_map, r"^classifier\.6\.", _RANDOM)
 
 
@@ -116,9 +104,9 @@ def _describe_slim(checkpoint: Checkpoint, variant: str | None) -> Description:
         scope, first = _slim_resnet_scope(checkpoint), "backbone/conv1_conv/kernel"
         name_map = slim_resnet(scope, int(scope.rpartition("_")[2]))
     name_map[first] = replace(name_map[first], change=lambda array: array[:, :, ::-1])
-    settings = _of_tf_faster_rcnn(tf_faster_rcnn.DIFFERENCES[scope])
+    settings = tf_faster_rcnn.settings_of(scope)
     return _description(
-        _with_head(settings, arrays.get(f"{scope}/fc7/biases")),
+        settings | _head(arrays.get(f"{scope}/fc7/biases")),
         name_map,
         _SLIM_IGNORED,
         _RANDOM,
@@ -156,18 +144,20 @@ def _describe_keras(checkpoint: Checkpoint, variant: str | None) -> Description:
     if "block1_conv1/0" in arrays:
         # The names of the layers are its own.
         name_map = {}
-        for weight in [*vgg16_trunk(""), "box_head/fc6/kernel", "box_head/fc7/kernel"]:
+        for weight in [
+            *vgg16_backbone(""),
+            "box_head/fc6/kernel",
+            "box_head/fc7/kernel",
+        ]:
             part, layer, _ = weight.split("/")
             name_map |= _keras_layer(part, layer, ("kernel", "bias"))
-        differences = {"train": {"double_bias_rate": True}}
-        backbone = {"name": "vgg16"}
+        recipe = _CAFFE_RECIPE
     else:
         depth = _keras_resnet_depth(checkpoint)
-        name_map, differences = _keras_resnet(depth), {"roi": {"crop_max_pool": False}}
-        backbone = {"name": f"resnet{depth}_c4"}
-    settings = _of_tf_faster_rcnn(differences, image_mode="caffe", **backbone)
+        name_map = _keras_resnet(depth)
+        recipe = f"tf_faster_rcnn_res{depth}_voc0712"
     return _description(
-        _with_head(settings, arrays.get("fc7/1")),
+        _settings(recipe, arrays.get("fc7/1")),
         name_map,
         r"^(predictions|probs)/",
         _RANDOM if "fc6/0" in arrays else _RANDOM_HEAD,
@@ -203,17 +193,15 @@ def _keras_resnet_depth(checkpoint):
 # All ---------------------------------------------------------------------------------
 
 
-def _of_tf_faster_rcnn(differences, **backbone):
-    settings = merged(tf_faster_rcnn.SETTINGS, differences, {"backbone": backbone})
-    del settings["data"]["pad_to"]
-    return settings
+def _settings(recipe, fc7_biases, **sections):
+    """Returns the settings of a recipe whose weights come from the file."""
+    start = {"base": recipe, "backbone": {"weights": "random"}}
+    return start | _head(fc7_biases) | sections
 
 
-def _with_head(settings, biases):
-    """Returns settings with as many units as fc7 has biases, where there is one."""
-    if biases is None:
-        return settings
-    return merged(settings, {"roi": {"head_units": len(biases)}})
+def _head(fc7_biases):
+    """Returns as many units as fc7 has biases, where there is one."""
+    return {} if fc7_biases is None else {"roi": {"head_units": len(fc7_biases)}}
 
 
 def _description(settings, name_map, ignored, random) -> Description:

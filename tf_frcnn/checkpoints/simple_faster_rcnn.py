@@ -1,7 +1,7 @@
 """simple-faster-rcnn-pytorch (chenyuntc): VGG16 on VOC.
 
 Its trainer writes the weights with its settings beside them, among which
-`caffe_pretrain` tells how pictures are normalised. The weights that were converted from
+`caffe_pretrain` tells how images are normalised. The weights that were converted from
 ChainerCV's come alone, and are of the caffe kind.
 """
 
@@ -17,7 +17,6 @@ from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
-    merged,
     require_agreement,
     undecided,
 )
@@ -26,30 +25,22 @@ _CAFFE, _TORCHVISION = "caffe", "torchvision"
 _IMAGE_MODES = {_CAFFE: "chainer", _TORCHVISION: "torch"}
 # Of the classifier, with the modules that drop out counted.
 _FC7_BEHIND_DROPOUT = "head.classifier.3.weight"
-# Its recipe, which torchvision's VGG16 is trained by as well.
-RECIPE = {
-    "data": {"resize": "chainer"},
-    "backbone": {"name": "vgg16_floor", "weights": "random"},
-    "anchors": {"style": "centred"},
-    "proposals": {"min_size": 16},
-    "roi": {"pooling": "pool", "dropout": 0.0},
-    "train": {"epochs": 14, "decay_epochs": [10], "double_bias_rate": True},
-    "evaluation": {"plus_one": True},
-}
-# As the program itself runs: pictures without padding, all detections.
-_ALONE = {"data": {"pad_to": 1}, "detections": {"max_per_image": MAX_PER_IMAGE}}
+RECIPE = "simple_faster_rcnn_vgg16_voc07"
 
 
 def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     num_classes = num_classes_of(checkpoint, VGG16_FIRST)
     image_mode = _IMAGE_MODES[_variant(checkpoint, variant)]
     drops = _FC7_BEHIND_DROPOUT in checkpoint.arrays
-    own = {
-        "backbone": {"image_mode": image_mode},
+    settings = {
+        "base": RECIPE,
+        "images": {"mode": image_mode},
+        "backbone": {"weights": "random"},
         "roi": {"dropout": 0.5 if drops else 0.0},
+        "detections": {"max_per_image": MAX_PER_IMAGE},
     }
     return Description(
-        settings=merged(RECIPE, _ALONE, own),
+        settings=settings,
         num_classes=num_classes,
         class_names=VOC if num_classes == len(VOC) else None,
         name_map=vgg16_and_head(3 if drops else 2) | rpn_and_predictor(),
@@ -64,7 +55,7 @@ def _variant(checkpoint, given):
     config = checkpoint.settings.get("config")
     if not isinstance(config, dict) or "caffe_pretrain" not in config:
         if given is None:
-            what = "how its pictures are normalised"
+            what = "how its images are normalised"
             raise undecided(checkpoint, what, _IMAGE_MODES)
         return given
     told = _CAFFE if config["caffe_pretrain"] else _TORCHVISION

@@ -11,7 +11,7 @@ from tf_frcnn.checkpoints.name_map import NameMap, Taken
 
 _VGG16_CONVOLUTIONS = (2, 2, 3, 3, 3)
 _MOBILENET_SEPARABLE = 13
-_MOBILENET_TRUNK = 11
+_MOBILENET_BACKBONE = 11
 
 
 def slim_layer(weight: str, scope: str, *, change=np.asarray) -> NameMap:
@@ -83,7 +83,7 @@ def slim_mobilenet(scope: str) -> NameMap:
         "backbone/conv1", "backbone/conv1_bn", f"{scope}/Conv2d_0"
     )
     for number in range(1, _MOBILENET_SEPARABLE + 1):
-        part = "backbone" if number <= _MOBILENET_TRUNK else "box_head"
+        part = "backbone" if number <= _MOBILENET_BACKBONE else "box_head"
         module = f"{scope}/Conv2d_{number}"
         depthwise, pointwise = (f"{part}/conv_{kind}_{number}" for kind in ("dw", "pw"))
         entries |= slim_normalized(

@@ -13,7 +13,8 @@ class Description(NamedTuple):
     """The detector that a checkpoint holds.
 
     Attributes:
-        settings: of its configuration, section -> setting -> value.
+        settings: of its configuration, as for `make_config`: the recipe as `base`,
+            and what the file or the bare program differs in.
         num_classes: K, without background; None where the file knows no objects.
         class_names: of the K classes, where the published file is known.
         name_map: weight -> where it comes from.
@@ -22,7 +23,7 @@ class Description(NamedTuple):
         notes: what the user should know of what was assumed.
     """
 
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
     num_classes: int | None
     class_names: tuple[str, ...] | None
     name_map: NameMap
@@ -42,15 +43,6 @@ class Source(NamedTuple):
 
     describe: Callable[[Checkpoint, str | None], Description]
     variants: tuple[str, ...] = ()
-
-
-def merged(*layers: dict) -> dict:
-    """Joins settings, section -> setting -> value, of which the later ones count."""
-    sections = dict.fromkeys(section for layer in layers for section in layer)
-    return {
-        section: {k: v for layer in layers for k, v in layer.get(section, {}).items()}
-        for section in sections
-    }
 
 
 def not_of_this_source(checkpoint: Checkpoint, wanted: str) -> CheckpointError:

@@ -20,7 +20,6 @@ from tf_frcnn.checkpoints.slim import (
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
-    merged,
     not_of_this_source,
 )
 
@@ -29,66 +28,45 @@ IGNORED = r"/Momentum$|^Variable(_\d+)?$|^global_step$|^Fix_"
 _RATIOS = 3
 # By their number, the anchors' scales: on VOC, on COCO, and on COCO at 800 pixels.
 _SCALES = {3: (8, 16, 32), 4: (4, 8, 16, 32), 5: (2, 4, 8, 16, 32)}
-_AT_800_PIXELS = 5
+_AT_800_PIXELS = 5, "tf_faster_rcnn_res101_800"
 _CLASS_LISTS = {len(names): names for names in (VOC, COCO)}
-# The settings that all networks share: the recipe of VOC07+12.
-SETTINGS = {
-    "data": {"resize": "caffe", "pad_to": 1, "short_side": 600, "long_side": 1000},
-    "backbone": {"weights": "random", "image_mode": "fast_rcnn", "frozen_blocks": 2},
-    "anchors": {"style": "caffe"},
-    "boxes": {"plus_one": True},
-    "proposals": {
-        "train_pre_nms": None,
-        "test_pre_nms": None,
-        "nms_plus_one": False,
-    },
-    "roi": {
-        "pooling": "crop",
-        "num_samples": 256,
-        "add_ground_truth": False,
-        "fill_with_repeats": True,
-    },
-    "detections": {"score_threshold": 0.0, "clip": "own_side"},
-    "train": {
-        "epochs": 7,
-        "learning_rate": 0.001,
-        "decay_epochs": [4.83],
-        "weight_decay": 0.0001,
-    },
-    "evaluation": {"plus_one": True},
-}
-# By scope, what differs.
-DIFFERENCES = {
-    "vgg_16": {
-        "backbone": {"name": "vgg16"},
-        "train": {"double_bias_rate": True},
-    },
+# By scope, the recipe and the backbone's layout.
+_NETWORKS = {
+    "vgg_16": ("tf_faster_rcnn_vgg16_voc0712", "vgg16"),
     **{
-        f"resnet_v1_{depth}": {
-            "backbone": {"name": f"resnet{depth}_c4_slim"},
-            "roi": {"crop_max_pool": False},
-        }
+        f"resnet_v1_{depth}": (
+            f"tf_faster_rcnn_res{depth}_voc0712",
+            f"resnet{depth}_c4_slim",
+        )
         for depth in (50, 101, 152)
     },
-    # Of the five layers that stay fixed the fifth is the first of the third block.
-    "MobilenetV1": {
-        "backbone": {"name": "mobilenet_v1_c4_slim", "frozen_blocks": 3},
-        "train": {"weight_decay": 4e-05},
-    },
+    "MobilenetV1": ("tf_faster_rcnn_mobile_voc0712", "mobilenet_v1_c4_slim"),
 }
+
+
+def settings_of(scope: str) -> dict[str, dict | str]:
+    """Returns the settings of the network of a scope, its recipe as `base`."""
+    recipe, backbone = _NETWORKS[scope]
+    return {
+        "base": recipe,
+        # MobileNet's recipe has those of Keras's weights.
+        "images": {"mode": "fast_rcnn"},
+        "backbone": {"name": backbone, "weights": "random"},
+    }
 
 
 def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     scope = _scope(checkpoint)
     num_scales = _num_scales(checkpoint, scope)
     num_classes = len(checkpoint.arrays[f"{scope}/cls_score/biases"]) - 1
-    anchors = {"anchors": {"scales": list(_SCALES[num_scales])}}
-    settings = merged(SETTINGS, DIFFERENCES[scope], anchors)
-    if num_scales == _AT_800_PIXELS:
-        settings["data"] |= {"short_side": 800, "long_side": 1333}
-        settings["proposals"]["test_post_nms"] = 1000
+    settings = settings_of(scope)
+    settings["anchors"] = {"scales": list(_SCALES[num_scales])}
+    number, recipe = _AT_800_PIXELS
+    if num_scales == number and scope.startswith("resnet"):
+        settings["base"] = recipe
     if scope == "vgg_16":
-        settings["roi"]["head_units"] = len(checkpoint.arrays["vgg_16/fc7/biases"])
+        num_units = len(checkpoint.arrays["vgg_16/fc7/biases"])
+        settings["roi"] = {"head_units": num_units}
     scales = ", ".join(map(str, _SCALES[num_scales]))
     return Description(
         settings=settings,
@@ -105,11 +83,11 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
 
 def _scope(checkpoint):
     """Returns the scope of the network that a file holds."""
-    for scope in DIFFERENCES:
+    for scope in _NETWORKS:
         outputs = (f"{scope}/cls_score/biases", f"{scope}/rpn_cls_score/biases")
         if all(name in checkpoint.arrays for name in outputs):
             return scope
-    scopes = ", ".join(DIFFERENCES)
+    scopes = ", ".join(_NETWORKS)
     raise not_of_this_source(
         checkpoint, f"SCOPE/cls_score and SCOPE/rpn_cls_score for a SCOPE of {scopes}"
     )

@@ -10,7 +10,7 @@ from tf_frcnn.checkpoints.name_map import NameMap
 
 
 def mobilenet_v3_large(name: str) -> NameMap:
-    """Maps the trunk.
+    """Maps the backbone.
 
     Args:
         name: of the module that numbers the layers, in the original "features".

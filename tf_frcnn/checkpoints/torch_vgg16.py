@@ -10,8 +10,8 @@ from tf_frcnn.checkpoints.name_map import NameMap
 _PLACES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
-def vgg16_trunk(name: str) -> NameMap:
-    """Maps the 13 convolutions of the trunk.
+def vgg16_backbone(name: str) -> NameMap:
+    """Maps the 13 convolutions of VGG16.
 
     Args:
         name: of the module that holds them, such as "features".

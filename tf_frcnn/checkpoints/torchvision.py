@@ -21,7 +21,6 @@ from tf_frcnn.checkpoints.name_map import NameMap
 from tf_frcnn.checkpoints.source import (
     Description,
     Source,
-    merged,
     not_of_this_source,
     require_agreement,
     undecided,
@@ -44,67 +43,13 @@ _SHORTER_NAMES = (
     (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), ".0"),
     (re.compile(r"^(rpn\.head\.conv)\.(weight|bias)$"), ".0.0"),
 )
-# The settings that all four share.
-_SETTINGS = {
-    "data": {
-        "resize": "torchvision",
-        "short_side": 800,
-        "long_side": 1333,
-        "pad_to": 32,
-        "batch_size": 2,
-    },
-    "anchors": {"style": "torchvision", "on_padding": True},
-    "boxes": {"max_log_scale": 4.135166556742356},  # log(1000 / 16)
-    "rpn": {"channels": 256, "score_form": "sigmoid", "allowed_border": None},
-    "proposals": {
-        "train_pre_nms": 2000,
-        "train_post_nms": 2000,
-        "test_pre_nms": 1000,
-        "test_post_nms": 1000,
-        "per_level": True,
-        "min_size": 0.001,
-        "cut_first": True,
-    },
-    "roi": {
-        "num_samples": 512,
-        "pooling": "align",
-        "aligned": False,
-        "sampling_ratio": 2,
-        "head_units": 1024,
-        "dropout": 0.0,
-    },
-    "detections": {"nms_iou": 0.5, "min_size": 0.01},
-    "loss": {"roi_sigma": 3.0},
-    "train": {
-        "epochs": 26,
-        "learning_rate": 0.0025,
-        "decay_epochs": [16, 22],
-        "weight_decay": 0.0001,
-    },
-    "evaluation": {"metric": "area"},
-}
-# By variant, what differs.
-_DIFFERENCES = {
-    RESNET: {
-        "backbone": {"name": "resnet50_fpn", "frozen_blocks": 2},
-        "anchors": {"scales": [8]},
-    },
-    _RESNET_V2: {
-        "backbone": {"name": "resnet50_fpn_v2", "frozen_blocks": 2},
-        "anchors": {"scales": [8]},
-        "rpn": {"num_convs": 2},
-        "roi": {"head_convs": 4},
-    },
-    _MOBILENET: {
-        "backbone": {"name": "mobilenet_v3_large_fpn", "frozen_blocks": 3},
-        "anchors": {"sizes": [32, 64, 128, 256, 512]},
-        "proposals": {"min_score": 0.05},
-    },
-}
-_DIFFERENCES[_RESNET_COCO] = _DIFFERENCES[RESNET]
-_DIFFERENCES[_MOBILENET_320] = _DIFFERENCES[_MOBILENET] | {
-    "data": {"short_side": 320, "long_side": 640},
-    "proposals": {"min_score": 0.05, "test_pre_nms": 150, "test_post_nms": 150},
+# By variant, the recipe, and the blocks that its training fixes.
+_RECIPES = {
+    RESNET: ("torchvision_resnet50_fpn", 2),
+    _RESNET_COCO: ("torchvision_resnet50_fpn", 2),
+    _RESNET_V2: ("torchvision_resnet50_fpn_v2", 2),
+    _MOBILENET: ("torchvision_mobilenet_v3_large_fpn", 3),
+    _MOBILENET_320: ("torchvision_mobilenet_v3_large_320_fpn", 3),
 }
 
 
@@ -143,25 +88,32 @@ def _variant(checkpoint, given):
     for variant in (_MOBILENET, _MOBILENET_320):
         if variant in checkpoint.path.name:
             return variant, (f"Taken as {variant}, by the name of the file.",)
-    raise undecided(
-        checkpoint, "the size of its pictures", (_MOBILENET, _MOBILENET_320)
-    )
+    raise undecided(checkpoint, "the size of its images", (_MOBILENET, _MOBILENET_320))
 
 
-def settings_of(variant: str) -> dict[str, dict]:
-    """Returns the settings of one of the detectors, section -> setting -> value."""
-    random = {"backbone": {"weights": "random"}}
-    return merged(_SETTINGS, _DIFFERENCES[variant], random)
+def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
+    """Returns the settings of one of the detectors, its recipe as `base`.
+
+    The batch normalisations of a file are used as they are; from random weights, as the
+    recipe starts, they could not be.
+
+    Args:
+        variant: one of the source's.
+        backbone: its settings that differ.
+    """
+    recipe, frozen_blocks = _RECIPES[variant]
+    own = {"normalization": "frozen_batch", "frozen_blocks": frozen_blocks}
+    return {"base": recipe, "backbone": own | backbone}
 
 
 def _name_map(variant) -> NameMap:
     if variant in (_MOBILENET, _MOBILENET_320):
-        trunk, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
+        body, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
     else:
         epsilon = 0.0 if variant == _RESNET_COCO else 1e-5
-        trunk, first_level, num_levels = _resnet50(epsilon), 2, 4
+        body, first_level, num_levels = _resnet50(epsilon), 2, 4
     has_norms = variant == _RESNET_V2
-    entries = trunk | _pyramid(first_level, num_levels, has_norms)
+    entries = body | _pyramid(first_level, num_levels, has_norms)
     entries |= torch_convolution("rpn_head/conv", "rpn.head.conv.0.0")
     if has_norms:
         entries |= torch_convolution("rpn_head/conv1", "rpn.head.conv.1.0")

@@ -133,8 +133,6 @@ class RPNSettings(Settings):
     """Below this IoU an anchor is background."""
     best_is_positive: bool = True
     """Whether an object's best anchor is an object whatever its IoU."""
-    clobber_positives: bool = False
-    """Whether an object's best anchor is background if below the negative IoU."""
     allowed_border: NotNegative | None = 0.0
     """How far a training anchor may cross the image's border; null: any distance."""
     num_samples: Count = 256
@@ -145,12 +143,6 @@ class RPNSettings(Settings):
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
         self.require_order("negative_iou", "positive_iou")
-        if self.clobber_positives and not self.best_is_positive:
-            raise ConfigError(
-                "rpn.clobber_positives = true means nothing while "
-                "rpn.best_is_positive = false; leave it out.",
-                "rpn.clobber_positives",
-            )
 
 
 class ProposalSettings(Settings):

@@ -62,7 +62,6 @@ class AnchorTargetLayer(keras.layers.Layer):
             positive_iou=rpn.positive_iou,
             negative_iou=rpn.negative_iou,
             best_is_positive=rpn.best_is_positive,
-            clobber_positives=rpn.clobber_positives,
         )
         labels = sample_anchors(
             labels,
