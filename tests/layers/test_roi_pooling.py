@@ -115,7 +115,7 @@ def test_pooled_rois_and_gradients_equal_the_reference(golden, run_in, route, na
     pooled, (gradient,) = run_in(mode, pool_and_gradients(layer))(
         boxes, np.zeros(boxes.shape[:2], np.int32), upstream, stored["features"]
     )
-    quantity, own = REFERENCES[name]["method"], of_own_images(rois, pooled)
+    quantity, own = REFERENCES[name]["pooling"], of_own_images(rois, pooled)
     stored.compare(quantity, name, own, atol=2e-5)
     if name != "crop_7":  # Its gradient is not stored.
         quantity, name = f"{quantity}, gradient", f"{name}_grad"
