@@ -110,7 +110,11 @@ def test_every_batch_normalisation_is_frozen():
         ("Efficientnet_B0", "x", r"no network 'Efficientnet_B0'; .* EfficientNetB0"),
         ("qqqq", "x", r"no network 'qqqq'\.$"),
         ("VGG16", "block5_con3", r"VGG16 has no layer 'block5_con3'; .*block5_conv3"),
-        ("MobileNetV3Small", "expanded_conv_squeeze_excite_conv", "is no map: .*1, 1"),
+        (
+            "MobileNetV3Small",
+            "expanded_conv_squeeze_excite_conv",
+            "is not a map: .*1, 1",
+        ),
         ("Xception", "block1_conv1", r"no whole stride: 223 x 223 cells .* 448 x 448"),
     ],
 )

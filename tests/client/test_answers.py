@@ -72,7 +72,7 @@ def test_outputs_that_make_no_sense_are_an_error(name, value):
 
 @pytest.mark.parametrize("outputs", [[1.0, 2.0], 3, None, {"scores": [1.0]}])
 def test_another_models_outputs_are_an_error(outputs):
-    message = "^here: the answer lacks detection_boxes, .*; it is no model that"
+    message = "^here: the answer lacks detection_boxes, .*; tf-frcnn did not"
     with pytest.raises(ServerError, match=message):
         read_answer(outputs, "here")
 

@@ -99,7 +99,7 @@ def test_other_answers_are_not_asked_for_again(rpc, service_of, code):
 def test_a_slow_server_is_asked_once(rpc, service_of):
     goes_on = threading.Event()
     rpc.faults += [lambda context: goes_on.wait(30)] * 2
-    with pytest.raises(ServerError, match=r"DEADLINE_EXCEEDED: .*; .* by --timeout"):
+    with pytest.raises(ServerError, match=r"DEADLINE_EXCEEDED: .*; .* with --timeout"):
         service_of(timeout=0.5).detect([b"x"])
     goes_on.set()
     assert len(rpc.faults) == 1
@@ -131,7 +131,7 @@ def test_outputs_for_other_pictures_are_an_error(rpc, rpc_stand_in, service_of):
     ("target", "retries", "message"),
     [
         ("http://a:8500", 3, "--grpc http://a:8500: give HOST:PORT"),
-        ("a:8500", 5, "--retries 5: gRPC tries at most 4 times again"),
+        ("a:8500", 5, "--retries 5: gRPC retries at most 4 times"),
     ],
 )
 def test_settings_that_grpc_would_not_heed_are_errors(

@@ -74,7 +74,7 @@ def test_an_endless_body_is_read_up_to_the_limit_only(claimed):
     ("data", "status", "message"),
     [
         (b"", 400, "the file is empty."),
-        (b"hello", 422, "it is no JPEG, PNG, BMP or GIF."),
+        (b"hello", 422, "it is not a JPEG, PNG, BMP or GIF."),
         (b"\xff\xd8\xff\xe0", 422, "it cannot be decoded: it is damaged"),
     ],
 )

@@ -12,7 +12,7 @@ def test_a_text_file_is_refused_in_words(shown, tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     shown.choose(tmp_path / "notes.txt")
     shown.wait(lambda: shown["error"].is_displayed())
-    assert shown["error"].text == "notes.txt: it is no JPEG, PNG, BMP or GIF."
+    assert shown["error"].text == "notes.txt: it is not a JPEG, PNG, BMP or GIF."
     assert shown["invitation"].is_displayed()
     assert not shown["results"].is_displayed() and not shown["figure"].is_displayed()
     shown.save_screenshot(tmp_path / "error.png")

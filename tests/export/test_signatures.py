@@ -111,7 +111,7 @@ def test_a_batch_of_nothing_is_refused(signatures, signature, inputs):
 
 def test_one_bad_element_refuses_the_request_and_is_named(signatures, files):
     batch = tf.constant([files[0], b"hello", files[1]])
-    message = r"image_bytes\[1\]: it is no JPEG, PNG, BMP or GIF"
+    message = r"image_bytes\[1\]: it is not a JPEG, PNG, BMP or GIF"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         signatures["serving_default"](image_bytes=batch)
 

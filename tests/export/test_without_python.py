@@ -107,7 +107,7 @@ def test_a_refused_picture_is_reported_and_the_next_is_answered(run, paths, text
     assert done.returncode == 1
     assert set(rows_of(done.stdout)[0]) == {paths[0], paths[1]}
     assert f"{text_file}: refused with code 3:" in done.stderr
-    assert "image_bytes[0]: it is no JPEG, PNG, BMP or GIF" in done.stderr
+    assert "image_bytes[0]: it is not a JPEG, PNG, BMP or GIF" in done.stderr
 
 
 def test_200_malformed_files_are_refused_and_the_next_is_answered(run, paths, tmp_path):

@@ -225,7 +225,7 @@ def test_settings_of_a_run_may_be_replaced(run_folder):
 @pytest.mark.parametrize("name", ["config.yaml", "classes.txt"])
 def test_a_folder_that_is_no_run_is_named_with_what_it_lacks(run_folder, name):
     (run_folder / name).unlink()
-    message = f"{run_folder} is no run folder: it has no {name}"
+    message = f"{run_folder} is not a run folder: it has no {name}"
     with pytest.raises(FileNotFoundError, match=message):
         load_run(run_folder)
 

@@ -153,10 +153,10 @@ def test_tensorboard_gets_the_scalars_and_the_pictures(whole_run):
 
 
 def test_the_pictures_show_ground_truth_beside_predictions(whole_run):
-    names = sorted(path.name for path in (whole_run / "pictures").iterdir())
+    names = sorted(path.name for path in (whole_run / "drawings").iterdir())
     assert names == [f"epoch_00{n}_shapes_1000000_00000.png" for n in (2, 3)]
     record = make_shapes(1, seed=1_000_000).records[0]
-    width, height = Image.open(whole_run / "pictures" / names[0]).size
+    width, height = Image.open(whole_run / "drawings" / names[0]).size
     assert width > 2 * record.width and height > record.height
 
 
@@ -226,7 +226,7 @@ def test_changed_settings_are_printed_and_kept(copied_run, capsys):
     assert [line.replace("  ", "") for line in printed[start : start + 4]] == [
         *("-flip: true", "+flip: false", "-keep_images: 1", "+keep_images: 5")
     ]
-    assert "The run has done all of its 3 epochs." in printed
+    assert "The run has finished all of its 3 epochs." in printed
     assert load_config(copied_run / "config.yaml") == changed
 
 

@@ -1,4 +1,4 @@
-"""How a run goes on: its optimizer and its schedule."""
+"""The optimizer and the schedule of a run."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class RunPlan(NamedTuple):
     """The settings of a run that concern neither the model nor the data.
 
     Attributes:
-        epochs: to train in all.
+        epochs: number of epochs to train.
         validation_every: epochs from one validation to the next.
         keep_images: validation images that are drawn.
         metric: keyword arguments of `evaluation.evaluate_voc`.
@@ -46,7 +46,7 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
 
 
 def build_plan(config: Config) -> RunPlan:
-    """Returns what a run needs to know beside its model and its data."""
+    """Returns the settings of a run beside its model and its data."""
     return RunPlan(
         epochs=config.train.epochs,
         validation_every=config.train.validation_every,

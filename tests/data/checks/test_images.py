@@ -49,7 +49,7 @@ def test_a_file_cut_off_is_unreadable(picture_of, file_of, image_format, kept):
 
 @pytest.mark.parametrize("data", [b"", b"no image at all"])
 def test_what_is_no_picture_is_unreadable(data):
-    with pytest.raises(UnreadableImageError, match="no image of a known format"):
+    with pytest.raises(UnreadableImageError, match="not an image of a known format"):
         inspect_image(data)
 
 

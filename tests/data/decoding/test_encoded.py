@@ -136,9 +136,9 @@ def test_the_limit_itself_is_allowed(read):
     ("data", "reason"),
     [
         (b"", "it is empty"),
-        (b"hello", "it is no JPEG, PNG, BMP or GIF"),
-        (b"\xff", "it is no JPEG, PNG, BMP or GIF"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "it is no JPEG, PNG, BMP or GIF"),
+        (b"hello", "it is not a JPEG, PNG, BMP or GIF"),
+        (b"\xff", "it is not a JPEG, PNG, BMP or GIF"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "it is not a JPEG, PNG, BMP or GIF"),
         (b"BM", "it cannot be decoded: it is damaged"),
         (b"\xff\xd8\xff", "it cannot be decoded: it is damaged"),
         (b"GIF89a", "it cannot be decoded: it is damaged"),

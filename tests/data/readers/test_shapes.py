@@ -131,12 +131,12 @@ def test_the_classes_may_be_asked_for_in_another_order():
         (
             ("x", "test"),
             {},
-            r"data\.directory = 'x' means nothing to",
+            r"data\.directory = 'x' has no effect with",
         ),
         (
             (None, "test"),
             {"policy": Policy({"wrong_size": "drop"})},
-            r"data\.policy = {'wrong_size': 'drop'} means nothing",
+            r"data\.policy = {'wrong_size': 'drop'} has no effect",
         ),
         ((None, "test"), {"class_names": ["cat"]}, r"has the classes cross, .*not cat"),
     ],

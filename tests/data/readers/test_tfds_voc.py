@@ -168,7 +168,7 @@ def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
 
 
 def test_fewer_classes_need_a_policy_for_the_others(prepared):
-    with pytest.raises(DataError, match="'person' is none of the classes dog"):
+    with pytest.raises(DataError, match="'person' is not one of the classes dog"):
         read_tfds_voc(prepared[0], "07", class_names=["dog"])
     examples = read_tfds_voc(
         prepared[0],
@@ -201,7 +201,7 @@ def test_data_not_prepared_is_an_error_that_says_how_to_prepare_it(tmp_path):
     with pytest.raises(DataError) as error:
         read_tfds_voc(tmp_path, "12")
     assert str(error.value) == (
-        f"{tmp_path}/voc/2012/5.0.0 is not there. Prepare it by `tfds build voc/2012 "
+        f"{tmp_path}/voc/2012/5.0.0 does not exist. Prepare it by `tfds build voc/2012 "
         f"--data_dir {tmp_path}`; without a network, put VOCtrainval_11-May-2012.tar "
         f"and VOC2012test.tar into {tmp_path}/downloads/manual first."
     )

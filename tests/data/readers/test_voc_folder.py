@@ -68,4 +68,4 @@ def test_the_folder_above_points_to_the_voc_folder_in_it(voc):
     with pytest.raises(DataError) as error:
         open_voc_folder(voc.root.parent)
     assert "it lacks JPEGImages and Annotations" in str(error.value)
-    assert str(error.value).endswith(f"Perhaps {voc.root} is meant.")
+    assert str(error.value).endswith(f"Did you mean {voc.root}?")
