@@ -17,7 +17,7 @@ def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
     assert shown["size"].text == "200 × 100"
     assert shown["server-time"].text == "12 ms"
     assert int(shown["round-trip"].text.removesuffix(" ms")) > 0
-    assert shown.run("return document.getElementById('picture').naturalWidth") == 200
+    assert shown.run("return document.getElementById('image').naturalWidth") == 200
     assert not shown["invitation"].is_displayed()
 
 

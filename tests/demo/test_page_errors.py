@@ -51,7 +51,7 @@ def test_a_file_that_is_refused_is_not_shown_later(page, tmp_path):
     page.choose(path)
     page.wait(lambda: page["error"].is_displayed())
     page.wait(lambda: page.run("return window.hasFrame"))
-    assert page["picture"].get_attribute("src") is None
+    assert page["image"].get_attribute("src") is None
     assert page["error"].is_displayed() and page["invitation"].is_displayed()
     assert not page["figure"].is_displayed()
 
@@ -72,7 +72,7 @@ def test_what_holds_no_file_leaves_the_boxes(shown, tmp_path):
     shown.run(EMPTY, "paste")
     assert not shown["error"].is_displayed()
     shown.run(EMPTY, "drop")
-    assert shown["error"].text.startswith("What was dropped holds no file")
+    assert shown["error"].text.startswith("What was dropped is not a file")
     shown.save_screenshot(tmp_path / "dropped_text.png")
     assert shown["status"].text == status and shown["results"].is_displayed()
     assert shown["figure"].is_displayed() and shown.drawn() == [0, 1, 2]

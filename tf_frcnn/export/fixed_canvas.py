@@ -49,7 +49,7 @@ def default_canvas(resizing: Resizing) -> Canvas:
 
 
 def canvas_inputs(canvas: Canvas) -> list[tf.TensorSpec]:
-    """Returns the inputs of the graph; see `data.batching` for what they hold.
+    """Returns the inputs of the graph; see `data.pipeline.batching` for what they hold.
 
     These are `images` float32 [1, H, W, 3], RGB 0..255, and `image_sizes`, `scales`,
     `file_sizes`, float32 [1, 2] each.

@@ -33,7 +33,7 @@ def export_model(
         image_tensor: `image_tensor` uint8 [B, H, W, 3], RGB.
         preprocessed: `images` float32 [B, H, W, 3], RGB 0..255, on a canvas of the
             network; `image_sizes`, `scales`, `file_sizes` float32 [B, 2]; see
-            `data.batching`.
+            `data.pipeline.batching`.
 
     A version appears whole or not at all, and none is ever overwritten.
 

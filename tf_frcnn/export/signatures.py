@@ -114,7 +114,7 @@ class Signatures:
         return batch | {"images": images}
 
     def of_canvases(self, images, image_sizes, scales, file_sizes):
-        """Detects objects in a batch as `data.batching` makes it."""
+        """Detects objects in a batch as `data.pipeline.batching` makes it."""
         with tf.control_dependencies([_refuse_none(images, "images")]):
             images = tf.identity(images)
         batch = {"images": images, "image_sizes": image_sizes, "scales": scales}
