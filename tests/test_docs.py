@@ -68,7 +68,7 @@ def test_an_example_configuration_is_one(page, tmp_path):
         assert load_config(tmp_path / "example.yaml") != Config()
 
 
-def test_the_variants_have_every_configuration_and_every_trunk():
+def test_the_variants_have_every_configuration_and_every_backbone():
     assert {path.name for path in (ROOT / "configs").iterdir()} <= configs_in(VARIANTS)
     assert BACKBONES.keys() <= set(re.findall(r"`(\w+)`", VARIANTS))
 

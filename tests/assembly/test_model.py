@@ -89,7 +89,7 @@ def test_every_layer_has_the_settings_of_its_part(unusual_model, unusual_config)
     assert rpn.stage_losses.sigma == 2.25 and head.stage_losses.sigma == 1.75
 
 
-def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
+def test_a_head_of_convolutions_has_the_normalisation_of_the_backbone(config_of):
     settings = {"roi.head_convs": 3, "backbone.normalization": "group"}
     head = build_model(config_of(settings), ("a",)).roi_head.box_head
     assert (head.units, len(head.convs), head.channels) == (8, 3, 256)
@@ -146,7 +146,7 @@ def test_the_weights_fit_the_settings(unusual_model):
     assert unusual_model.class_names == ("a", "b", "c")
 
 
-def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(config_of):
+def test_the_backbone_brings_its_stride_and_norm_and_is_frozen_in_part(config_of):
     vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
     model = build_model(vgg16, ("a",))
     assert model.preprocessing.images.mode == "caffe"
@@ -223,7 +223,7 @@ def test_more_frozen_blocks_than_there_are_are_an_error(config_of):
         build_model(config_of({"backbone.frozen_blocks": 5}), ("a",))
 
 
-def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of):
+def test_a_backbone_without_pretrained_weights_is_not_given_any(config_of):
     config = config_of({"backbone.weights": "imagenet"})
     message = r"backbone\.weights = 'imagenet': tiny has no .* set backbone\.weights"
     with pytest.raises(ConfigError, match=message):

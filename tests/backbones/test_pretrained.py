@@ -200,15 +200,15 @@ def small_network(name):
 def test_the_layers_of_a_tail_must_be_there_too():
     backbone, head = small_network("backbone"), TailHead(small_network("tail"))
     weights = {
-        "trunk_conv": [np.ones([1, 1, 3, 2]), np.zeros([2])],
-        "trunk_bn": [np.full([2], value) for value in (1, 2, 3, 4)],
+        "backbone_conv": [np.ones([1, 1, 3, 2]), np.zeros([2])],
+        "backbone_bn": [np.full([2], value) for value in (1, 2, 3, 4)],
         "tail_conv": [np.full([1, 1, 3, 2], 5), np.zeros([2])],
     }
     with pytest.raises(ValueError, match=r"lacks 1 of 4 layers: tail_bn\.$"):
         set_weights(weights, backbone, head)
     weights["tail_bn"] = [np.full([2], value) for value in (6, 7, 8, 9)]
     report = set_weights(weights, backbone, head)
-    assert report == (("trunk_conv", "trunk_bn", "tail_conv", "tail_bn"), ())
+    assert report == (("backbone_conv", "backbone_bn", "tail_conv", "tail_bn"), ())
     gamma, beta, mean, variance = head.tail.get_layer("tail_bn").get_weights()
     assert [gamma[0], beta[0], mean[0], variance[0]] == [6, 7, 8, 9]
 

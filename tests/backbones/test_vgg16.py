@@ -28,7 +28,7 @@ def test_the_13_convolutions_have_the_names_and_weights_of_the_original(backbone
     assert backbone.count_params() == 14_714_688
 
 
-def test_a_picture_of_600_x_800_has_38_x_50_cells(backbone):
+def test_an_image_of_600_x_800_has_38_x_50_cells(backbone):
     assert backbone.compute_output_shape((1, 600, 800, 3)) == (1, 38, 50, 512)
 
 
@@ -58,7 +58,7 @@ def test_features_equal_keras_applications_with_the_same_weights(backbone):
     )
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(backbone):
+def test_a_backbone_from_its_config_gives_the_same_features(backbone):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())
     images = some_images(16, 17)
@@ -79,7 +79,7 @@ def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(back
     np.testing.assert_array_equal(floor(images), backbone(images))
 
 
-def test_the_form_of_torchvision_has_no_imagenet_weights_for_its_pictures():
+def test_the_form_of_torchvision_has_no_imagenet_weights_for_its_images():
     backbone = BACKBONES["vgg16_floor"]
     assert backbone.imagenet is None and backbone.image_mode == "torch"
     # Those of keras.applications expect other images.

@@ -180,7 +180,7 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance)
 
 
-def test_the_picture_is_the_originals(pair, draw):
+def test_the_image_is_the_originals(pair, draw):
     model, batch, *_ = pair
     image = np.moveaxis(preprocess(draw(*PICTURE, seed=4)), 0, -1)
     normalised = model.preprocessing(batch["images"], batch["image_sizes"])
@@ -188,7 +188,7 @@ def test_the_picture_is_the_originals(pair, draw):
     assert (np.abs(normalised[0] - image) > 1e-6).mean() < 0.001
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
     model, batch, expected, _ = pair
     rpn = model.first_stage(batch)
     close(rpn.features[0][0], np.moveaxis(expected["features"][0], 0, -1), 1e-3)

@@ -93,7 +93,7 @@ def test_torchvisions_vgg16(torch, images, tmp_path):
     assert loaded.config.roi.pooling == "pool"
 
 
-def test_torchvisions_resnet_is_the_trunk_below_a_random_pyramid(
+def test_torchvisions_resnet_is_the_backbone_below_a_random_pyramid(
     torch, images, tmp_path
 ):
     network = torch_original.TorchNetwork(torch)

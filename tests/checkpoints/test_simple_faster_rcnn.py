@@ -115,7 +115,7 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance)
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
     model, batch, expected, _ = pair
     rpn = model.first_stage(batch)
     close(rpn.features[0][0], np.moveaxis(expected["features"][0], 0, -1))

@@ -60,7 +60,7 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance)
 
 
-def test_the_trunk_and_the_rpn_are_the_originals(pair):
+def test_the_backbone_and_the_rpn_are_the_originals(pair):
     close(pair.rpn.features[0], pair.expected["features"])
     (maps,) = pair.rpn.maps
     close(maps.scores, pair.expected["rpn_cls_score"])

@@ -31,7 +31,7 @@ def test_padded_rows_are_left_out_and_the_first_label_is_0(form):
     assert answer.names == ("größte", "a")
 
 
-def test_a_picture_without_detections_has_an_empty_answer():
+def test_an_image_without_detections_has_an_empty_answer():
     answer = read_answer(GOOD | {"num_detections": 0.0}, "here")
     assert answer.boxes.shape == (0, 4) and answer.names == ()
 

@@ -26,7 +26,7 @@ def pauses(monkeypatch):
 
 
 @pytest.fixture
-def picture(good_photos):
+def image(good_photos):
     return Path(good_photos[1]).read_bytes()
 
 
@@ -78,7 +78,7 @@ def test_the_body_is_the_documented_one(rest, rest_service):
     ]
 
 
-def test_the_outputs_of_each_picture_come_in_its_place(rest, rest_service, good_photos):
+def test_the_outputs_of_each_image_come_in_its_place(rest, rest_service, good_photos):
     files = [Path(path).read_bytes() for path in good_photos[1:3]]
     both = rest_service().detect(files)
     alone = [rest_service().detect([file])[0] for file in files]
@@ -255,7 +255,7 @@ def test_a_dead_port_is_named(pauses):
     assert len(pauses) == 1  # The first time it is tried again at once.
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(rest, rest_service, image):
+def test_a_refused_image_is_told_apart_by_its_place(rest, rest_service, image):
     with pytest.raises(RefusedImageError) as refusal:
         rest_service().detect([image, b"text", image])
     assert refusal.value.index == 1

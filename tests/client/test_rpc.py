@@ -35,7 +35,7 @@ def service_of(rpc):
 
 
 @pytest.fixture
-def picture(good_photos):
+def image(good_photos):
     return Path(good_photos[1]).read_bytes()
 
 
@@ -46,7 +46,7 @@ def aborting(code, details):
 UNAVAILABLE = aborting(grpc.StatusCode.UNAVAILABLE, "The queue is full")
 
 
-def test_the_outputs_of_each_picture_come_in_its_place(service_of, good_photos):
+def test_the_outputs_of_each_image_come_in_its_place(service_of, good_photos):
     files = [Path(path).read_bytes() for path in good_photos[1:3]]
     both = service_of().detect(files)
     for row, file in zip(both, files, strict=True):
@@ -105,7 +105,7 @@ def test_a_slow_server_is_asked_once(rpc, service_of):
     assert len(rpc.faults) == 1
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(service_of, image):
+def test_a_refused_image_is_told_apart_by_its_place(service_of, image):
     with pytest.raises(RefusedImageError) as refusal:
         service_of().detect([image, image, b""])
     assert (refusal.value.index, refusal.value.reason) == (2, "it is empty")
@@ -119,7 +119,7 @@ def test_a_dead_port_is_named(service_of):
         service_of(target, retries=0).detect([b"x"])
 
 
-def test_outputs_for_other_pictures_are_an_error(rpc, rpc_stand_in, service_of):
+def test_outputs_for_other_images_are_an_error(rpc, rpc_stand_in, service_of):
     three = rpc_stand_in.response_of({"a": np.zeros([3, 2], np.float32)})
     rpc.faults.append(lambda context: three)
     message = r"a has the shape \(3, 2\), .* begin with the number of images, 2"

@@ -77,7 +77,7 @@ def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked)
     calls = []
     model = SimpleNamespace(rpn=None, roi_head=None)
     monkeypatch.setattr(training, "train", lambda *arguments, **settings: model)
-    monkeypatch.setattr(evaluation, "evaluate_run", lambda *arguments: None)
+    monkeypatch.setattr(evaluation, "evaluate_run", lambda *a, **k: None)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     enable = "enable_op_determinism"
     monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))

@@ -154,7 +154,7 @@ def png():
 
 
 @pytest.fixture
-def picture(png, tmp_path):
+def image(png, tmp_path):
     path = tmp_path / "two cats.png"
     path.write_bytes(png)
     return path

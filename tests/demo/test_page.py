@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = pytest.mark.slow
 
 
-def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
+def test_a_chosen_image_is_shown_with_its_boxes(browser, shown, tmp_path):
     shown.save_screenshot(tmp_path / "desktop.png")
     assert shown["status"].text == "3 boxes shown of 4 found."
     assert shown.counts() == {"cat": 1, "dog": 1, browser.MARKUP: 1}
@@ -22,7 +22,7 @@ def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_picture_can_be_dropped_and_pasted(page, png, kind):
+def test_an_image_can_be_dropped_and_pasted(page, png, kind):
     page.send(kind, "cats.png", png)
     page.wait_for_boxes()
     assert page.drawn() == [0, 1, 2]
@@ -73,7 +73,7 @@ def test_the_threshold_hides_and_shows_boxes(shown):
     assert not any(url.startswith("http") for url in shown.requests())
 
 
-def test_a_class_can_be_hidden_also_for_the_next_picture(shown, image):
+def test_a_class_can_be_hidden_also_for_the_next_image(shown, image):
     shown.toggle("cat")
     assert shown.drawn() == [1, 2] and shown.counts()["cat"] == 1
     shown.choose(image)

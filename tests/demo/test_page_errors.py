@@ -99,7 +99,7 @@ def test_what_holds_no_file_ends_no_request(browser, driver, serving, png):
         assert page.drawn() == [0, 1, 2]
 
 
-def test_a_newer_picture_replaces_one_that_is_on_its_way(page, pets, png):
+def test_a_newer_image_replaces_one_that_is_on_its_way(page, pets, png):
     page.run(
         "const real = window.fetch; window.ended = 0;"
         "window.fetch = (...all) => real(...all).finally(() => window.ended++);"

@@ -60,7 +60,7 @@ def test_the_page_shows_what_the_detector_saw(
         assert own == pytest.approx(other, abs=2e-3)
 
 
-def test_of_a_moving_picture_the_first_frame_is_shown(
+def test_of_a_moving_image_the_first_frame_is_shown(
     browser, driver, run_address, shape_file, tmp_path
 ):
     turned_files(shape_file, tmp_path)

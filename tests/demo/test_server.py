@@ -62,7 +62,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
     assert "is not a run folder" in failure_of(capsys, tmp_path, "--port", 0)
 
 
-def test_the_page_has_the_colors_of_the_drawn_pictures(serving):
+def test_the_page_has_the_colors_of_the_drawn_images(serving):
     names = [f"class {label}" for label in range(20)]
     with serving(None, names) as address:
         settings = httpx.get(f"{address}/settings", timeout=60).json()

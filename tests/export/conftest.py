@@ -26,7 +26,7 @@ def model(tiny_detector):
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """Two lying images and an upright one as files: PNG, JPEG and a turned JPEG."""
     folder = tmp_path_factory.mktemp("pictures")
     write_voc(make_shapes(12, seed=4), folder, "all")

@@ -8,7 +8,7 @@ from tf_frcnn.models import ProposalNetwork
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     """A batch of one image with a bright wide box."""
     images = np.random.default_rng(0).uniform(90, 110, [1, 96, 128, 3])
     images[0, 20:60, 30:100] = [250, 200, 40]

@@ -119,7 +119,7 @@ class Seeing:
         }
 
 
-def test_what_was_found_is_compared_with_the_objects_of_the_same_picture(
+def test_what_was_found_is_compared_with_the_objects_of_the_same_image(
     examples, batches
 ):
     truth, found = ground_truth_of(examples), detect(Seeing(), examples, batches)
@@ -156,14 +156,14 @@ def test_the_ground_truth_is_in_the_order_of_the_records():
     np.testing.assert_array_equal(truth.difficult, difficult)
 
 
-def test_pictures_without_any_object_have_an_empty_ground_truth():
+def test_images_without_any_object_have_an_empty_ground_truth():
     empty = (np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool))
     records = (Record("a", "a", 20, 20, 1, *empty),)
     truth = ground_truth_of(ExampleSet("", ("x",), records, Problems(), None))
     assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0
 
 
-def test_the_detections_of_a_picture_come_best_first():
+def test_the_detections_of_an_image_come_best_first():
     found = DetectedBoxes(
         image_index=np.array([1, 0, 1, 1]),
         boxes=np.arange(16.0).reshape(4, 4),
