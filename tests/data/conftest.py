@@ -63,7 +63,7 @@ class VocBuilder:
 
     def example(self, stem, *objects, height=40, width=60):
         """Writes a PNG and its annotation."""
-        self.picture(f"{stem}.png", height=height, width=width)
+        self.image(f"{stem}.png", height=height, width=width)
         self.annotation(stem, *objects, height=height, width=width)
 
 

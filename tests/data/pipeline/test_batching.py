@@ -64,7 +64,7 @@ def test_a_turned_photograph_is_batched_upright(image_of, file_of, voc, xml_of):
     exif = Image.Exif()
     exif[0x0112] = 6
     image = image_of(40, 64)
-    voc.picture("a.jpg", file_of(image, "JPEG", quality=95, exif=exif))
+    voc.image("a.jpg", file_of(image, "JPEG", quality=95, exif=exif))
     voc.annotation("a", xml_of("cat", 1, 1, 20, 30), height=64, width=40)
     voc.split("train", "a")
     resizing = Resizing((40,), 64, ((64, 64),))

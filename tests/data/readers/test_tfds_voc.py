@@ -31,7 +31,7 @@ def write_tar(make_voc, xml_of, file_of, image_of, folder, part):
             number = int(stem)
             height, width = 40 + number, 61 + number
             image = image_of(height, width, number)
-            voc.picture(f"{stem}.jpg", file_of(image, "JPEG"))
+            voc.image(f"{stem}.jpg", file_of(image, "JPEG"))
             box = (1, 2 + number, 20 + number, height)
             objects = [
                 xml_of("dog", *box, extra=EXTRA.format(0)),

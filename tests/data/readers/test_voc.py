@@ -72,7 +72,7 @@ def test_boxes_follow_a_photograph_that_lies_on_its_side(
     """Orientation 6: the stored picture's left edge is the upright one's top."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    voc.picture("a.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
+    voc.image("a.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
     if drawn_on == "stored":  # left half, upper three quarters
         voc.annotation("a", xml_of("cat", 1, 1, 30, 30), height=40, width=60)
     else:  # upper half, right three quarters
@@ -98,15 +98,15 @@ def write_every_fault(voc, xml_of, image_of, file_of):
     voc.example("good", box)
     voc.annotation("lost", box)
     voc.example("cut", box)
-    voc.picture("cut.png", png[: len(png) // 2])
+    voc.image("cut.png", png[: len(png) // 2])
     voc.example("foreign", box)
-    voc.picture("foreign.png", file_of(image_of(40, 60), "TIFF"))
-    voc.picture("bare.png")
+    voc.image("foreign.png", file_of(image_of(40, 60), "TIFF"))
+    voc.image("bare.png")
     voc.example("garbled", box)
     (voc.root / "Annotations" / "garbled.xml").write_text("<annotation>")
     voc.example("twins", box)
-    voc.picture("twins.jpg", file_of(image_of(40, 60), "JPEG"))
-    voc.picture("sized.png")
+    voc.image("twins.jpg", file_of(image_of(40, 60), "JPEG"))
+    voc.image("sized.png")
     voc.annotation("sized", box, height=99)
     voc.example("nan", xml_of("cat", "nan", 5, 30, 30), box)
     voc.example("swapped", xml_of("cat", 30, 5, 5, 30))
@@ -114,7 +114,7 @@ def write_every_fault(voc, xml_of, image_of, file_of):
     voc.example("outside", xml_of("cat", 5, 5, 99, 30), xml_of("cat", 70, 5, 80, 30))
     voc.example("stranger", xml_of("cta", 5, 5, 30, 30), box)
     voc.example("empty")
-    voc.picture("turned.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
+    voc.image("turned.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
     voc.annotation("turned", xml_of("cat", 5, 5, 30, 30), height=60, width=40)
     faulty = "lost cut foreign bare garbled twins sized nan swapped click outside"
     voc.split("train", "good", *faulty.split(), "stranger", "empty", "turned", "good")
@@ -250,11 +250,11 @@ def faulty(voc, xml_of, file_of, image_of):
     voc.example("b", xml_of("dog", 5, 5, 70, 30), xml_of("cat", 9, 9, 9, 12))
     exif = Image.Exif()
     exif[274] = 6
-    voc.picture("c.jpg", file_of(image_of(60, 40), "JPEG", exif=exif))
+    voc.image("c.jpg", file_of(image_of(60, 40), "JPEG", exif=exif))
     voc.annotation("c", xml_of("cat", 2, 2, 20, 30), height=60, width=40)
-    voc.picture("d.png", b"no image")
+    voc.image("d.png", b"no image")
     voc.annotation("d", xml_of("cat", 1, 1, 20, 30))
-    voc.picture("e.png")
+    voc.image("e.png")
     (voc.root / "Annotations" / "e.xml").write_text("<annotation><object>")
     voc.split("train", *"abcdef")
     voc.split("val", *"ab")

@@ -28,7 +28,7 @@ def test_of_a_file_for_one_class_the_images_without_it_are_left_out(voc):
 
 
 def test_a_name_with_blanks_and_a_number_is_one_name_if_an_image_is_called_so(voc):
-    voc.picture("photo 1.png")
+    voc.image("photo 1.png")
     voc.split("train", "photo 1", "my cat")
     assert ids_of(voc, "train") == ["photo 1", "my cat"]
 
@@ -47,15 +47,15 @@ def test_an_unknown_split_is_answered_with_those_that_exist(voc):
 def test_without_image_sets_all_images_and_annotations_count(voc):
     (voc.root / "ImageSets" / "Main").rmdir()
     (voc.root / "ImageSets").rmdir()
-    voc.picture("b.png")
+    voc.image("b.png")
     voc.annotation("a")
-    voc.picture(".DS_Store", b"")
+    voc.image(".DS_Store", b"")
     assert ids_of(voc, "any") == ["a", "b"]
 
 
 def test_images_are_found_by_stem_in_any_case_images_before_other_files(voc):
     for name in ("a.JPG", "b.jpeg", "c.x.PNG", "a.doc"):
-        voc.picture(name, b"")
+        voc.image(name, b"")
     images = open_voc_folder(voc.root).images
     assert {stem: [p.name for p in paths] for stem, paths in images.items()} == {
         "a": ["a.JPG", "a.doc"],
