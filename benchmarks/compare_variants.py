@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-NUM_PICTURES, NUM_TESTS, EPOCHS = 1200, 200, 4
+NUM_IMAGES, NUM_TESTS, EPOCHS = 1200, 200, 4
 SHORT = (
-    *(f"data.num_train={NUM_PICTURES}", f"data.num_test={NUM_TESTS}"),
+    *(f"data.num_train={NUM_IMAGES}", f"data.num_test={NUM_TESTS}"),
     *("data.num_validation=1", f"train.epochs={EPOCHS}", "train.decay_epochs=[3]"),
     *(f"train.validation_every={EPOCHS}", "train.keep_images=0"),
     "train.warmup_steps=100",
@@ -41,9 +41,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=VARIANTS, action="append")
     options = parser.parse_args()
-    print(
-        f"{NUM_PICTURES} images, 4 per step, {EPOCHS} epochs, {options.seeds} seeds\n"
-    )
+    print(f"{NUM_IMAGES} images, 4 per step, {EPOCHS} epochs, {options.seeds} seeds\n")
     print("| variant | mAP, mean | standard deviation | of each seed |")
     print("|---|---|---|---|")
     for name in options.only or VARIANTS:
@@ -69,7 +67,7 @@ def measure(settings, seed):
     from tf_frcnn.runs.training import train
 
     quickstart = ROOT / "configs" / "quickstart.yaml"
-    # The shapes of one split come from neighbouring seeds; a thousand apart is apart.
+    # The shapes of one split come from neighbouring seeds; 1000 apart is far enough.
     config = load_config(quickstart, [*SHORT, *settings, f"seed={1000 * seed}"])
     with tempfile.TemporaryDirectory() as directory, open(os.devnull, "w") as nowhere:
         scheme = train_alternating if is_alternating(config) else train

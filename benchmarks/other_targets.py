@@ -4,9 +4,9 @@
     python benchmarks/other_targets.py RUN [RUN ...] [--images FOLDER] [--threads 2]
 
 Prints a Markdown table per run: the size of the file, the median time of an image, and
-the largest differences from the detections of the Python model over the images; where
-they exceed what an export may have, it ends with an error. The runtimes take turns,
-image by image, so that other work on the machine meets all.
+the largest differences from the detections of the Python model over the images; if they
+exceed the limits of an export, it ends with an error. The runtimes take turns,
+image by image, so that other work on the machine affects all.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def openvino_of(path, threads):
     import openvino
 
     core = openvino.Core()
-    # By default it computes in bfloat16 where the processor can.
+    # By default OpenVINO computes in bfloat16 where the processor can.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = core.compile_model(core.read_model(path), "CPU", settings)
     names = [output.any_name for output in compiled.outputs]
@@ -117,7 +117,7 @@ def print_table(folder, images, threads, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--pictures", type=Path, help="(the run's samples)")
+    parser.add_argument("--images", type=Path, help="(the run's samples)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()

@@ -3,7 +3,7 @@
     python benchmarks/roi_pooling.py
     python benchmarks/roi_pooling.py --methods pool align --sizes "38x50, 128 RoIs"
 
-Each row is a process of its own, on Linux. A time is the fastest of several calls. The
+Each row has its own process, on Linux. A time is the fastest of several calls. The
 memory is the peak of the process above what it held before the first call, which has
 the maps and TensorFlow; under XLA that includes compiling. Compare numbers of one
 machine only.
@@ -106,7 +106,7 @@ def measure(size, method, xla, calls):
         return tape.gradient(pooled, features, upstream)
 
     before = memory_of_process("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
+    Path("/proc/self/clear_refs").write_text("5")  # Resets the peak.
     results = []
     for step in (forward, both):
         fastest(step, features, 2)

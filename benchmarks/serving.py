@@ -1,10 +1,10 @@
 """Times exported models in processes without a server, and prints tables.
 
-    python benchmarks/serving.py --pictures FOLDER NAME=VERSION ...
+    python benchmarks/serving.py --folder FOLDER NAME=VERSION ...
 
 such as quickstart=exported/1. Requests go through TensorFlow's C library
-(serving/detect.c), to the signature `serving_default`. What the warm-up file saves is
-measured by a session in a process of its own, which replays the file's records as
+(serving/detect.c), to the signature `serving_default`. The gain of the warm-up file is
+measured in a session of a separate process, which replays the file's records as
 TensorFlow Serving does when it loads a version. Needs a C compiler and
 tensorflow-serving-api.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from machine import machine
 
 BUILD = Path(__file__).parents[1] / "serving" / "build.sh"
-# Pictures per request, and requests at once.
+# Images per request, and requests at once.
 LOADS = tuple((batch, threads) for batch in (1, 8) for threads in (1, 4, 8))
 TABLES = ("loads", "memory", "first")
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -31,66 +31,66 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", metavar="NAME=VERSION")
-    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--folder", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--images", type=int, default=96, help="per load (96)")
     parser.add_argument("--requests", type=int, default=1000, help="for memory (1000)")
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     options = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     models = {name: Path(path) for name, path in (m.split("=") for m in options.models)}
-    pictures = sorted(path for path in options.pictures.iterdir() if path.is_file())
-    print(f"{machine()}; {len(pictures)} pictures.\n")
+    images = sorted(path for path in options.folder.iterdir() if path.is_file())
+    print(f"{machine()}; {len(images)} images.\n")
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "detect"
         subprocess.run([BUILD, program, sys.executable], check=True)
         if "loads" in options.tables:
-            print_loads(program, models, pictures, options.images)
+            print_loads(program, models, images, options.images)
         if "memory" in options.tables:
-            print_memory(program, models, pictures, options.requests)
+            print_memory(program, models, images, options.requests)
     if "first" in options.tables:
-        print_first_requests(models, pictures[0])
+        print_first_requests(models, images[0])
 
 
-def send(program, model, pictures, *, requests, batch=1, threads=1):
-    """Returns what the program measured."""
+def send(program, model, images, *, requests, batch=1, threads=1):
+    """Returns the program's measurements."""
     numbers = {"--requests": requests, "--batch": batch, "--threads": threads}
     flags = [str(word) for pair in numbers.items() for word in pair]
-    command = [program, model, *flags, *pictures]
+    command = [program, model, *flags, *images]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
 
-def print_loads(program, models, pictures, images):
-    print("| model | pictures per request | requests at once | median | 95 % | speed |")
+def print_loads(program, models, images, num_images):
+    print("| model | images per request | requests at once | median | 95 % | speed |")
     print("|---|---|---|---|---|---|")
     for name, model in models.items():
         for batch, threads in LOADS:
-            requests = max(images // batch, threads)
+            requests = max(num_images // batch, threads)
             found = send(
                 program,
                 model,
-                pictures,
+                images,
                 requests=requests,
                 batch=batch,
                 threads=threads,
             )
             median, slow = found["median_ms"], found["p95_ms"]
-            speed = found["pictures_per_s"]
+            speed = found["images_per_s"]
             print(
                 f"| {name} | {batch} | {threads} | {median:.0f} ms | {slow:.0f} ms | "
-                f"{speed:.1f} pictures/s |",
+                f"{speed:.1f} images/s |",
                 flush=True,
             )
     print()
 
 
-def print_memory(program, models, pictures, requests):
+def print_memory(program, models, images, requests):
     print(
         f"| model | memory after {requests // 2} | after {requests} requests | peak |"
     )
     print("|---|---|---|---|")
     for name, model in models.items():
-        found = send(program, model, pictures, requests=requests)
+        found = send(program, model, images, requests=requests)
         half, end, peak = (found[f"memory_{at}_mib"] for at in ("half", "end", "peak"))
         print(
             f"| {name} | {half:.0f} MiB | {end:.0f} MiB | {peak:.0f} MiB |", flush=True
@@ -98,15 +98,15 @@ def print_memory(program, models, pictures, requests):
     print()
 
 
-def print_first_requests(models, picture):
+def print_first_requests(models, image):
     print("| model | loading | warming up | first request | after no warm-up | later |")
     print("|---|---|---|---|---|---|")
     alone = multiprocessing.get_context("spawn")
     for name, model in models.items():
         with alone.Pool(1) as pool:
-            cold = pool.apply(first_request, (model, picture, False))
+            cold = pool.apply(first_request, (model, image, False))
         with alone.Pool(1) as pool:
-            warm = pool.apply(first_request, (model, picture, True))
+            warm = pool.apply(first_request, (model, image, True))
         print(
             f"| {name} | {warm['load']:.1f} s | {warm['warm-up']:.1f} s | "
             f"{1e3 * warm['first']:.0f} ms | {1e3 * cold['first']:.0f} ms | "
@@ -115,7 +115,7 @@ def print_first_requests(models, picture):
         )
 
 
-def first_request(model, picture, warm):
+def first_request(model, image, warm):
     """Returns seconds: "load", "warm-up", the "first" request, and a "later" one."""
     import tensorflow as tf
 
@@ -143,7 +143,7 @@ def first_request(model, picture, warm):
             send(request.model_spec.signature_name, inputs)
 
     found = {"load": seconds(load), "warm-up": seconds(replay) if warm else 0.0}
-    inputs = {"image_bytes": [picture.read_bytes()]}
+    inputs = {"image_bytes": [image.read_bytes()]}
     found["first"] = seconds(lambda: send("serving_default", inputs))
     later = [seconds(lambda: send("serving_default", inputs)) for _ in range(9)]
     return found | {"later": sorted(later)[4]}

@@ -1,9 +1,9 @@
-"""Times a configuration's training step and its inference on made-up images.
+"""Times a configuration's training step and its inference on synthetic images.
 
     python benchmarks/train_step.py configs/bccd_vgg16.yaml --steps 20
 
-The images are noise with twenty boxes, as large as the first canvas or, where each
-image has its own, as that of a square one, so that neither data nor weights are
+The images are noise with twenty boxes, as large as the first canvas or, if each
+image has its own, as that of a square image, so that neither data nor weights are
 needed. Compare times of one machine only.
 """
 

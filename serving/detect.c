@@ -1,11 +1,11 @@
-/* Detects objects in picture files with an exported SavedModel, without Python.
+/* Detects objects in image files with an exported SavedModel, without Python.
  *
- *   detect MODEL [--batch B] PICTURE...
- *   detect MODEL [--batch B] --requests N [--threads T] PICTURE...
+ *   detect MODEL [--batch B] IMAGE...
+ *   detect MODEL [--batch B] --requests N [--threads T] IMAGE...
  *
- * MODEL is the folder of a version, such as exported/1. Each request holds B pictures (1).
+ * MODEL is the folder of a version, such as exported/1. Each request holds B images (1).
  * The first form prints a line per detection: file, class, score, and ymin, xmin, ymax,
- * xmax as shares of the picture's sides, separated by tabs. The second sends the pictures
+ * xmax as shares of the image's sides, separated by tabs. The second sends the images
  * over and over from T threads (1): some requests first, which are slow, then N that are
  * measured. It prints times and memory as JSON.
  * A refused request is reported, and the next one is sent.
@@ -34,7 +34,7 @@ typedef struct {
   const char *name;
   char *data;
   size_t size;
-} Picture;
+} Image;
 
 typedef struct {
   TF_Graph *graph;
@@ -59,7 +59,7 @@ static double now_ms(void) {
   return 1e3 * time.tv_sec + 1e-6 * time.tv_nsec;
 }
 
-/* The process's memory in MiB as /proc/self/status has it; 0 where there is no such. */
+/* The process's memory in MiB as /proc/self/status has it; 0 without one. */
 static double memory_mib(const char *field) {
   FILE *file = fopen("/proc/self/status", "r");
   char line[256];
@@ -70,17 +70,17 @@ static double memory_mib(const char *field) {
   return kib / 1024.0;
 }
 
-static Picture read_picture(const char *name) {
+static Image read_image(const char *name) {
   FILE *file = fopen(name, "rb");
-  Picture picture = {name, NULL, 0};
+  Image image = {name, NULL, 0};
   if (!file || fseek(file, 0, SEEK_END)) fail(name, "it cannot be read");
-  picture.size = (size_t)ftell(file);
-  picture.data = allocate(picture.size);
+  image.size = (size_t)ftell(file);
+  image.data = allocate(image.size);
   rewind(file);
-  if (fread(picture.data, 1, picture.size, file) != picture.size)
+  if (fread(image.data, 1, image.size, file) != image.size)
     fail(name, "it cannot be read");
   fclose(file);
-  return picture;
+  return image;
 }
 
 /* Returns the tensor that serving_default has under a key among its inputs (side 1) or
@@ -119,8 +119,8 @@ static Model load(const char *directory) {
   return model;
 }
 
-/* Sends pictures as one request; `outputs` are the caller's to delete if all is well. */
-static void detect(const Model *model, const Picture *pictures, int count,
+/* Sends images as one request; `outputs` are the caller's to delete if all is well. */
+static void detect(const Model *model, const Image *images, int count,
                    TF_Tensor **outputs, TF_Status *status) {
   int64_t shape[] = {count};
   TF_Tensor *input =
@@ -128,7 +128,7 @@ static void detect(const Model *model, const Picture *pictures, int count,
   TF_TString *strings = TF_TensorData(input);
   for (int i = 0; i < count; i++) {
     TF_StringInit(&strings[i]);
-    TF_StringCopy(&strings[i], pictures[i].data, pictures[i].size);
+    TF_StringCopy(&strings[i], images[i].data, images[i].size);
   }
   TF_SessionRun(model->session, NULL, &model->input, &input, 1, model->outputs, outputs,
                 NUM_OUTPUTS, NULL, 0, NULL, status);
@@ -141,7 +141,7 @@ static void delete_all(TF_Tensor **outputs) {
   for (int i = 0; i < NUM_OUTPUTS; i++) TF_DeleteTensor(outputs[i]);
 }
 
-static void print_detections(const Picture *pictures, int count, TF_Tensor **outputs) {
+static void print_detections(const Image *images, int count, TF_Tensor **outputs) {
   const float *boxes = TF_TensorData(outputs[BOXES]);
   const float *scores = TF_TensorData(outputs[SCORES]);
   const TF_TString *names = TF_TensorData(outputs[NAMES]);
@@ -149,24 +149,24 @@ static void print_detections(const Picture *pictures, int count, TF_Tensor **out
   int64_t rows = TF_Dim(outputs[SCORES], 1);
   for (int i = 0; i < count; i++)
     for (int64_t row = i * rows; row < i * rows + (int64_t)counts[i]; row++)
-      printf("%s\t%.*s\t%.6f\t%.6f\t%.6f\t%.6f\t%.6f\n", pictures[i].name,
+      printf("%s\t%.*s\t%.6f\t%.6f\t%.6f\t%.6f\t%.6f\n", images[i].name,
              (int)TF_StringGetSize(&names[row]), TF_StringGetDataPointer(&names[row]),
              scores[row], boxes[4 * row], boxes[4 * row + 1], boxes[4 * row + 2],
              boxes[4 * row + 3]);
 }
 
-static int print_all(const Model *model, const Picture *pictures, int count, int batch) {
+static int print_all(const Model *model, const Image *images, int count, int batch) {
   TF_Status *status = TF_NewStatus();
   int refused = 0;
   for (int first = 0; first < count; first += batch) {
     TF_Tensor *outputs[NUM_OUTPUTS] = {NULL};
     int size = count - first < batch ? count - first : batch;
-    detect(model, pictures + first, size, outputs, status);
+    detect(model, images + first, size, outputs, status);
     if (TF_GetCode(status) == TF_OK) {
-      print_detections(pictures + first, size, outputs);
+      print_detections(images + first, size, outputs);
       delete_all(outputs);
     } else {
-      fprintf(stderr, "%s: refused with code %d: %s\n", pictures[first].name,
+      fprintf(stderr, "%s: refused with code %d: %s\n", images[first].name,
               TF_GetCode(status), TF_Message(status));
       refused++;
     }
@@ -177,8 +177,8 @@ static int print_all(const Model *model, const Picture *pictures, int count, int
 
 typedef struct {
   const Model *model;
-  const Picture *pictures;
-  int num_pictures, batch, num_requests;
+  const Image *images;
+  int num_images, batch, num_requests;
   atomic_int next, refused;
   double *times, half_mib;
 } Load;
@@ -186,12 +186,12 @@ typedef struct {
 static void *send_requests(void *argument) {
   Load *load = argument;
   TF_Status *status = TF_NewStatus();
-  Picture *request = allocate(load->batch * sizeof(Picture));
+  Image *request = allocate(load->batch * sizeof(Image));
   for (int i; (i = atomic_fetch_add(&load->next, 1)) < load->num_requests;) {
     TF_Tensor *outputs[NUM_OUTPUTS] = {NULL};
     if (i == load->num_requests / 2) load->half_mib = memory_mib("VmRSS");
     for (int k = 0; k < load->batch; k++)
-      request[k] = load->pictures[((long)i * load->batch + k) % load->num_pictures];
+      request[k] = load->images[((long)i * load->batch + k) % load->num_images];
     double start = now_ms();
     detect(load->model, request, load->batch, outputs, status);
     load->times[i] = now_ms() - start;
@@ -223,7 +223,7 @@ static void send_from(Load *load, int num_threads, int num_requests) {
 }
 
 static void measure(Load *load, int num_threads, int num, double load_ms) {
-  int num_warm = num_threads + load->num_pictures / load->batch;
+  int num_warm = num_threads + load->num_images / load->batch;
   load->times = allocate((num > num_warm ? num : num_warm) * sizeof(double));
   send_from(load, num_threads, num_warm);
   double first = load->times[0], start = now_ms();
@@ -231,7 +231,7 @@ static void measure(Load *load, int num_threads, int num, double load_ms) {
   double total = now_ms() - start;
   qsort(load->times, num, sizeof(double), by_value);
   printf("{\"requests\": %d, \"refused\": %d, \"load_ms\": %.1f, \"first_ms\": %.2f, "
-         "\"median_ms\": %.2f, \"p95_ms\": %.2f, \"pictures_per_s\": %.2f, "
+         "\"median_ms\": %.2f, \"p95_ms\": %.2f, \"images_per_s\": %.2f, "
          "\"memory_half_mib\": %.1f, \"memory_end_mib\": %.1f, "
          "\"memory_peak_mib\": %.1f}\n",
          num, load->refused, load_ms, first, load->times[num / 2],
@@ -248,9 +248,9 @@ static int positive(const char *option, const char *value) {
 }
 
 int main(int argc, char **argv) {
-  int batch = 1, threads = 1, num_requests = 0, num_pictures = 0;
+  int batch = 1, threads = 1, num_requests = 0, num_images = 0;
   const char *directory = NULL;
-  Picture *pictures = allocate(argc * sizeof(Picture));
+  Image *images = allocate(argc * sizeof(Image));
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--batch"))
       batch = positive(argv[i], argv[i + 1]), i++;
@@ -261,27 +261,27 @@ int main(int argc, char **argv) {
     else if (!directory)
       directory = argv[i];
     else
-      pictures[num_pictures++] = read_picture(argv[i]);
+      images[num_images++] = read_image(argv[i]);
   }
-  if (!num_pictures)
-    fail("usage", "detect MODEL [--batch B] [--requests N [--threads T]] PICTURE...");
+  if (!num_images)
+    fail("usage", "detect MODEL [--batch B] [--requests N [--threads T]] IMAGE...");
   double start = now_ms();
   Model model = load(directory);
   double load_ms = now_ms() - start;
   int result = 0;
   if (num_requests) {
-    Load work = {.model = &model, .pictures = pictures, .num_pictures = num_pictures,
+    Load work = {.model = &model, .images = images, .num_images = num_images,
                  .batch = batch};
     measure(&work, threads, num_requests, load_ms);
   } else {
-    result = print_all(&model, pictures, num_pictures, batch);
+    result = print_all(&model, images, num_images, batch);
   }
   TF_Status *status = TF_NewStatus();
   TF_CloseSession(model.session, status);
   TF_DeleteSession(model.session, status);
   TF_DeleteGraph(model.graph);
   TF_DeleteStatus(status);
-  for (int i = 0; i < num_pictures; i++) free(pictures[i].data);
-  free(pictures);
+  for (int i = 0; i < num_images; i++) free(images[i].data);
+  free(images);
   return result;
 }

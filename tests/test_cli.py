@@ -30,7 +30,7 @@ def test_a_missing_configuration_is_named(capsys, tmp_path):
 
 
 def test_where_an_error_was_raised_is_shown_if_asked_for(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no run folder"):
+    with pytest.raises(FileNotFoundError, match="is not a run folder"):
         main(["--traceback", "evaluate", str(tmp_path)])
 
 

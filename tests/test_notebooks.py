@@ -46,7 +46,7 @@ def summary(executed):
     return json.loads(executed["quickstart.ipynb"].cells[-1].outputs[0].text)
 
 
-def test_every_notebook_runs_to_its_end_and_shows_pictures(executed):
+def test_every_notebook_runs_to_its_end_and_shows_images(executed):
     assert executed
     for notebook in executed.values():
         assert all(cell.execution_count for cell in code_cells(notebook))

@@ -2,7 +2,7 @@
 
 Boxes are float32 `[ymin, xmin, ymax, xmax]` in pixels of the network's input image,
 continuous corners: width = xmax - xmin. Deltas are `(dy, dx, dh, dw)`. Labels are
-0..K-1 in the order of the class list, -1 in padded rows.
+0..K-1 in the order of the class names, -1 in padded rows.
 
 Letters in the shapes of all docstrings:
 

@@ -1,4 +1,4 @@
-"""`python -m tf_frcnn` is the command `tf-frcnn`."""
+"""Runs the command `tf-frcnn` as `python -m tf_frcnn`."""
 
 import sys
 

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _file_of(options: argparse.Namespace, error: Exception) -> str:
-    """Returns "FILE: " for an error in the configuration that does not name it."""
+    """Returns "FILE: " if an error in the configuration does not name its file."""
     from tf_frcnn.config import ConfigError
 
     sources = (str(getattr(options, "config", "")), "--set")

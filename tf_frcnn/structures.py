@@ -15,7 +15,7 @@ class Anchors(NamedTuple):
         boxes: float32 [N, 4] in pixels; within a level by row, by column, by anchor of
             a cell.
         valid: bool [B, N], False for cells of the canvas padding.
-        level_sizes: int32 [] per level, how many of the N are its own.
+        level_sizes: int32 [] per level, number of the N that are its own.
     """
 
     boxes: tf.Tensor
@@ -36,7 +36,7 @@ class Matches(NamedTuple):
 
 
 class RPNOutputs(NamedTuple):
-    """What the RPN head says of every anchor, whatever form its scores have.
+    """The RPN head's outputs for every anchor, whatever form its scores have.
 
     Attributes:
         logits: float32 [B, N, 2] (background, object) in the softmax form,
@@ -67,11 +67,11 @@ class Proposals(NamedTuple):
 
 
 class AnchorTargets(NamedTuple):
-    """What the RPN shall say of each anchor.
+    """The RPN's targets for each anchor.
 
     Attributes:
         labels: int32 [B, N]; 1 object, 0 background, -1 not counted.
-        deltas: float32 [B, N, 4] to the matched box; zero where there is none.
+        deltas: float32 [B, N, 4] to the matched box; zero without one.
     """
 
     labels: tf.Tensor
@@ -79,7 +79,7 @@ class AnchorTargets(NamedTuple):
 
 
 class RoITargets(NamedTuple):
-    """The RoIs the box head trains on and what it shall say of each.
+    """The RoIs that the box head trains on, and their targets.
 
     Attributes:
         boxes: float32 [B, R, 4]; zero in unused rows.

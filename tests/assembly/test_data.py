@@ -176,7 +176,7 @@ def test_training_has_short_sides_of_its_own(config_of):
     assert one == build_resizing(config_of().images)
 
 
-def test_each_picture_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
+def test_each_image_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
     settings = {
         "images.pad_to": 32,
         "images.resize": "bicubic",

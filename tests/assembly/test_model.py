@@ -89,7 +89,7 @@ def test_every_layer_has_the_settings_of_its_part(unusual_model, unusual_config)
     assert rpn.stage_losses.sigma == 2.25 and head.stage_losses.sigma == 1.75
 
 
-def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
+def test_a_head_of_convolutions_has_the_normalisation_of_the_backbone(config_of):
     settings = {"roi.head_convs": 3, "backbone.normalization": "group"}
     head = build_model(config_of(settings), ("a",)).roi_head.box_head
     assert (head.units, len(head.convs), head.channels) == (8, 3, 256)
@@ -98,7 +98,7 @@ def test_a_head_of_convolutions_has_the_normalisation_of_the_trunk(config_of):
 
 def test_convolutions_before_a_tail_are_an_error(config_of):
     tail = {"backbone.name": "mobilenet_v1_025_c4", "roi.head_convs": 3}
-    with pytest.raises(ConfigError, match=r"roi\.head_convs = 3 means nothing with"):
+    with pytest.raises(ConfigError, match=r"roi\.head_convs = 3 has no effect with"):
         build_model(config_of(tail), ("a",))
 
 
@@ -146,7 +146,7 @@ def test_the_weights_fit_the_settings(unusual_model):
     assert unusual_model.class_names == ("a", "b", "c")
 
 
-def test_the_trunk_brings_its_stride_and_normalisation_and_is_frozen_in_part(config_of):
+def test_the_backbone_brings_its_stride_and_norm_and_is_frozen_in_part(config_of):
     vgg16 = config_of({"backbone.name": "vgg16", "backbone.frozen_blocks": 2})
     model = build_model(vgg16, ("a",))
     assert model.preprocessing.images.mode == "caffe"
@@ -196,7 +196,9 @@ def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
     assert model.rpn.anchor_grid.strides == (16,)
     with pytest.raises(ConfigError, match=r"MobileNetV2.*set backbone\.layer"):
         build_model(config_of({"backbone.name": "MobileNetV2"}), ("a",))
-    with pytest.raises(ConfigError, match=r"backbone\.layer = 'x': tiny is no network"):
+    with pytest.raises(
+        ConfigError, match=r"backbone\.layer = 'x': tiny is not a network"
+    ):
         build_model(config_of({"backbone.layer": "x"}), ("a",))
 
 
@@ -209,10 +211,8 @@ def test_equal_seeds_give_equal_weights(config_of):
     assert np.abs(kernels[0] - kernels[2]).max() > 0.01
 
 
-def test_an_unknown_trunk_is_named_with_those_there_are(config_of):
-    message = (
-        r"backbone\.name = 'vgg61' is no backbone; did you mean vgg16\? There are .*zf"
-    )
+def test_an_unknown_backbone_is_named_with_those_there_are(config_of):
+    message = r"'vgg61' is not a backbone; did you mean vgg16\? There are .*zf"
     with pytest.raises(ConfigError, match=message):
         build_model(config_of({"backbone.name": "vgg61"}), ("a",))
 
@@ -223,7 +223,7 @@ def test_more_frozen_blocks_than_there_are_are_an_error(config_of):
         build_model(config_of({"backbone.frozen_blocks": 5}), ("a",))
 
 
-def test_a_trunk_without_pretrained_weights_is_not_given_any(config_of):
+def test_a_backbone_without_pretrained_weights_is_not_given_any(config_of):
     config = config_of({"backbone.weights": "imagenet"})
     message = r"backbone\.weights = 'imagenet': tiny has no .* set backbone\.weights"
     with pytest.raises(ConfigError, match=message):

@@ -28,7 +28,7 @@ def test_every_family_has_the_image_mode_of_its_own_preprocessing():
         np.testing.assert_allclose(normalised, expected, atol=1e-4, err_msg=module)
 
 
-def test_a_trunk_gives_what_the_network_gives_at_that_layer(mobilenet, some_images):
+def test_a_backbone_gives_what_the_network_gives_at_that_layer(mobilenet, some_images):
     network = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(None, None, 3)
     )
@@ -110,10 +110,14 @@ def test_every_batch_normalisation_is_frozen():
         ("Efficientnet_B0", "x", r"no network 'Efficientnet_B0'; .* EfficientNetB0"),
         ("qqqq", "x", r"no network 'qqqq'\.$"),
         ("VGG16", "block5_con3", r"VGG16 has no layer 'block5_con3'; .*block5_conv3"),
-        ("MobileNetV3Small", "expanded_conv_squeeze_excite_conv", "is no map: .*1, 1"),
+        (
+            "MobileNetV3Small",
+            "expanded_conv_squeeze_excite_conv",
+            "is not a map: .*1, 1",
+        ),
         ("Xception", "block1_conv1", r"no whole stride: 223 x 223 cells .* 448 x 448"),
     ],
 )
-def test_what_cannot_be_a_trunk_is_named(name, layer, message):
+def test_what_cannot_be_a_backbone_is_named(name, layer, message):
     with pytest.raises(ValueError, match=message):
         application_backbone(name, layer)

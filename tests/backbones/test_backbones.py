@@ -48,14 +48,14 @@ def test_all_blocks_can_be_frozen_and_no_more_are_named(backbone, network):
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_c4", "resnet50_c4"])
-def test_with_group_normalisation_trunk_and_tail_learn_in_all_layers(name):
+def test_with_group_normalisation_backbone_and_tail_learn_in_all_layers(name):
     backbone = BACKBONES[name]
     for part in (backbone.build(0, "group"), backbone.build_tail("group")):
         assert len(part.trainable_weights) == len(part.weights)
         assert not any(layer.name.endswith("_bn") for layer in part.layers)
 
 
-def test_a_tail_takes_what_the_trunk_gives(backbone, network):
+def test_a_tail_takes_what_the_backbone_gives(backbone, network):
     if backbone.build_tail is None:
         return
     tail = backbone.build_tail("frozen_batch")

@@ -71,7 +71,7 @@ def test_group_normalisation_learns_with_its_convolution(trainable):
 
 
 @pytest.mark.parametrize("style", [FROZEN, GROUP])
-def test_a_picture_does_not_depend_on_its_batch_mate(style):
+def test_an_image_does_not_depend_on_its_batch_mate(style):
     model = network(lambda x: convolve(x, 4, 3, style=style, trainable=True, name="a"))
     features = some_features(2, 5, 6, 3)
     batch = model(features, training=True)

@@ -31,7 +31,7 @@ def test_two_maps_of_stride_32_and_every_other_cell_of_the_second(
     assert [tuple(shape) for shape in shapes] == [(1, *s, 256) for s in sides]
 
 
-def test_a_picture_of_odd_sides_runs(backbone, some_images):
+def test_an_image_of_odd_sides_runs(backbone, some_images):
     first, second, extra = backbone(some_images(97, 131))
     assert first.shape == second.shape == (2, 4, 5, 256)
     np.testing.assert_array_equal(extra, second[:, ::2, ::2])
@@ -139,7 +139,7 @@ def test_gradients_reach_every_weight(some_images):
         assert np.any(gradient), weight.path
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(backbone, some_images):
+def test_a_backbone_from_its_config_gives_the_same_features(backbone, some_images):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())
     images = some_images(33, 64)

@@ -214,7 +214,7 @@ class TestPyramid:
             "fpn_o"
         }
 
-    def test_a_picture_of_odd_sides_runs(self, pyramid, some_images):
+    def test_an_image_of_odd_sides_runs(self, pyramid, some_images):
         maps = pyramid(some_images(65, 71))
         sides = [(17, 18), (9, 9), (5, 5), (3, 3), (2, 2)]
         assert [tuple(features.shape[1:3]) for features in maps] == sides

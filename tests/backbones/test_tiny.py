@@ -42,7 +42,7 @@ def test_features_have_zero_mean_and_variance_one():
     np.testing.assert_allclose(features.var(axis=(1, 2, 3)), 1, rtol=0.05)
 
 
-def test_features_do_not_depend_on_the_contrast_of_the_picture():
+def test_features_do_not_depend_on_the_contrast_of_the_image():
     # Group normalisation after every convolution; its epsilon is 0.001.
     backbone, images = tiny(), some_images(32, 32)
     features = backbone(100 * images)

@@ -28,7 +28,7 @@ def test_the_13_convolutions_have_the_names_and_weights_of_the_original(backbone
     assert backbone.count_params() == 14_714_688
 
 
-def test_a_picture_of_600_x_800_has_38_x_50_cells(backbone):
+def test_an_image_of_600_x_800_has_38_x_50_cells(backbone):
     assert backbone.compute_output_shape((1, 600, 800, 3)) == (1, 38, 50, 512)
 
 
@@ -58,7 +58,7 @@ def test_features_equal_keras_applications_with_the_same_weights(backbone):
     )
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(backbone):
+def test_a_backbone_from_its_config_gives_the_same_features(backbone):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())
     images = some_images(16, 17)

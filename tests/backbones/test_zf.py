@@ -75,7 +75,7 @@ def test_the_first_convolutions_are_frozen(frozen_blocks):
     ]
 
 
-def test_a_trunk_from_its_config_gives_the_same_features(backbone, some_images):
+def test_a_backbone_from_its_config_gives_the_same_features(backbone, some_images):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())
     images = some_images(33, 50)

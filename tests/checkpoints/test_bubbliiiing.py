@@ -177,7 +177,7 @@ def close(found, expected, tolerance=1e-4):
     np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance)
 
 
-def test_the_picture_is_the_originals(pair, draw):
+def test_the_image_is_the_originals(pair, draw):
     model, batch, *_ = pair
     image = np.moveaxis(preprocess(draw(*PICTURE, seed=4)), 0, -1)
     normalised = model.preprocessing(batch["images"], batch["image_sizes"])

@@ -206,7 +206,7 @@ def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
     arguments = ["train", "--init", str(folder), "--output", str(tmp_path / "tuned")]
     # So small a rate keeps what it starts from.
     assert main([*arguments, "--set", "train.learning_rate=1e-12"]) == 0
-    assert "Its 2 classes are not these 4" in capsys.readouterr().out
+    assert "Its 2 classes differ from these 4" in capsys.readouterr().out
     after = load_run(tmp_path / "tuned").model
     old, new = named_variables(before), named_variables(after)
     for name in old:
@@ -236,7 +236,7 @@ def test_training_from_another_network_is_an_error(file, tmp_path, capsys):
     checkpoints.convert("imagined", file(), folder)
     arguments = ["train", "--init", str(folder), "--output", str(tmp_path / "tuned")]
     assert main([*arguments, "--set", "rpn.channels=8"]) == 2
-    assert "its rpn is another one" in capsys.readouterr().err
+    assert "its rpn differs from" in capsys.readouterr().err
 
 
 def test_training_needs_a_configuration_or_a_run(capsys):
@@ -297,7 +297,7 @@ def test_a_converted_run_cannot_be_resumed(file, tmp_path, capsys):
 
 def test_a_missing_run_to_start_from_is_named(tmp_path, capsys):
     assert main(["train", "--init", str(tmp_path / "nothing")]) == 2
-    assert "nothing is no run folder" in capsys.readouterr().err
+    assert "nothing is not a run folder" in capsys.readouterr().err
 
 
 def test_a_package_that_lacks_is_one_line(file, tmp_path, monkeypatch, capsys):

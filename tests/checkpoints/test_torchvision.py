@@ -115,7 +115,7 @@ def converted(request, folder):
 
 
 @pytest.fixture(params=SIZES)
-def picture(request):
+def image(request):
     return request.param
 
 
@@ -144,7 +144,7 @@ def test_all_weights_are_loaded(converted):
     assert all(name.endswith("num_batches_tracked") for name in report.ignored)
 
 
-def test_pictures_reach_the_network_alike(converted, image):
+def test_images_reach_the_network_alike(converted, image):
     batch = converted.batches[image]
     images = converted.model.preprocessing(batch["images"], batch["image_sizes"])
     expected = converted.expected(image, "image").transpose(0, 2, 3, 1)
@@ -187,7 +187,7 @@ def test_box_head_on_the_same_proposals(converted, image):
     assert_close(deltas[0], expected.reshape(len(expected), -1, 4)[..., YX])
 
 
-def test_detections_of_picture_files(converted):
+def test_detections_of_image_files(converted):
     batches = build_evaluation_batches(converted.config, converted.examples)
     found = detect(converted.model, converted.examples, batches)
     shares = []

@@ -31,7 +31,7 @@ def test_padded_rows_are_left_out_and_the_first_label_is_0(form):
     assert answer.names == ("größte", "a")
 
 
-def test_a_picture_without_detections_has_an_empty_answer():
+def test_an_image_without_detections_has_an_empty_answer():
     answer = read_answer(GOOD | {"num_detections": 0.0}, "here")
     assert answer.boxes.shape == (0, 4) and answer.names == ()
 
@@ -72,7 +72,7 @@ def test_outputs_that_make_no_sense_are_an_error(name, value):
 
 @pytest.mark.parametrize("outputs", [[1.0, 2.0], 3, None, {"scores": [1.0]}])
 def test_another_models_outputs_are_an_error(outputs):
-    message = "^here: the answer lacks detection_boxes, .*; it is no model that"
+    message = "^here: the answer lacks detection_boxes, .*; tf-frcnn did not"
     with pytest.raises(ServerError, match=message):
         read_answer(outputs, "here")
 

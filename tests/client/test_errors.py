@@ -8,7 +8,7 @@ REFUSAL = (
 )
 
 
-def test_a_refusal_says_which_picture_and_why():
+def test_a_refusal_says_which_image_and_why():
     error = server_error("here", "INVALID_ARGUMENT", REFUSAL)
     assert isinstance(error, RefusedImageError) and error.index == 12
     assert error.reason == (

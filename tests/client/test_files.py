@@ -84,9 +84,7 @@ def test_batches_and_concurrency_change_no_result(
     assert sorted(sent, reverse=True) == sizes
 
 
-def test_a_refused_picture_is_left_out_and_listed(
-    ask, server, photos, predicted, capsys
-):
+def test_a_refused_image_is_left_out_and_listed(ask, server, photos, predicted, capsys):
     status, output = ask(photos)
     assert status == 0
     check_same(output, predicted)
@@ -106,13 +104,13 @@ def test_the_servers_reason_is_told(
         assert word in words
 
 
-def test_nothing_is_written_if_all_pictures_are_refused(ask, photos, capsys):
+def test_nothing_is_written_if_all_images_are_refused(ask, photos, capsys):
     status, output = ask(photos / "2_large.png")
     assert status == 2 and not output.exists()
     assert line_of(capsys).endswith("none of the 1 images was accepted.")
 
 
-def test_a_file_that_is_no_picture_is_not_even_sent(
+def test_a_file_that_is_no_image_is_not_even_sent(
     ask, server, good_photos, tmp_path, capsys
 ):
     (tmp_path / "text.png").write_text("no picture")
@@ -122,7 +120,7 @@ def test_a_file_that_is_no_picture_is_not_even_sent(
     assert "unreadable_image" in capsys.readouterr().out
 
 
-def test_a_picture_is_not_overwritten(ask, server, good_photos, tmp_path, capsys):
+def test_an_image_is_not_overwritten(ask, server, good_photos, tmp_path, capsys):
     image = tmp_path / "answers" / "mine.png"
     image.parent.mkdir()
     Image.open(good_photos[1]).save(image)
@@ -183,7 +181,7 @@ class Fickle:
         return [row | {"detection_boxes": [[0, 0, len(f) / 1e6, 1]]} for f in files]
 
 
-def test_a_picture_that_is_accepted_late_keeps_its_place(good_photos, tmp_path):
+def test_an_image_that_is_accepted_late_keeps_its_place(good_photos, tmp_path):
     service = Fickle()
     detect_files(service, good_photos, tmp_path, 0.5)
     assert service.requests == 3  # all, all but the first, and the first

@@ -78,7 +78,7 @@ def test_the_body_is_the_documented_one(rest, rest_service):
     ]
 
 
-def test_the_outputs_of_each_picture_come_in_its_place(rest, rest_service, good_photos):
+def test_the_outputs_of_each_image_come_in_its_place(rest, rest_service, good_photos):
     files = [Path(path).read_bytes() for path in good_photos[1:3]]
     both = rest_service().detect(files)
     alone = [rest_service().detect([file])[0] for file in files]
@@ -197,7 +197,9 @@ def trickling_headers(handler, goes_on):
 def test_a_slow_server_is_asked_once(rest, rest_service, image, slow):
     goes_on = threading.Event()
     rest.faults += [lambda handler: slow(handler, goes_on)] * 2
-    message = r"DEADLINE_EXCEEDED: no whole answer within 0.5 seconds; .* by --timeout"
+    message = (
+        r"DEADLINE_EXCEEDED: no complete answer within 0.5 seconds; .* with --timeout"
+    )
     with pytest.raises(ServerError, match=message):
         rest_service(timeout=0.5, retries=1).detect([image])
     assert not goes_on.is_set()
@@ -253,11 +255,11 @@ def test_a_dead_port_is_named(pauses):
     assert len(pauses) == 1  # The first time it is tried again at once.
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(rest, rest_service, image):
+def test_a_refused_image_is_told_apart_by_its_place(rest, rest_service, image):
     with pytest.raises(RefusedImageError) as refusal:
         rest_service().detect([image, b"text", image])
     assert refusal.value.index == 1
-    assert refusal.value.reason == "it is no JPEG, PNG, BMP or GIF"
+    assert refusal.value.reason == "it is not a JPEG, PNG, BMP or GIF"
 
 
 def test_old_servers_escapes_are_no_obstacle(rest, rest_service):
@@ -292,7 +294,7 @@ def test_a_redirection_is_not_followed(rest, rest_service):
 )
 def test_an_answer_of_another_form_is_an_error(rest, rest_service, content):
     rest.faults.append(answering(200, content))
-    with pytest.raises(ServerError, match=r"the answer (is no JSON|has no list)"):
+    with pytest.raises(ServerError, match=r"the answer (is not JSON|has no list)"):
         rest_service().detect([b"x"])
 
 

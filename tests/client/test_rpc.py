@@ -46,7 +46,7 @@ def aborting(code, details):
 UNAVAILABLE = aborting(grpc.StatusCode.UNAVAILABLE, "The queue is full")
 
 
-def test_the_outputs_of_each_picture_come_in_its_place(service_of, good_photos):
+def test_the_outputs_of_each_image_come_in_its_place(service_of, good_photos):
     files = [Path(path).read_bytes() for path in good_photos[1:3]]
     both = service_of().detect(files)
     for row, file in zip(both, files, strict=True):
@@ -99,13 +99,13 @@ def test_other_answers_are_not_asked_for_again(rpc, service_of, code):
 def test_a_slow_server_is_asked_once(rpc, service_of):
     goes_on = threading.Event()
     rpc.faults += [lambda context: goes_on.wait(30)] * 2
-    with pytest.raises(ServerError, match=r"DEADLINE_EXCEEDED: .*; .* by --timeout"):
+    with pytest.raises(ServerError, match=r"DEADLINE_EXCEEDED: .*; .* with --timeout"):
         service_of(timeout=0.5).detect([b"x"])
     goes_on.set()
     assert len(rpc.faults) == 1
 
 
-def test_a_refused_picture_is_told_apart_by_its_place(service_of, image):
+def test_a_refused_image_is_told_apart_by_its_place(service_of, image):
     with pytest.raises(RefusedImageError) as refusal:
         service_of().detect([image, image, b""])
     assert (refusal.value.index, refusal.value.reason) == (2, "it is empty")
@@ -119,7 +119,7 @@ def test_a_dead_port_is_named(service_of):
         service_of(target, retries=0).detect([b"x"])
 
 
-def test_outputs_for_other_pictures_are_an_error(rpc, rpc_stand_in, service_of):
+def test_outputs_for_other_images_are_an_error(rpc, rpc_stand_in, service_of):
     three = rpc_stand_in.response_of({"a": np.zeros([3, 2], np.float32)})
     rpc.faults.append(lambda context: three)
     message = r"a has the shape \(3, 2\), .* begin with the number of images, 2"
@@ -131,7 +131,7 @@ def test_outputs_for_other_pictures_are_an_error(rpc, rpc_stand_in, service_of):
     ("target", "retries", "message"),
     [
         ("http://a:8500", 3, "--grpc http://a:8500: give HOST:PORT"),
-        ("a:8500", 5, "--retries 5: gRPC tries at most 4 times again"),
+        ("a:8500", 5, "--retries 5: gRPC retries at most 4 times"),
     ],
 )
 def test_settings_that_grpc_would_not_heed_are_errors(

@@ -52,7 +52,7 @@ def scores_of(answers):
     return {row: float(answer.scores[0]) for row, answer in answers.found.items()}
 
 
-def test_a_bad_picture_is_taken_out_and_the_others_are_sent_again(write):
+def test_a_bad_image_is_taken_out_and_the_others_are_sent_again(write):
     service, paths = Fake(), write("1", "bad", "3", "bad too", "5")
     answers = send_images(service, paths, batch_size=4, concurrency=1)
     assert scores_of(answers) == {0: 1, 2: 3, 4: 5}
@@ -68,14 +68,14 @@ def test_a_bad_picture_is_taken_out_and_the_others_are_sent_again(write):
 
 
 @pytest.mark.parametrize("shift", [1, 2, 100])
-def test_a_server_that_counts_otherwise_loses_no_good_picture(write, shift):
+def test_a_server_that_counts_otherwise_loses_no_good_image(write, shift):
     service, paths = Fake(shift), write("1", "bad", "3", "4")
     answers = send_images(service, paths, batch_size=4, concurrency=1)
     assert scores_of(answers) == {0: 1, 2: 3, 3: 4}
     assert answers.refused == {1: "it is bad"}
 
 
-def test_a_good_picture_beside_a_bad_one_of_another_request_is_kept(write):
+def test_a_good_image_beside_a_bad_one_of_another_request_is_kept(write):
     class Merging(Fake):
         def detect(self, files):
             self.sent.append(len(files))

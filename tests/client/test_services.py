@@ -45,4 +45,4 @@ def test_grpc_without_its_package_says_how_to_install_it(without_serving_api, ca
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tf-frcnn: 127.0.0.1:1: ")
-    assert line.endswith('install them by pip install "tf-frcnn[client]".')
+    assert line.endswith('install them with pip install "tf-frcnn[client]".')

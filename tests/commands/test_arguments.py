@@ -10,7 +10,7 @@ from tf_frcnn.commands.arguments import run_folder
 def test_a_missing_run_is_named(capsys, tmp_path, command):
     further = [] if command == "evaluate" else [tmp_path / "further"]
     line = failure_of(capsys, command, tmp_path / "nowhere", *further)
-    assert f"{tmp_path / 'nowhere'} is no run folder" in line
+    assert f"{tmp_path / 'nowhere'} is not a run folder" in line
     assert not (tmp_path / "further").exists()
 
 

@@ -37,7 +37,7 @@ def boxes_of(entry):
     return np.array(rows)
 
 
-def test_each_readable_file_gets_a_picture_of_its_upright_size(predicted):
+def test_each_readable_file_gets_an_image_of_its_upright_size(predicted):
     output, _ = predicted
     names = {path.name for path in output.iterdir()}
     assert names == {"big.png", "small.png", "turned.png", "detections.json"}
@@ -114,7 +114,7 @@ def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_pat
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 
-def test_the_pictures_given_are_not_overwritten(random_run, photos, blind, tmp_path):
+def test_the_images_given_are_not_overwritten(random_run, photos, blind, tmp_path):
     Image.open(photos / "small.png").save(tmp_path / "a.png", compress_level=0)
     before = (tmp_path / "a.png").read_bytes()
     with contextlib.suppress(ValueError, OSError):
@@ -122,9 +122,7 @@ def test_the_pictures_given_are_not_overwritten(random_run, photos, blind, tmp_p
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-def test_a_pattern_without_pictures_is_an_error_and_makes_no_folder(
-    random_run, tmp_path
-):
+def test_a_pattern_without_images_is_an_error_and_makes_no_folder(random_run, tmp_path):
     with pytest.raises(DataError, match=r"nothing\*\.png: no image found"):
         predict_files(random_run, [f"{tmp_path}/nothing*.png"], tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
@@ -151,6 +149,6 @@ def test_predictions_are_those_of_the_saved_model(trained_run, tmp_path):
         assert own["class"] == name and name in SHAPE_CLASSES
 
 
-def test_a_missing_picture_is_named(capsys, trained_run, tmp_path):
+def test_a_missing_image_is_named(capsys, trained_run, tmp_path):
     line = failure_of(capsys, "predict", trained_run, tmp_path / "none.jpg")
     assert line.startswith(f"{tmp_path / 'none.jpg'}: no image found")

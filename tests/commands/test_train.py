@@ -24,8 +24,8 @@ def test_training_leaves_everything_in_the_trained_run(trained_run):
         "weights/best.weights.h5",
         "weights/last.weights.h5",
         "samples/shapes_1000000_00000.png",
-        "pictures/epoch_001_shapes_1000000_00000.png",
-        "pictures/test_shapes_2000000_00000.png",
+        "drawings/epoch_001_shapes_1000000_00000.png",
+        "drawings/test_shapes_2000000_00000.png",
         "export/1/saved_model.pb",
     } <= files
     assert any("tfevents" in file for file in files)
@@ -67,7 +67,9 @@ def test_a_setting_that_fits_no_network_is_an_error_that_names_the_file(
 ):
     settings = ("--output", tmp_path, "--set", "backbone.name=tinny", *small_settings)
     line = failure_of(capsys, "train", QUICKSTART, *settings)
-    assert line.startswith(f"{QUICKSTART}: backbone.name = 'tinny' is no backbone; did")
+    assert line.startswith(
+        f"{QUICKSTART}: backbone.name = 'tinny' is not a backbone; did"
+    )
 
 
 @pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])
@@ -75,7 +77,7 @@ def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked)
     calls = []
     model = SimpleNamespace(rpn=None, roi_head=None)
     monkeypatch.setattr(training, "train", lambda *arguments, **settings: model)
-    monkeypatch.setattr(evaluation, "evaluate_run", lambda *arguments: None)
+    monkeypatch.setattr(evaluation, "evaluate_run", lambda *a, **k: None)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     enable = "enable_op_determinism"
     monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))

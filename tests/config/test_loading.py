@@ -115,11 +115,11 @@ WRONG_FILES = {
         "a.yaml: images.short_side = 800 must be at most images.long_side = 600."
     ),
     "images: {pad_to: 32, canvases: [[600, 800]]}": (
-        "a.yaml: images.pad_to = 32 gives each image a canvas of its own; set either "
+        "a.yaml: images.pad_to = 32 gives each image its own canvas; set either "
         "it or images.canvases."
     ),
     "images: {long_side: null}": (
-        "a.yaml: images.long_side = null leaves open how large the canvases are; set "
+        "a.yaml: images.long_side = null leaves the size of the canvases open; set "
         "images.pad_to or images.canvases."
     ),
     "images: {resize: nearest}": (
@@ -170,11 +170,11 @@ WRONG_FILES = {
     ),
     "train: {scheme: alternating}": (
         "a.yaml: train.step_epochs = [] with train.scheme = 'alternating': alternating "
-        "needs the epochs of its four steps, joint has none."
+        "needs the epochs of its four steps, joint takes none."
     ),
     "model: {kind: fast_rcnn}": (
         "a.yaml: data.proposals = None with model.kind = 'fast_rcnn': fast_rcnn needs "
-        "a folder of stored proposals, the others have none."
+        "a folder of stored proposals, the others take none."
     ),
     "model: {kind: fast_rcnn}\ndata: {proposals: p}\n"
     "roi: {level_rule: anchor, add_ground_truth: false}": (
@@ -187,16 +187,16 @@ WRONG_FILES = {
     ),
     "rpn: 3": "a.yaml: rpn = 3 must be a mapping of settings.",
     "seed: 1\nrpn: {channels: 3}\nseed: 2": (
-        "a.yaml, line 3: not valid YAML: the key seed stands twice."
+        "a.yaml, line 3: not valid YAML: the key seed occurs twice."
     ),
     "rpn: {channels: 3}\nrpn.channels: 4": "a.yaml: rpn.channels is set twice.",
     "": (
         "a.yaml: must hold a mapping of settings, such as `train: {epochs: 14}`, "
-        "and holds ''."
+        "but holds ''."
     ),
     "- rpn": (
         "a.yaml: must hold a mapping of settings, such as `train: {epochs: 14}`, "
-        "and holds '- rpn'."
+        "but holds '- rpn'."
     ),
     "rpn: {channels": (
         "a.yaml, line 1: not valid YAML: while parsing a flow mapping, "

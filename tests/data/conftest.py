@@ -15,7 +15,7 @@ from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 PAINTED_SIZES = [(32, 50), (32, 64), (60, 32), (32, 40), (48, 32), (32, 64), (32, 56)]
 
 
-def smooth_picture(height, width, seed=0):
+def smooth_image(height, width, seed=0):
     """Returns an RGB image whose neighbouring pixels are alike, as JPEG likes it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
@@ -44,10 +44,10 @@ class VocBuilder:
         for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
             (self.root / folder).mkdir(parents=True)
 
-    def picture(self, name, image_bytes=None, *, height=40, width=60):
+    def image(self, name, image_bytes=None, *, height=40, width=60):
         """Writes JPEGImages/NAME; by default a PNG of the size given."""
         if image_bytes is None:
-            image_bytes = encode(smooth_picture(height, width), "PNG")
+            image_bytes = encode(smooth_image(height, width), "PNG")
         (self.root / "JPEGImages" / name).write_bytes(image_bytes)
 
     def annotation(self, stem, *objects, height=40, width=60):
@@ -63,7 +63,7 @@ class VocBuilder:
 
     def example(self, stem, *objects, height=40, width=60):
         """Writes a PNG and its annotation."""
-        self.picture(f"{stem}.png", height=height, width=width)
+        self.image(f"{stem}.png", height=height, width=width)
         self.annotation(stem, *objects, height=height, width=width)
 
 
@@ -112,9 +112,9 @@ def xml_of():
 
 
 @pytest.fixture(scope="session")
-def picture_of():
-    """The function `smooth_picture`."""
-    return smooth_picture
+def image_of():
+    """The function `smooth_image`."""
+    return smooth_image
 
 
 @pytest.fixture(scope="session")

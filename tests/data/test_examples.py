@@ -43,7 +43,7 @@ def test_without_a_seed_the_stored_order_is_kept():
     assert streamed(example_set("a", 4)) == ["a0", "a1", "a2", "a3"]
 
 
-def test_a_seed_gives_one_order_of_all_pictures_and_another_seed_another():
+def test_a_seed_gives_one_order_of_all_images_and_another_seed_another():
     examples = example_set("a", 20)
     assert sorted(streamed(examples, 1)) == sorted(streamed(examples))
     assert streamed(examples, 1) == streamed(examples, 1)
@@ -51,7 +51,7 @@ def test_a_seed_gives_one_order_of_all_pictures_and_another_seed_another():
     assert streamed(examples, 1) != streamed(examples)
 
 
-def test_every_order_of_three_pictures_is_about_equally_likely():
+def test_every_order_of_three_images_is_about_equally_likely():
     examples = example_set("a", 3)
     seeds = tf.data.Dataset.range(600)
     orders = seeds.flat_map(lambda seed: examples.stream(seed).batch(3))
@@ -61,7 +61,7 @@ def test_every_order_of_three_pictures_is_about_equally_likely():
     assert len(counts) == 6 and counts.min() > 64 and counts.max() < 136
 
 
-def test_a_subset_keeps_the_stored_order_and_its_own_pictures():
+def test_a_subset_keeps_the_stored_order_and_its_own_images():
     examples = example_set("a", 6).subset([5, 0, 3])
     assert streamed(examples) == ["a0", "a3", "a5"]
     assert sorted(streamed(examples, 4)) == ["a0", "a3", "a5"]
@@ -86,7 +86,7 @@ def test_other_classes_are_not_another_order(names):
         example_set("a", 1, ("cat", "dog")).with_classes(names)
 
 
-def test_sets_in_a_row_have_all_pictures_and_all_problems():
+def test_sets_in_a_row_have_all_images_and_all_problems():
     joined = concatenate([example_set("a", 2), example_set("b", 3, most_boxes=7)])
     assert streamed(joined) == ["a0", "a1", "b0", "b1", "b2"]
     assert joined.problems.files("missing_image") == ["a-lost", "b-lost"]

@@ -28,7 +28,7 @@ def error_of(response, status):
     return response.json()["error"]
 
 
-def test_a_picture_is_answered_with_its_detections(client, detect, shape_file):
+def test_an_image_is_answered_with_its_detections(client, detect, shape_file):
     data = shape_file.read_bytes()
     response = client.post("/detect", content=data, headers=BINARY)
     assert response.status_code == 200
@@ -74,7 +74,7 @@ def test_an_endless_body_is_read_up_to_the_limit_only(claimed):
     ("data", "status", "message"),
     [
         (b"", 400, "the file is empty."),
-        (b"hello", 422, "it is no JPEG, PNG, BMP or GIF."),
+        (b"hello", 422, "it is not a JPEG, PNG, BMP or GIF."),
         (b"\xff\xd8\xff\xe0", 422, "it cannot be decoded: it is damaged"),
     ],
 )
@@ -219,7 +219,7 @@ def test_a_wrong_method_is_refused(client):
     assert client.options("/detect").status_code == 405
 
 
-def test_pictures_are_taken_one_by_one_and_the_server_answers_meanwhile(serving):
+def test_images_are_taken_one_by_one_and_the_server_answers_meanwhile(serving):
     busy, most = [], []
     begins, goes_on = threading.Event(), threading.Event()
 

@@ -53,12 +53,12 @@ JPEG = encode(Image.effect_noise((90, 80), 50), "JPEG")
     ("data", "reason"),
     [
         (b"", "it is empty."),
-        (b"hello", "it is no JPEG, PNG, BMP or GIF."),
+        (b"hello", "it is not a JPEG, PNG, BMP or GIF."),
         (JPEG[:200], "it cannot be decoded: it is damaged"),
         (PNG[:16] + b"\0\1\0\0\0\1\0\0" + PNG[24:], "its header claims 65536 x 65536"),
     ],
 )
-def test_a_bad_picture_is_refused_and_the_next_one_is_not(detect, data, reason):
+def test_a_bad_image_is_refused_and_the_next_one_is_not(detect, data, reason):
     with pytest.raises(ImageError) as caught:
         detect(data)
     assert str(caught.value).startswith(reason) and str(caught.value).endswith(".")

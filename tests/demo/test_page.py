@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = pytest.mark.slow
 
 
-def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
+def test_a_chosen_image_is_shown_with_its_boxes(browser, shown, tmp_path):
     shown.save_screenshot(tmp_path / "desktop.png")
     assert shown["status"].text == "3 boxes shown of 4 found."
     assert shown.counts() == {"cat": 1, "dog": 1, browser.MARKUP: 1}
@@ -17,12 +17,12 @@ def test_a_chosen_picture_is_shown_with_its_boxes(browser, shown, tmp_path):
     assert shown["size"].text == "200 × 100"
     assert shown["server-time"].text == "12 ms"
     assert int(shown["round-trip"].text.removesuffix(" ms")) > 0
-    assert shown.run("return document.getElementById('picture').naturalWidth") == 200
+    assert shown.run("return document.getElementById('image').naturalWidth") == 200
     assert not shown["invitation"].is_displayed()
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_picture_can_be_dropped_and_pasted(page, png, kind):
+def test_an_image_can_be_dropped_and_pasted(page, png, kind):
     page.send(kind, "cats.png", png)
     page.wait_for_boxes()
     assert page.drawn() == [0, 1, 2]
@@ -73,7 +73,7 @@ def test_the_threshold_hides_and_shows_boxes(shown):
     assert not any(url.startswith("http") for url in shown.requests())
 
 
-def test_a_class_can_be_hidden_also_for_the_next_picture(shown, image):
+def test_a_class_can_be_hidden_also_for_the_next_image(shown, image):
     shown.toggle("cat")
     assert shown.drawn() == [1, 2] and shown.counts()["cat"] == 1
     shown.choose(image)

@@ -12,7 +12,7 @@ def test_a_text_file_is_refused_in_words(shown, tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     shown.choose(tmp_path / "notes.txt")
     shown.wait(lambda: shown["error"].is_displayed())
-    assert shown["error"].text == "notes.txt: it is no JPEG, PNG, BMP or GIF."
+    assert shown["error"].text == "notes.txt: it is not a JPEG, PNG, BMP or GIF."
     assert shown["invitation"].is_displayed()
     assert not shown["results"].is_displayed() and not shown["figure"].is_displayed()
     shown.save_screenshot(tmp_path / "error.png")
@@ -51,7 +51,7 @@ def test_a_file_that_is_refused_is_not_shown_later(page, tmp_path):
     page.choose(path)
     page.wait(lambda: page["error"].is_displayed())
     page.wait(lambda: page.run("return window.hasFrame"))
-    assert page["picture"].get_attribute("src") is None
+    assert page["image"].get_attribute("src") is None
     assert page["error"].is_displayed() and page["invitation"].is_displayed()
     assert not page["figure"].is_displayed()
 
@@ -72,7 +72,7 @@ def test_what_holds_no_file_leaves_the_boxes(shown, tmp_path):
     shown.run(EMPTY, "paste")
     assert not shown["error"].is_displayed()
     shown.run(EMPTY, "drop")
-    assert shown["error"].text.startswith("What was dropped holds no file")
+    assert shown["error"].text.startswith("What was dropped is not a file")
     shown.save_screenshot(tmp_path / "dropped_text.png")
     assert shown["status"].text == status and shown["results"].is_displayed()
     assert shown["figure"].is_displayed() and shown.drawn() == [0, 1, 2]
@@ -99,7 +99,7 @@ def test_what_holds_no_file_ends_no_request(browser, driver, serving, png):
         assert page.drawn() == [0, 1, 2]
 
 
-def test_a_newer_picture_replaces_one_that_is_on_its_way(page, pets, png):
+def test_a_newer_image_replaces_one_that_is_on_its_way(page, pets, png):
     page.run(
         "const real = window.fetch; window.ended = 0;"
         "window.fetch = (...all) => real(...all).finally(() => window.ended++);"

@@ -44,7 +44,7 @@ def test_the_page_shows_what_the_detector_saw(
     page.choose(tmp_path / name)
     page.wait_for_boxes()
     assert page["size"].text == f"{width} × {height}"
-    size = "const p = document.getElementById('picture');"
+    size = "const p = document.getElementById('image');"
     size += "return [p.naturalWidth, p.naturalHeight]"
     assert page.run(size) == [width, height]
     page.set_threshold(0)
@@ -60,7 +60,7 @@ def test_the_page_shows_what_the_detector_saw(
         assert own == pytest.approx(other, abs=2e-3)
 
 
-def test_of_a_moving_picture_the_first_frame_is_shown(
+def test_of_a_moving_image_the_first_frame_is_shown(
     browser, driver, run_address, shape_file, tmp_path
 ):
     turned_files(shape_file, tmp_path)
@@ -77,7 +77,7 @@ def test_of_a_moving_picture_the_first_frame_is_shown(
     page.set_threshold(1)
     assert page["status"].text.startswith("0 boxes")
     assert page.run("return kinds") == ["image/png"]  # which does not move
-    with Image.open(io.BytesIO(page["picture"].screenshot_as_png)) as image:
+    with Image.open(io.BytesIO(page["image"].screenshot_as_png)) as image:
         shown = np.mean(image.convert("RGB"), axis=(0, 1))
     with Image.open(tmp_path / "moving.gif") as image:
         first, second = (

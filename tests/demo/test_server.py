@@ -35,7 +35,7 @@ def test_a_port_that_is_taken_or_does_not_exist_is_named(capsys):
         port = other.getsockname()[1]
         message = failure_of(capsys, "nowhere", "--port", port)
     assert message.startswith(f"127.0.0.1, port {port}: cannot listen there (")
-    assert message.endswith("choose another by --port or --host.")
+    assert message.endswith("choose another with --port or --host.")
     message = failure_of(capsys, "nowhere", "--port", 65536)
     assert message == "demo: port = 65536 must lie in 0..65535."
     assert "no.such.host.invalid" in failure_of(
@@ -59,10 +59,10 @@ def test_a_public_host_is_a_name_alone(name, capsys):
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path, capsys):
-    assert "is no run folder" in failure_of(capsys, tmp_path, "--port", 0)
+    assert "is not a run folder" in failure_of(capsys, tmp_path, "--port", 0)
 
 
-def test_the_page_has_the_colors_of_the_drawn_pictures(serving):
+def test_the_page_has_the_colors_of_the_drawn_images(serving):
     names = [f"class {label}" for label in range(20)]
     with serving(None, names) as address:
         settings = httpx.get(f"{address}/settings", timeout=60).json()

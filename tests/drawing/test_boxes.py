@@ -96,7 +96,7 @@ def test_the_better_of_two_boxes_lies_on_top():
         assert is_color(drawn[70:89, 10], top).all()
 
 
-def test_a_box_beyond_the_picture_is_drawn_on_its_border():
+def test_a_box_beyond_the_image_is_drawn_on_its_border():
     drawn = draw_boxes(grey(100, 120), [[-50, -10, 300, 500]], [2], NAMES)
     assert is_color(drawn[99], 2).all()
     assert is_color(drawn[50:, 0], 2).all()
@@ -113,7 +113,7 @@ def test_a_box_without_pixels_still_shows_a_dot(box):
 
 
 @pytest.mark.parametrize(("side", "line"), [(100, 1), (900, 3), (3000, 10)])
-def test_lines_and_letters_grow_with_the_picture(side, line):
+def test_lines_and_letters_grow_with_the_image(side, line):
     box = np.array([[0.5, 0.1, 0.9, 0.9]]) * side
     drawn = draw_boxes(grey(side, side), box, [0], NAMES)
     row = is_color(drawn[int(0.8 * side)], 0)
@@ -123,7 +123,7 @@ def test_lines_and_letters_grow_with_the_picture(side, line):
 
 
 @pytest.mark.parametrize("letter", "HWim|")
-def test_a_name_too_long_for_the_picture_is_shortened(letter):
+def test_a_name_too_long_for_the_image_is_shortened(letter):
     drawn = draw_boxes(grey(60, 60), [[30, 10, 50, 50]], [0], [letter * 80])
     rows, columns = changed(drawn[:30])
     label = drawn[rows.min() : 30, columns.min() : columns.max() + 1]
@@ -145,7 +145,7 @@ sizes = st.tuples(st.integers(1, 60), st.integers(1, 60))
 
 
 @given(sizes, st.lists(st.integers(-20, 120), min_size=4, max_size=4))
-def test_a_label_keeps_its_size_and_stays_within_the_picture(size, edges):
+def test_a_label_keeps_its_size_and_stays_within_the_image(size, edges):
     place = place_label(size, Rectangle(*edges), [], (80, 70))
     assert (place.bottom - place.top, place.right - place.left) == size
     assert place.top >= 0
@@ -186,7 +186,7 @@ def test_colours_of_classes_are_stable_and_easy_to_tell_apart():
     assert len({class_color(label) for label in range(90)}) == 90
 
 
-def test_two_pictures_stand_under_their_captions():
+def test_two_images_stand_under_their_captions():
     left, right = (
         np.full([40, 60, 3], 10, np.uint8),
         np.full([50, 70, 3], 200, np.uint8),
@@ -200,7 +200,7 @@ def test_two_pictures_stand_under_their_captions():
         assert (both[:band, start : start + 60] > 200).any()
 
 
-def test_a_written_picture_is_read_back_unchanged(tmp_path):
+def test_a_written_image_is_read_back_unchanged(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, [7, 9, 3], np.uint8)
     path = tmp_path / "new" / "folder" / "a.png"
     write_png(path, image)

@@ -62,7 +62,7 @@ def colours_in(image):
     return {tuple(pixel) for pixel in image.reshape(-1, 3).tolist()}
 
 
-def test_pictures_come_upright_in_stored_order(grey_files):
+def test_images_come_upright_in_stored_order(grey_files):
     examples = read_images(grey_files)
     first, second = load_images(examples, [1, 0])
     assert first.shape == (120, 160, 3) and second.shape == (160, 120, 3)
@@ -71,7 +71,7 @@ def test_pictures_come_upright_in_stored_order(grey_files):
     assert (second[:, :110] == GREY).all()
 
 
-def test_only_the_pictures_asked_for_are_loaded():
+def test_only_the_images_asked_for_are_loaded():
     examples = make_shapes(4, seed=2)
     stored = dict(examples.stream().as_numpy_iterator())
     images = load_images(examples, [1, 3])
@@ -109,14 +109,14 @@ def test_the_least_score_may_be_another(annotated):
     assert class_color(1) in colours_in(right)
 
 
-def test_without_predictions_the_right_side_is_the_picture(annotated):
+def test_without_predictions_the_right_side_is_the_image(annotated):
     ((_, drawn),) = ComparisonImages(annotated, 1).drawn(found())
     _, right = halves(drawn, 160)
     assert (right[-120:] == GREY).all()
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(0, 0), (1, 1), (2, 2), (9, 2)])
-def test_no_more_pictures_are_drawn_than_asked_for_or_there(annotated, count, drawn):
+def test_no_more_images_are_drawn_than_asked_for_or_there(annotated, count, drawn):
     images = ComparisonImages(annotated, count)
     names = [name for name, _ in images.drawn(found((0, [5, 5, 60, 60], 0.9, 1)))]
     assert names == ["a", "b"][:drawn]

@@ -84,7 +84,7 @@ def test_a_difficult_object_counts_neither_for_nor_against():
     assert counted.precisions[0].tolist() == [1, 1 / 2, 2 / 3, 2 / 4]
 
 
-def test_a_detection_answers_only_for_its_own_picture_and_class():
+def test_a_detection_answers_only_for_its_own_image_and_class():
     ground_truth = objects((0, SQUARE, 0, False), (1, SQUARE, 1, False))
     detections = found((0, SQUARE, 0.9, 1), (1, SQUARE, 0.9, 0))
     assert evaluate_voc(ground_truth, detections, 2).average_precisions.tolist() == [

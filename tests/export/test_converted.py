@@ -175,6 +175,6 @@ def test_a_missing_package_is_named_with_its_installation(
     model, resizing, images, stand_in, tmp_path
 ):
     stand_in.packages.append("no_such_package")
-    message = r'needs no_such_package; install by pip install "tf-frcnn\[onnx\]"'
+    message = r'needs no_such_package; install with pip install "tf-frcnn\[onnx\]"'
     with pytest.raises(ImportError, match=message):
         convert_model(model, resizing, tmp_path, images, file_format="onnx")

@@ -26,7 +26,7 @@ def test_the_default_canvas_is_the_largest_that_is_not_upright(
 
 
 def test_without_a_longest_side_the_canvas_must_be_given():
-    with pytest.raises(ValueError, match="no largest canvas; give one by --canvas"):
+    with pytest.raises(ValueError, match="no largest canvas; give one with --canvas"):
         default_canvas(Resizing((96,), None, 32, "bicubic"))
 
 

@@ -37,7 +37,7 @@ def test_files_of_different_sizes_may_share_a_batch(
         assert_same(alone, 0, own, images.records[row])
 
 
-def test_decoded_pictures_of_one_size_may_share_a_batch(
+def test_decoded_images_of_one_size_may_share_a_batch(
     signatures, files, images, expected
 ):
     record, own = images.records[1], expected[1]
@@ -49,7 +49,7 @@ def test_decoded_pictures_of_one_size_may_share_a_batch(
     assert np.abs(mirrored).max() > 0.01
 
 
-def test_pictures_may_come_in_the_size_of_the_network(
+def test_images_may_come_in_the_size_of_the_network(
     signatures, images, resizing, expected
 ):
     requests = sample_requests(images, resizing)
@@ -111,12 +111,12 @@ def test_a_batch_of_nothing_is_refused(signatures, signature, inputs):
 
 def test_one_bad_element_refuses_the_request_and_is_named(signatures, files):
     batch = tf.constant([files[0], b"hello", files[1]])
-    message = r"image_bytes\[1\]: it is no JPEG, PNG, BMP or GIF"
+    message = r"image_bytes\[1\]: it is not a JPEG, PNG, BMP or GIF"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         signatures["serving_default"](image_bytes=batch)
 
 
-def test_a_picture_without_limit_of_its_longer_side_is_not_stretched(model):
+def test_an_image_without_limit_of_its_longer_side_is_not_stretched(model):
     resizing = Resizing((96,), None, 32, "bicubic")
     signatures = Signatures(model, resizing, 10_000)
     with pytest.raises(

@@ -102,12 +102,12 @@ def test_detections_are_those_of_the_model(run, paths, images, expected, batch):
     np.testing.assert_allclose(numbers[:, 1:], np.concatenate(boxes), atol=1e-4)
 
 
-def test_a_refused_picture_is_reported_and_the_next_is_answered(run, paths, text_file):
+def test_a_refused_image_is_reported_and_the_next_is_answered(run, paths, text_file):
     done = run(paths[0], text_file, paths[1])
     assert done.returncode == 1
     assert set(rows_of(done.stdout)[0]) == {paths[0], paths[1]}
     assert f"{text_file}: refused with code 3:" in done.stderr
-    assert "image_bytes[0]: it is no JPEG, PNG, BMP or GIF" in done.stderr
+    assert "image_bytes[0]: it is not a JPEG, PNG, BMP or GIF" in done.stderr
 
 
 def test_200_malformed_files_are_refused_and_the_next_is_answered(run, paths, tmp_path):

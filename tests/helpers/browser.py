@@ -51,7 +51,7 @@ class Pets:
         if data.startswith(b"fail"):
             raise RuntimeError("The test wants this.")
         if not data.startswith(b"\x89PNG"):
-            raise ImageError("it is no JPEG, PNG, BMP or GIF.")
+            raise ImageError("it is not a JPEG, PNG, BMP or GIF.")
         return ENTRY | {"milliseconds": 12.3}
 
 

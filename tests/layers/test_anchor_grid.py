@@ -32,7 +32,7 @@ def test_anchors_lie_row_by_row_and_the_ratios_of_a_cell_together():
     np.testing.assert_allclose(anchors, by_hand, atol=1e-5)
 
 
-def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
+def test_anchors_belong_to_the_images_whose_pixels_their_cell_holds():
     grid = AnchorGrid((10,), {"ratios": (1,), "scales": (1,)})
     features = np.zeros([3, 2, 3, 1], np.float32)
     _, valid = lay(grid, features, np.float32([[20, 30], [10, 21], [11, 10]]))
@@ -42,7 +42,7 @@ def test_anchors_belong_to_the_pictures_whose_pixels_their_cell_holds():
     )
 
 
-def test_the_anchors_of_a_cell_belong_to_the_picture_together():
+def test_the_anchors_of_a_cell_belong_to_the_image_together():
     grid = AnchorGrid((10,), {"ratios": (1, 2), "scales": (1, 2)})
     features = np.zeros([1, 1, 2, 1], np.float32)
     _, valid = lay(grid, features, np.float32([[10, 10]]))

@@ -107,13 +107,13 @@ def test_class_agnostic_deltas_serve_every_class():
 
 
 @pytest.mark.parametrize(("plus_one", "last"), [(False, 100), (True, 99)])
-def test_detections_are_clipped_to_the_picture(plus_one, last):
+def test_detections_are_clipped_to_the_image(plus_one, last):
     layer = DetectionLayer(conventions={"plus_one": plus_one})
     boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
     assert boxes[0, 0] == 0 and boxes[0, 3] == last
 
 
-def test_detections_may_leave_the_picture():
+def test_detections_may_leave_the_image():
     layer = DetectionLayer(conventions={"clip": "none"})
     boxes, _, _ = detect(layer, [[-5, 90, 50, 120]], [[0, 1]])
     np.testing.assert_allclose(boxes, [[-5, 90, 50, 120]], atol=1e-4)

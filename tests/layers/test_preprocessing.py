@@ -44,7 +44,7 @@ def test_the_detectors_of_the_caffe_line_have_means_of_their_own(mode, blue_gree
     np.testing.assert_allclose(normalised[0, 0, 0], blue_green_red, atol=1e-4)
 
 
-def test_raw_keeps_the_picture():
+def test_raw_keeps_the_image():
     red_green_blue = np.float32([[[[0, 100, 255]]]])
     normalised = Preprocessing({"mode": "raw"})(red_green_blue, np.float32([[1, 1]]))
     np.testing.assert_array_equal(normalised, red_green_blue)
@@ -60,7 +60,7 @@ def test_every_mode_gives_the_same_when_compiled(in_mode, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_all_beyond_the_picture_is_zero(mode):
+def test_all_beyond_the_image_is_zero(mode):
     images = np.full([2, 3, 4, 3], 255, np.float32)
     normalised = Preprocessing({"mode": mode})(images, np.float32([[2, 3], [3, 1]]))
     inside = np.zeros([2, 3, 4], bool)
@@ -68,7 +68,7 @@ def test_all_beyond_the_picture_is_zero(mode):
     np.testing.assert_array_equal(np.any(normalised != 0, axis=-1), inside)
 
 
-def test_a_picture_that_fills_its_canvas_is_kept_whole():
+def test_an_image_that_fills_its_canvas_is_kept_whole():
     images = np.zeros([1, 2, 3, 3], np.float32)
     normalised = Preprocessing({"mode": "caffe"})(images, np.float32([[2, 3]]))
     means = np.float32([-103.939, -116.779, -123.68])

@@ -43,7 +43,7 @@ def one_of(batch, row):
 
 
 @pytest.fixture(scope="module")
-def two_pictures():
+def two_images():
     """A bright wide box on one image, a dark tall one on a smaller second."""
     images = np.random.default_rng(0).uniform(90, 110, [2, 96, 128, 3])
     images[0, 20:60, 30:100] = [250, 200, 40]
@@ -53,12 +53,12 @@ def two_pictures():
     return batch_of(images, [[96, 128], [80, 100]], boxes, [[0], [1]], ["a", "b"])
 
 
-def test_two_pictures_are_learned_by_heart(tiny_detector, two_pictures):
+def test_two_images_are_learned_by_heart(tiny_detector, two_images):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01, 0.9))
-    data = tf.data.Dataset.from_tensors(two_pictures).repeat()
+    data = tf.data.Dataset.from_tensors(two_images).repeat()
     model.fit(data, steps_per_epoch=150, epochs=1, verbose=0)
-    found = model.predict_on_batch(two_pictures)
+    found = model.predict_on_batch(two_images)
     image, slot = np.nonzero(found["valid"])
     own_arrays = [found[name][image, slot] for name in ("boxes", "scores", "labels")]
     truth = GroundTruth(
@@ -74,14 +74,12 @@ def test_two_pictures_are_learned_by_heart(tiny_detector, two_pictures):
         assert result.mean == 1.0
 
 
-def test_a_picture_is_detected_alike_alone_and_beside_another(
-    tiny_detector, two_pictures
-):
+def test_an_image_is_detected_alike_alone_and_beside_another(tiny_detector, two_images):
     model = tiny_detector(detections={"score_threshold": 0.0})
-    together = model.predict_on_batch(two_pictures)
+    together = model.predict_on_batch(two_images)
     assert together["valid"].sum() > 20
     for row in (0, 1):
-        alone = model.predict_on_batch(one_of(two_pictures, row))
+        alone = model.predict_on_batch(one_of(two_images, row))
         for name in ("boxes", "scores"):
             np.testing.assert_allclose(
                 together[name][row], alone[name][0], rtol=1e-4, atol=1e-3
@@ -89,10 +87,10 @@ def test_a_picture_is_detected_alike_alone_and_beside_another(
         np.testing.assert_array_equal(together["labels"][row], alone["labels"][0])
 
 
-def test_losses_of_a_picture_do_not_depend_on_padded_ground_truth(
-    tiny_detector, two_pictures
+def test_losses_of_an_image_do_not_depend_on_padded_ground_truth(
+    tiny_detector, two_images
 ):
-    model, batch = tiny_detector(), one_of(two_pictures, 0)
+    model, batch = tiny_detector(), one_of(two_images, 0)
     trimmed = batch | {"boxes": batch["boxes"][:, :1], "labels": batch["labels"][:, :1]}
     # The candidates for RoIs are fewer, so only the RPN's sample is the same.
     for name in ("rpn_class_loss", "rpn_box_loss"):
@@ -101,7 +99,7 @@ def test_losses_of_a_picture_do_not_depend_on_padded_ground_truth(
 
 
 def test_every_trainable_weight_gets_a_gradient_and_no_frozen_one_changes(
-    tiny_detector, two_pictures
+    tiny_detector, two_images
 ):
     model = tiny_detector(frozen_blocks=2)
     model.compile(keras.optimizers.SGD(0.01))
@@ -109,28 +107,28 @@ def test_every_trainable_weight_gets_a_gradient_and_no_frozen_one_changes(
     frozen += [v for v in model.backbone.variables if v.path.find("stage2") >= 0]
     assert len(frozen) == 9 and not any(v.trainable for v in frozen)
     before = [v.numpy() for v in frozen]
-    _, gradients = model._compute_losses_and_gradients(two_pictures, 0)
+    _, gradients = model._compute_losses_and_gradients(two_images, 0)
     assert len(gradients) == len(model.trainable_variables) == 28
     for gradient, variable in zip(gradients, model.trainable_variables, strict=True):
         assert np.abs(gradient).max() > 0, variable.path
-    model.train_on_batch(two_pictures)
+    model.train_on_batch(two_images)
     for variable, value in zip(frozen, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
-def test_no_gradient_flows_through_the_proposals(tiny_detector, two_pictures):
+def test_no_gradient_flows_through_the_proposals(tiny_detector, two_images):
     model = tiny_detector()
     with tf.GradientTape() as tape:
-        losses = model.compute_losses(two_pictures, 0)
+        losses = model.compute_losses(two_images, 0)
         second_stage = losses["roi_class_loss"] + losses["roi_box_loss"]
     deltas = model.rpn.head.deltas.kernel
     assert tape.gradient(second_stage, deltas.value) is None
 
 
-def test_pictures_without_objects_train_and_count_as_background(
-    tiny_detector, two_pictures
+def test_images_without_objects_train_and_count_as_background(
+    tiny_detector, two_images
 ):
-    empty = batch_of(two_pictures["images"], [[96, 128], [80, 100]], [[], []], [[], []])
+    empty = batch_of(two_images["images"], [[96, 128], [80, 100]], [[], []], [[], []])
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01))
     losses = model.compute_losses(empty, 0)
@@ -144,14 +142,14 @@ def test_pictures_without_objects_train_and_count_as_background(
     assert after["rpn_class_loss"] < losses["rpn_class_loss"] - 0.03
 
 
-def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_pictures(
-    tiny_detector, two_pictures
+def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_images(
+    tiny_detector, two_images
 ):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01))
-    model.train_on_batch(two_pictures)
+    model.train_on_batch(two_images)
     before = model.get_weights()
-    broken = two_pictures | {"images": two_pictures["images"] * np.nan}
+    broken = two_images | {"images": two_images["images"] * np.nan}
     data = tf.data.Dataset.from_tensors(broken)
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         model.fit(data, verbose=0)
@@ -161,12 +159,12 @@ def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_pictures(
         np.testing.assert_array_equal(old, new)
 
 
-def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_pictures):
+def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_images):
     # Rounding decides between the nearly equal scores of an untrained RPN, so the
     # second stage may see other proposals; here it sees the ground truth alone.
     truth_alone = {"num_samples": 1, "foreground_fraction": 1.0, "foreground_iou": 0.9}
     model = tiny_detector(roi=truth_alone)
-    batch = {k: v for k, v in two_pictures.items() if k != "image_ids"}
+    batch = {k: v for k, v in two_images.items() if k != "image_ids"}
     results = []
     for jit_compile in (False, True):
         model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
@@ -182,30 +180,30 @@ def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_pictures):
 
 
 def test_a_saved_model_predicts_and_trains_on_like_the_original(
-    tiny_detector, two_pictures, tmp_path
+    tiny_detector, two_images, tmp_path
 ):
     model = tiny_detector(detections={"score_threshold": 0.0})
     model.compile(keras.optimizers.SGD(0.01, 0.9))
-    model.train_on_batch(two_pictures)
+    model.train_on_batch(two_images)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.class_names == model.class_names
     assert int(loaded.optimizer.iterations) == 1
     for _ in range(2):
-        expected = model.train_on_batch(two_pictures, return_dict=True)
-        actual = loaded.train_on_batch(two_pictures, return_dict=True)
+        expected = model.train_on_batch(two_images, return_dict=True)
+        actual = loaded.train_on_batch(two_images, return_dict=True)
     np.testing.assert_allclose(actual["loss"], expected["loss"], rtol=0.02)
-    found, again = (m.predict_on_batch(two_pictures) for m in (model, loaded))
+    found, again = (m.predict_on_batch(two_images) for m in (model, loaded))
     np.testing.assert_array_equal(again["image_ids"], found["image_ids"])
     for name in ("boxes", "scores", "labels"):
         # Parallel sums of the training steps round differently from run to run.
         np.testing.assert_allclose(again[name], found[name], rtol=1e-3, atol=0.05)
 
 
-def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
+def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_images):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01))
-    data = tf.data.Dataset.from_tensors(two_pictures).repeat(3)
+    data = tf.data.Dataset.from_tensors(two_images).repeat(3)
     history = model.fit(data, validation_data=data.take(1), verbose=0).history
     assert set(history) == {
         prefix + name for name in model.loss_names for prefix in ("", "val_")
@@ -219,9 +217,9 @@ def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_pictures):
     np.testing.assert_allclose(found["boxes"][0], found["boxes"][4], atol=1e-3)
 
 
-def test_images_may_come_alone(tiny_detector, two_pictures):
+def test_images_may_come_alone(tiny_detector, two_images):
     model = tiny_detector(detections={"score_threshold": 0.0})
-    images = two_pictures["images"][:1]
+    images = two_images["images"][:1]
     whole = {"images": images, "image_sizes": tf.constant([[96.0, 128.0]])}
     for alone, batched in zip(
         model(images).values(), model(whole).values(), strict=True
@@ -231,10 +229,10 @@ def test_images_may_come_alone(tiny_detector, two_pictures):
         )
 
 
-def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
+def test_detections_are_in_pixels_of_the_file(tiny_detector, two_images):
     model, batch = (
         tiny_detector(detections={"score_threshold": 0.0}),
-        one_of(two_pictures, 0),
+        one_of(two_images, 0),
     )
     found = model.predict_on_batch(batch)
     halved = batch | {"scales": tf.constant([[2.0, 4.0]])}
@@ -245,22 +243,22 @@ def test_detections_are_in_pixels_of_the_file(tiny_detector, two_pictures):
     assert smaller["boxes"][..., 3].max() <= 32
 
 
-def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_pictures):
+def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_images):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
     # proposal a detection is its proposal; the whole image is (0, 0, 96, 128).
     model = tiny_detector(conventions="caffe", detections={"score_threshold": 0.0})
-    inner = inner_boxes(two_pictures["boxes"], two_pictures, plus_one=True)
+    inner = inner_boxes(two_images["boxes"], two_images, plus_one=True)
     np.testing.assert_array_equal(inner[0, 0], [20, 30, 59, 99])
-    found = model.predict_on_batch(two_pictures)
+    found = model.predict_on_batch(two_images)
     assert found["boxes"][0, :, 2].max() == 96 and found["boxes"][0, :, 3].max() == 128
     assert not found["boxes"][~found["valid"]].any()
 
 
-def test_biases_may_learn_at_twice_the_rate(tiny_detector, two_pictures):
+def test_biases_may_learn_at_twice_the_rate(tiny_detector, two_images):
     once, twice = tiny_detector(), tiny_detector(bias_rate=2.0)
     for model in (once, twice):
         model.compile(keras.optimizers.SGD(0.01))
-    batch = {k: v for k, v in two_pictures.items() if k != "image_ids"}
+    batch = {k: v for k, v in two_images.items() if k != "image_ids"}
     _, single = once._gradient_step(batch, 0)
     _, double = twice._gradient_step(batch, 0)
     for variable, first, second in zip(
@@ -305,15 +303,15 @@ def test_the_rpns_six_results_have_the_layout_of_the_original(tiny_detector):
     assert (rois >= 0).all() and (rois <= [960, 640, 960, 640]).all()
 
 
-def test_the_sigmoid_form_trains_but_has_no_six_results(tiny_detector, two_pictures):
+def test_the_sigmoid_form_trains_but_has_no_six_results(tiny_detector, two_images):
     model = tiny_detector(rpn={"score_form": "sigmoid"})
-    losses = model.compute_losses(two_pictures, 0)
+    losses = model.compute_losses(two_images, 0)
     np.testing.assert_allclose(losses["rpn_class_loss"], np.log(2), atol=0.05)
     with pytest.raises(ValueError, match="sigmoid"):
-        model.rpn_results(two_pictures)
+        model.rpn_results(two_images)
 
 
-def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictures):
+def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_images):
     model = tiny_detector(roi={"hard_examples": 5})
     seen = []
     original = model.roi_head.call
@@ -324,7 +322,7 @@ def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictu
         return outputs
 
     model.roi_head.call = watch
-    model.compute_losses(two_pictures, 0, training=True)
+    model.compute_losses(two_images, 0, training=True)
     (candidates, (logits, deltas)), (hard, _) = seen
     labels = candidates.labels.numpy()
     assert labels.shape == (2, 60) and hard.labels.shape == (2, 5)
@@ -339,26 +337,26 @@ def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_pictu
         )
 
 
-def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_pictures):
+def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_images):
     still = {"regress_boxes": False}
     model = tiny_detector(detections={"score_threshold": 0.0}, roi=still)
-    losses = model.compute_losses(two_pictures, 0)
+    losses = model.compute_losses(two_images, 0)
     assert losses["roi_box_loss"] == 0 and losses["roi_class_loss"] > 0
-    found = model.predict_on_batch(one_of(two_pictures, 0))
-    proposals = model.propose(two_pictures)
+    found = model.predict_on_batch(one_of(two_images, 0))
+    proposals = model.propose(two_images)
     own = found["boxes"][0][found["valid"][0]]
     gaps = np.abs(own[:, np.newaxis] - proposals.boxes[0].numpy()).max(axis=-1)
     assert len(own) and gaps.min(axis=1).max() < 1e-3
 
 
 def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
-    tiny_detector, two_pictures
+    tiny_detector, two_images
 ):
     model = tiny_detector(model_type=FastRCNN, detections={"score_threshold": 0.0})
     model.compile(keras.optimizers.SGD(0.01))
     proposals = tf.constant([[[20.0, 30, 60, 100], [0, 0, 40, 40]]] * 2)
     valid = tf.constant([[True, False], [True, True]])
-    batch = two_pictures | {"proposals": proposals, "proposal_valid": valid}
+    batch = two_images | {"proposals": proposals, "proposal_valid": valid}
     losses = model.compute_losses(batch, 0)
     assert set(losses) == {"loss", "roi_class_loss", "roi_box_loss", "decay_loss"}
     assert model.rpn is None
@@ -369,23 +367,23 @@ def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
 
 
 def test_fast_rcnn_on_the_proposals_of_the_rpn_is_faster_rcnn(
-    tiny_detector, two_pictures
+    tiny_detector, two_images
 ):
     whole = tiny_detector(detections={"score_threshold": 0.0})
-    proposals = whole.propose(two_pictures)
+    proposals = whole.propose(two_images)
     stored = {"proposals": proposals.boxes, "proposal_valid": proposals.valid}
     second = second_stage_of(whole)
     second.build()
-    expected, found = whole(two_pictures), second(two_pictures | stored)
+    expected, found = whole(two_images), second(two_images | stored)
     for name in ("boxes", "scores", "labels"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-4)
 
 
 def test_stored_proposals_are_continuous_where_the_network_counts_last_pixels(
-    tiny_detector, two_pictures
+    tiny_detector, two_images
 ):
     whole = tiny_detector(detections={"score_threshold": 0.0}, conventions="caffe")
-    batch = two_pictures | {"scales": tf.constant([[2.0, 2.0]] * 2)}
+    batch = two_images | {"scales": tf.constant([[2.0, 2.0]] * 2)}
     in_file = whole.propose(batch)
     # The whole image ends at its size, not at its last pixel.
     assert np.max(in_file.boxes[0, :, 2]) == 96 / 2 + 0.5

@@ -91,7 +91,7 @@ def test_rois_may_be_pooled_from_the_map_of_their_anchor(batch):
     np.testing.assert_array_equal(found, [[0, 1, 1]])
 
 
-def test_every_map_teaches_the_trunk_and_the_shared_rpn(batch):
+def test_every_map_teaches_the_backbone_and_the_shared_rpn(batch):
     model = detector()
     model.compile(keras.optimizers.SGD(0.01))
     _, gradients = model._compute_losses_and_gradients(batch, 0)
@@ -99,7 +99,7 @@ def test_every_map_teaches_the_trunk_and_the_shared_rpn(batch):
         assert np.abs(gradient).max() > 0, variable.path
 
 
-def test_a_picture_is_detected_alike_alone_and_beside_another(batch):
+def test_an_image_is_detected_alike_alone_and_beside_another(batch):
     model = detector()
     together = model(batch)
     for row in range(2):

@@ -157,7 +157,7 @@ def test_a_map_of_unknown_size_gets_the_same_anchors_and_cells():
     np.testing.assert_array_equal(cells, cells_of_image(image_sizes, 5, 7, 16, 6))
 
 
-def test_a_cell_belongs_to_the_picture_if_its_corner_lies_in_it(in_mode):
+def test_a_cell_belongs_to_the_image_if_its_corner_lies_in_it(in_mode):
     image_sizes = np.float32([[33, 16], [16, 64]])
     cells = in_mode(cells_of_image)(
         image_sizes, height=3, width=4, stride=16, num_anchors=2
@@ -168,7 +168,7 @@ def test_a_cell_belongs_to_the_picture_if_its_corner_lies_in_it(in_mode):
     np.testing.assert_array_equal(cells, expected == 1)
 
 
-def test_a_padded_picture_has_the_anchors_that_it_has_alone(in_mode):
+def test_a_padded_image_has_the_anchors_that_it_has_alone(in_mode):
     base = centred_base_anchors(16, (0.5, 1.0), (2, 4))
     on_canvas = in_mode(shift_over_grid)(base, height=6, width=8, stride=16)
     cells = in_mode(cells_of_image)(

@@ -114,13 +114,13 @@ def test_iou_of_an_image_does_not_depend_on_its_batch_mates(in_mode):
     np.testing.assert_array_equal(batch[1], alone)
 
 
-def test_a_box_outside_the_picture_collapses_onto_its_border(in_mode):
+def test_a_box_outside_the_image_collapses_onto_its_border(in_mode):
     boxes = np.float32([[[-5, -5, 3, 4], [20, 20, 30, 30]]])
     clipped = in_mode(clip_to_image)(boxes, np.float32([[10, 12]]))
     np.testing.assert_array_equal(clipped, [[[0, 0, 3, 4], [10, 12, 10, 12]]])
 
 
-def test_each_picture_of_a_batch_has_its_own_border(in_mode):
+def test_each_image_of_a_batch_has_its_own_border(in_mode):
     boxes = np.float32([[[-5, 5, 50, 60]]] * 2)
     sizes = np.float32([[10, 20], [30, 40]])
     np.testing.assert_array_equal(

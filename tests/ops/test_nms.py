@@ -82,7 +82,7 @@ def test_of_equal_scores_the_first_comes_first(nms):
     assert rows == [0, 1]
 
 
-def test_boxes_without_area_and_left_of_the_picture_are_kept(nms):
+def test_boxes_without_area_and_left_of_the_image_are_kept(nms):
     boxes = np.float32([[5, 5, 5, 9], [5, 5, 5, 9], [-20, -20, -9, -9], [0, 0, 0, 0]])
     rows = nms_of_one(
         nms, boxes, [0.9, 0.8, 0.7, 0.6], max_outputs=4, iou_threshold=0.3

@@ -92,7 +92,7 @@ def test_every_step_is_a_run_of_its_own_kind_and_length(config, tmp_path):
     assert [s.data.proposals for s in steps] == [None, str(tmp_path)] * 2
 
 
-def test_the_detector_has_the_trunk_of_step_2_and_the_heads_of_steps_3_and_4(whole):
+def test_the_detector_has_the_backbone_of_step_2_and_the_heads_of_steps_3_and_4(whole):
     directory, model = whole
     assert type(model) is FasterRCNN
     first, second, third, fourth = (
@@ -204,7 +204,7 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(config, tmp_path):
         train_alternating(config, tmp_path, resume=True)
 
 
-def test_proposals_are_sorted_into_rows_of_their_pictures():
+def test_proposals_are_sorted_into_rows_of_their_images():
     proposed = ProposedBoxes(
         image_index=np.array([2, 0, 2]),
         boxes=np.arange(12.0).reshape(3, 4),

@@ -23,7 +23,7 @@ def line():
 
 
 @pytest.fixture(scope="module")
-def two_pictures():
+def two_images():
     """Two objects of the first class and one of the second on two images."""
     boxes = np.array([[0, 0, 9, 9], [20, 20, 50, 60], [5, 5, 40, 20]], np.float32)
     labels, difficult = np.array([0, 0, 1]), np.zeros(3, bool)
@@ -170,9 +170,9 @@ def test_an_interrupted_write_leaves_the_weights_from_before(
 
 
 @pytest.fixture
-def detected(monkeypatch, two_pictures):
+def detected(monkeypatch, two_images):
     """Makes `ValidationMAP` find so many of the objects, validation by validation."""
-    truth = ground_truth_of(two_pictures)
+    truth = ground_truth_of(two_images)
 
     def plan(*counts):
         left = list(counts)
@@ -190,12 +190,12 @@ def detected(monkeypatch, two_pictures):
 
 
 def test_the_map_joins_the_logs_of_validated_epochs_and_of_the_last(
-    line, two_pictures, detected
+    line, two_images, detected
 ):
     left = detected(0, None, None)
     seen = []
     validation = ValidationMAP(
-        two_pictures, None, every=2, on_detections=lambda *call: seen.append(call)
+        two_images, None, every=2, on_detections=lambda *call: seen.append(call)
     )
     history = fit(line, [validation], epochs=5).history
     assert history["val_mAP"] == [0.0, 1.0, 1.0]  # after epochs 2, 4 and 5
@@ -209,16 +209,16 @@ def test_the_map_joins_the_logs_of_validated_epochs_and_of_the_last(
     ("metric", "average_precision"), [("area", 1 / 2), ("11-point", 6 / 11)]
 )
 def test_the_map_is_that_of_the_metric_asked_for(
-    line, two_pictures, detected, metric, average_precision
+    line, two_images, detected, metric, average_precision
 ):
     detected(1)  # one of two objects of the first class, none of the second
-    validation = ValidationMAP(two_pictures, None, metric=metric)
+    validation = ValidationMAP(two_images, None, metric=metric)
     history = fit(line, [validation], epochs=1).history
     assert history["val_mAP"] == [pytest.approx(average_precision / 2)]
 
 
 def test_callbacks_placed_after_it_can_monitor_the_map(
-    line, two_pictures, detected, tmp_path
+    line, two_images, detected, tmp_path
 ):
     detected(0, 2, None, 1, 1, 1)
     weights = []
@@ -231,7 +231,7 @@ def test_callbacks_placed_after_it_can_monitor_the_map(
         path, save_best_only=True, save_weights_only=True, **monitor
     )
     stop = keras.callbacks.EarlyStopping(patience=2, **monitor)
-    validation = ValidationMAP(two_pictures, None)
+    validation = ValidationMAP(two_images, None)
     history = fit(line, [validation, keep, best, stop], epochs=6).history
     # The third epoch is the best; two without an improvement end the training.
     assert history["val_mAP"][2] == 1.0 and len(history["val_mAP"]) == 5

@@ -60,7 +60,7 @@ def test_the_metrics_are_written_and_printed(run_folder, half_seeing, capsys, tm
     np.testing.assert_allclose(recall["average_recalls"], 1)
     printed = capsys.readouterr().out
     assert f"{np.mean(aps):.3f}" in printed and "cross" in printed
-    names = {path.name for path in (run_folder / "pictures").iterdir()}
+    names = {path.name for path in (run_folder / "drawings").iterdir()}
     assert names == {f"test_shapes_2000000_0000{n}.png" for n in (0, 1)}
 
 

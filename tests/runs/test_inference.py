@@ -119,7 +119,7 @@ class Seeing:
         }
 
 
-def test_what_was_found_is_compared_with_the_objects_of_the_same_picture(
+def test_what_was_found_is_compared_with_the_objects_of_the_same_image(
     examples, batches
 ):
     truth, found = ground_truth_of(examples), detect(Seeing(), examples, batches)
@@ -156,14 +156,14 @@ def test_the_ground_truth_is_in_the_order_of_the_records():
     np.testing.assert_array_equal(truth.difficult, difficult)
 
 
-def test_pictures_without_any_object_have_an_empty_ground_truth():
+def test_images_without_any_object_have_an_empty_ground_truth():
     empty = (np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool))
     records = (Record("a", "a", 20, 20, 1, *empty),)
     truth = ground_truth_of(ExampleSet("", ("x",), records, Problems(), None))
     assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0
 
 
-def test_the_detections_of_a_picture_come_best_first():
+def test_the_detections_of_an_image_come_best_first():
     found = DetectedBoxes(
         image_index=np.array([1, 0, 1, 1]),
         boxes=np.arange(16.0).reshape(4, 4),
@@ -225,7 +225,7 @@ def test_settings_of_a_run_may_be_replaced(run_folder):
 @pytest.mark.parametrize("name", ["config.yaml", "classes.txt"])
 def test_a_folder_that_is_no_run_is_named_with_what_it_lacks(run_folder, name):
     (run_folder / name).unlink()
-    message = f"{run_folder} is no run folder: it has no {name}"
+    message = f"{run_folder} is not a run folder: it has no {name}"
     with pytest.raises(FileNotFoundError, match=message):
         load_run(run_folder)
 

@@ -132,7 +132,7 @@ def test_the_log_has_a_row_for_every_epoch(whole_run):
     np.testing.assert_allclose(rates, [0.02, 0.02, 0.002], rtol=1e-6)
 
 
-def test_tensorboard_gets_the_scalars_and_the_pictures(whole_run):
+def test_tensorboard_gets_the_scalars_and_the_images(whole_run):
     (path,) = (whole_run / "tensorboard").iterdir()
     scalars, images = {}, {}
     for event in tf.compat.v1.train.summary_iterator(str(path)):
@@ -152,15 +152,15 @@ def test_tensorboard_gets_the_scalars_and_the_pictures(whole_run):
     assert images.keys() == {("shapes_1000000_00000", step) for step in (2, 3)}
 
 
-def test_the_pictures_show_ground_truth_beside_predictions(whole_run):
-    names = sorted(path.name for path in (whole_run / "pictures").iterdir())
+def test_the_images_show_ground_truth_beside_predictions(whole_run):
+    names = sorted(path.name for path in (whole_run / "drawings").iterdir())
     assert names == [f"epoch_00{n}_shapes_1000000_00000.png" for n in (2, 3)]
     record = make_shapes(1, seed=1_000_000).records[0]
-    width, height = Image.open(whole_run / "pictures" / names[0]).size
+    width, height = Image.open(whole_run / "drawings" / names[0]).size
     assert width > 2 * record.width and height > record.height
 
 
-def test_the_samples_are_the_first_validation_pictures(whole_run):
+def test_the_samples_are_the_first_validation_images(whole_run):
     examples = make_shapes(3, seed=1_000_000)
     for index, data in examples.stream().as_numpy_iterator():
         path = whole_run / "samples" / f"{examples.records[index].image_id}.png"
@@ -226,11 +226,11 @@ def test_changed_settings_are_printed_and_kept(copied_run, capsys):
     assert [line.replace("  ", "") for line in printed[start : start + 4]] == [
         *("-flip: true", "+flip: false", "-keep_images: 1", "+keep_images: 5")
     ]
-    assert "The run has done all of its 3 epochs." in printed
+    assert "The run has finished all of its 3 epochs." in printed
     assert load_config(copied_run / "config.yaml") == changed
 
 
-def test_a_non_finite_loss_names_step_and_pictures_and_keeps_the_weights(copied_run):
+def test_a_non_finite_loss_names_step_and_images_and_keeps_the_weights(copied_run):
     before = (copied_run / LAST).read_bytes()
     diverging = config_of(
         *("train.epochs=4", "train.learning_rate=1e30", "train.clip_norm=null")

@@ -1,4 +1,4 @@
-"""From a configuration to the objects it describes: the only reader of its fields."""
+"""Builds what a configuration describes; no other package reads its fields."""
 
 from tf_frcnn.assembly.data import (
     Splits,

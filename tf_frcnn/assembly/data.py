@@ -36,7 +36,7 @@ def build_examples(
         config: the configuration.
         split: "train", "validation" or "test" for the splits of the configuration, or
             a split in the reader's own terms.
-        class_names: overrides those of the configuration; a run's own classes.
+        class_names: replace those of the configuration, as a run's own classes do.
     """
     data, read = config.data, _reader(config)
     return read(
@@ -60,11 +60,11 @@ class Splits:
         self._sets: dict[str, ExampleSet] = {}
 
     def read(self, split: str, class_names: Sequence[str] = ()) -> ExampleSet:
-        """Returns what `build_examples` returns, from memory if it was read before.
+        """Returns `build_examples` of a split, from memory if it was read before.
 
         Args:
             split: see `build_examples`.
-            class_names: the classes in the order wanted; none: that of the first
+            class_names: the classes in the wanted order; empty: that of the first
                 reading.
         """
         name = _split_name(self._config, split)
@@ -99,7 +99,7 @@ def _own_settings(read: Callable[..., ExampleSet], config: Config) -> dict[str, 
 
 
 def _folder(path: str | None) -> str | None:
-    """Returns the path with ~ resolved, which shells leave alone behind an "="."""
+    """Returns the path with ~ expanded, which shells do not do after an "="."""
     return path and os.path.expanduser(path)
 
 

@@ -60,7 +60,7 @@ _KINDS = {
 
 
 def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
-    """Sets the weights training starts from; None where they stay random.
+    """Sets the initial weights; returns None if they stay random.
 
     Raises:
         ConfigError: the backbone has no pretrained weights, or random ones would stay.
@@ -101,8 +101,8 @@ def _backbone(config: Config) -> Backbone:
     if layer is not None:
         if name in BACKBONES:
             raise ConfigError(
-                f"backbone.layer = {layer!r}: {name} is no network of "
-                "keras.applications; leave the layer out."
+                f"backbone.layer = {layer!r}: {name} is not a network of "
+                "keras.applications; leave out the layer."
             )
         backbone = application_backbone(name, layer)
     elif name in BACKBONES:
@@ -116,7 +116,7 @@ def _backbone(config: Config) -> Backbone:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
         hint = f"did you mean {near[0]}? There are" if near else "there are"
         raise ConfigError(
-            f"backbone.name = {name!r} is no backbone; {hint} "
+            f"backbone.name = {name!r} is not a backbone; {hint} "
             f"{', '.join(sorted(BACKBONES))}, and with backbone.layer the networks of "
             "keras.applications."
         )
@@ -131,7 +131,7 @@ def _backbone(config: Config) -> Backbone:
 
 @contextlib.contextmanager
 def _precision(name: str):
-    """Gives layers made within the type they compute in."""
+    """Sets the type that layers made within the context compute in."""
     before = keras.config.dtype_policy()
     policy = "mixed_bfloat16" if name == "bfloat16" else "float32"
     keras.config.set_dtype_policy(policy)
@@ -177,7 +177,7 @@ def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
     if backbone.build_tail is not None:
         if roi.head_convs:
             raise ConfigError(
-                f"roi.head_convs = {roi.head_convs} means nothing with backbone.name = "
+                f"roi.head_convs = {roi.head_convs} has no effect with backbone.name = "
                 f"{config.backbone.name!r}, whose own tail is the head; leave it out."
             )
         return layers.TailHead(backbone.build_tail(config.backbone.normalization))

@@ -1,4 +1,4 @@
-"""How a run goes on: its optimizer and its schedule."""
+"""The optimizer and the schedule of a run."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class RunPlan(NamedTuple):
     """The settings of a run that concern neither the model nor the data.
 
     Attributes:
-        epochs: to train in all.
+        epochs: number of epochs to train.
         validation_every: epochs from one validation to the next.
         keep_images: validation images that are drawn.
         metric: keyword arguments of `evaluation.evaluate_voc`.
@@ -47,7 +47,7 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
 
 
 def build_plan(config: Config) -> RunPlan:
-    """Returns what a run needs to know beside its model and its data.
+    """Returns the settings of a run beside its model and its data.
 
     Raises:
         ConfigError: the metric is unknown.

@@ -10,7 +10,7 @@ class WarmUpStepDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         learning_rate: after the warm-up and before the first decay.
-        decay_steps: steps from which on the rate is lower, rising.
+        decay_steps: steps at which the rate falls, in increasing order.
         decay_factor: of each decay.
         warmup_steps: length of the rise; 0 for none.
         warmup_factor: share of the rate at step 0.

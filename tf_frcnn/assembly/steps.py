@@ -1,4 +1,4 @@
-"""The four steps of alternating training, each a configuration of its own."""
+"""The four steps of alternating training, each with its own configuration."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ STEP_NAMES = ("1_rpn", "2_detector", "3_rpn", "4_detector")
 
 
 def is_alternating(config: Config) -> bool:
-    """Says whether the stages are trained in turns."""
+    """Returns whether the stages are trained alternately."""
     return config.train.scheme == "alternating"
 
 

@@ -9,7 +9,7 @@ from tf_frcnn.backbones.backbone import Backbone
 from tf_frcnn.backbones.imagenet import imagenet_application, number_unnamed_layers
 from tf_frcnn.backbones.pretrained import weighted_layers
 
-# What the `preprocess_input` of each family does; "raw" networks normalise inside.
+# The mode of each family's `preprocess_input`; "raw" networks normalise inside.
 _IMAGE_MODES = {
     "convnext": "raw",
     "densenet": "torch",
@@ -27,23 +27,23 @@ _IMAGE_MODES = {
     "vgg19": "caffe",
     "xception": "unit",
 }
-# An image whose side has all the strides in question as a divisor.
+# Side of an image that every stride in question divides.
 _PROBE_SIDE = 448
 
 
 def application_backbone(name: str, layer: str) -> Backbone:
     """Returns a network of `keras.applications` up to the output of a layer.
 
-    Its batch normalisations are fixed, and it drops nothing at random. Its blocks end
-    where its map is made smaller.
+    Its batch normalisations are frozen, and it drops nothing at random. Its blocks end
+    where its map becomes smaller.
 
     Args:
-        name: of the network's function, as `EfficientNetB0`.
+        name: of the network's function, such as `EfficientNetB0`.
         layer: name of the last layer; its output is a map.
 
     Raises:
-        ValueError: there is no such network or layer, or the layer's output is no map
-            of a whole stride.
+        ValueError: the network or the layer does not exist, or the layer's output is
+            not a map of a whole stride.
     """
     network = _network(name)
     known = [own.name for own in network.layers]
@@ -110,7 +110,7 @@ def _family(name):
 
 
 def _nearest(name, known):
-    """Returns what to say of the known names most alike."""
+    """Returns a hint with the most similar known names."""
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
     return f"; the nearest are {', '.join(near)}" if near else ""
 
@@ -133,7 +133,7 @@ def _stride(network, name, layer):
     side = _side(shape)
     if not side:
         raise ValueError(
-            f"The output of {layer} of {name} is no map: it has the shape "
+            f"The output of {layer} of {name} is not a map: it has the shape "
             f"{tuple(shape)} for an image of {_PROBE_SIDE} x {_PROBE_SIDE}."
         )
     if _PROBE_SIDE % side:
@@ -147,8 +147,8 @@ def _stride(network, name, layer):
 def _strides_of_layers(network, last, stride):
     """Returns the pixels per cell of each layer that can learn, up to the last one.
 
-    A layer whose output is no map, as in squeeze and excitation, has the stride of what
-    comes before it.
+    A layer whose output is not a map, as in squeeze and excitation, has the stride of
+    the layer before it.
     """
     backbone = keras.Model(network.input, network.get_layer(last).output)
     names = [layer.name for layer in backbone.layers]

@@ -1,4 +1,4 @@
-"""What the detector needs to know of a backbone."""
+"""The properties of a backbone that the detector needs."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,23 +8,23 @@ import numpy as np
 
 
 class Backbone(NamedTuple):
-    """A backbone, what it expects, and what it gives.
+    """A backbone's builder, its input and its output.
 
     Attributes:
         build: takes `frozen_blocks` and `normalization`, returns the backbone: a Keras
             model from float [B, H, W, 3] to one map float [B, h, w, C], or to a list
             of maps, finest first.
         strides: pixels of the network's input per cell of each map.
-        image_mode: of `Preprocessing`, what its pretrained weights expect.
-        num_blocks: how many blocks can be frozen.
-        has_normalization: whether the builders heed `normalization`, "frozen_batch"
-            or "group".
+        image_mode: of `Preprocessing`, as its pretrained weights expect.
+        num_blocks: number of blocks that can be frozen.
+        has_normalization: whether the builders use `normalization`, "frozen_batch" or
+            "group".
         build_tail: takes `normalization`, returns the network that makes a RoI's
             features, a Keras model from float [N, S, S, C] to a map; None where the
             head is fully connected.
-        num_roi_levels: RoIs are pooled from so many maps, the first ones.
+        num_roi_levels: number of maps, the first ones, that RoIs are pooled from.
         imagenet: downloads the weights trained on ImageNet, layer name -> arrays; None
-            where there are none.
+            where none exist.
     """
 
     build: Callable[..., keras.Model]

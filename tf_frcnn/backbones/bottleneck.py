@@ -13,12 +13,12 @@ _PLACES = ("first_1x1", "first_3x3", "last_3x3")
 
 
 class Stage(NamedTuple):
-    """Bottleneck units of one size of map.
+    """Bottleneck units that share one size of map.
 
     Attributes:
-        units: how many.
+        units: number of units.
         inner: channels of the 3x3 convolutions.
-        outer: channels that a unit gives.
+        outer: output channels of a unit.
         stride: of the whole stage, 1 or 2.
         groups: of the 3x3 convolutions.
     """
@@ -64,10 +64,10 @@ def bottleneck_stage(
 
 
 def _unit(features, stage, *, projected, stride_in_3x3, style, trainable, name):
-    """Adds what three convolutions find to the shortcut.
+    """Adds the output of three convolutions to the shortcut.
 
-    The shortcut is a 1x1 convolution where `projected`, otherwise the input, of which a
-    stride takes every other cell.
+    The shortcut is a 1x1 convolution where `projected`, otherwise the input, every
+    other cell of it with a stride.
     """
     common = {"style": style, "trainable": trainable}
     strides = (1, stage.stride) if stride_in_3x3 else (stage.stride, 1)

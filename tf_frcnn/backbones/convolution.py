@@ -1,4 +1,4 @@
-"""A convolution with its normalisation, as the larger backbones are made of."""
+"""A convolution with its normalisation, the unit of the larger backbones."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from tf_frcnn.layers.normalization import normalization_layer
 
 
 class Style(NamedTuple):
-    """What all convolutions of a network have in common.
+    """The properties that all convolutions of a network share.
 
     Attributes:
         normalization: of `normalization_layer`, "frozen_batch" or "group".
         epsilon: added to the variance.
-        use_bias: whether convolutions that are normalised have a bias nevertheless.
+        use_bias: whether normalised convolutions have a bias as well.
     """
 
     normalization: str
@@ -56,15 +56,15 @@ def convolve(
 ):
     """Applies a convolution and its normalisation: [B, h, w, C] -> [B, h', w', C2].
 
-    h' is h / stride, rounded up. The map is padded alike on all sides; with a stride,
-    padding "same" would do that for odd sides only.
+    h' is h / stride, rounded up. The map is padded equally on all sides; with a stride,
+    padding "same" does so for odd sides only.
 
     Args:
         features: symbolic float [B, h, w, C].
         channels: C2.
         size: rows and columns of the kernel, odd.
         stride: cells from one position of the kernel to the next.
-        groups: into which the channels are divided.
+        groups: number of groups that the channels form.
         style: of the network.
         trainable: whether the convolution, and a group normalisation, can learn.
         name: the layers are `{name}_pad`, `{name}_conv` and `{name}_bn` or

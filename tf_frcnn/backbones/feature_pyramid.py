@@ -1,4 +1,4 @@
-"""The feature pyramid: coarse maps are brought down and added to finer ones."""
+"""The feature pyramid: coarse maps are enlarged and added to finer ones."""
 
 from collections.abc import Sequence
 
@@ -45,10 +45,10 @@ def feature_pyramid(
 
     Args:
         maps: symbolic float [B, h, w, C] of a backbone, finest first, each half as
-            large as the one before, or as large.
+            large as the one before, or equally large.
         channels: of every map of the pyramid.
         first_level: the number of the finest level in the layers' names; 2 at stride 4.
-        extra_level: whether every other cell of the coarsest map makes a level more.
+        extra_level: whether every other cell of the coarsest map forms one more level.
         style: of the normalisation that follows each convolution, which then has no
             bias; None for biases and no normalisation.
 

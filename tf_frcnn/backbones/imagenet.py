@@ -13,12 +13,12 @@ from tf_frcnn.backbones.pretrained import RENAMED, weighted_layers
 def imagenet_application(
     name: str, *, include_top: bool = False, **settings
 ) -> dict[str, list[np.ndarray]]:
-    """Downloads a network of `keras.applications` as trained on ImageNet.
+    """Downloads the ImageNet weights of a network of `keras.applications`.
 
     Args:
-        name: of the network's function, as `ResNet50`.
-        include_top: whether the fully connected layers come along, fc1 and fc2 of VGG16
-            as fc6 and fc7.
+        name: of the network's function, such as `ResNet50`.
+        include_top: whether the fully connected layers are included, fc1 and fc2 of
+            VGG16 as fc6 and fc7.
         settings: further arguments of the function.
 
     Returns:
@@ -48,10 +48,10 @@ def imagenet_application(
 
 
 def number_unnamed_layers(network: keras.Model) -> None:
-    """Numbers the layers that have no name of their own within their network.
+    """Numbers the unnamed layers within their network.
 
-    Keras numbers them through the whole program, so that two copies of a network differ
-    in the names of such layers.
+    Keras numbers them across the whole program, so that two copies of a network name
+    such layers differently.
     """
     counts = collections.Counter()
     for layer in network.layers:
@@ -63,9 +63,9 @@ def number_unnamed_layers(network: keras.Model) -> None:
 
 
 def _folded_rescaling(layers):
-    """Returns the weights of a normalisation that does the rescaling behind it as well.
+    """Returns the weights of a normalisation that includes the rescaling after it.
 
-    EfficientNet has that rescaling only where it comes with its ImageNet weights.
+    EfficientNet has that rescaling only with its ImageNet weights.
     """
     folded = {}
     for layer, following in itertools.pairwise(layers):

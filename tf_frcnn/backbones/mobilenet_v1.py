@@ -24,9 +24,9 @@ def mobilenet_v1_c4(width: float = 1.0, *, symmetric: bool = False) -> Backbone:
 
     Args:
         width: multiplies all channels; 0.25, 0.5, 0.75 or 1.
-        symmetric: whether a convolution with a stride pads alike on all sides, as in
-            tf-faster-rcnn. The ImageNet weights were trained with padding "same",
-            which for even sides pads at the end only.
+        symmetric: whether a convolution with a stride pads equally on all sides, as in
+            tf-faster-rcnn. The ImageNet weights were trained with padding "same", which
+            for even sides pads at the end only.
     """
     suffix = "" if width == 1.0 else f"_{round(100 * width):03d}"
     name = f"mobilenet_v1{suffix}_c4{'_slim' if symmetric else ''}"
@@ -122,18 +122,18 @@ def _separable(features, number, stride, width, symmetric, style, trainable):
 
 
 def _initial_weights():
-    # One initializer gives the same values again, so each layer has its own.
+    # An initializer repeats its values, so each layer has its own.
     return keras.initializers.TruncatedNormal(stddev=0.09)
 
 
 def _padded(features, stride, symmetric, name):
-    """Returns what to convolve, and the padding left to the convolution."""
+    """Returns the map to convolve, and the convolution's own padding."""
     if stride == 1 or not symmetric:
         return features, "same"
     return keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(features), "valid"
 
 
 def _normalize_and_cut(features, style, trainable, name):
-    """Applies normalisation and cuts to 0..6."""
+    """Applies normalisation and clips to 0..6."""
     features = normalize(features, style, trainable, name)
     return keras.layers.ReLU(6.0, name=f"{name}_relu")(features)

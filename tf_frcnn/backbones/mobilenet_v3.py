@@ -19,9 +19,9 @@ class Block(NamedTuple):
     Attributes:
         size: rows and columns of the depthwise kernel.
         inner: channels of the depthwise convolution.
-        outer: channels that the block gives.
-        squeezed: channels between the layers of squeeze and excitation, 0 without.
-        activation: behind the convolutions but the last.
+        outer: output channels of the block.
+        squeezed: channels between the layers of squeeze and excitation, 0 for none.
+        activation: after all convolutions but the last.
         stride: of the depthwise convolution.
     """
 
@@ -127,7 +127,7 @@ def _residual(features, block, style, trainable, name):
 
 
 def _depthwise(features, block, *, style, trainable, name):
-    """Applies a convolution within each channel, padded alike on all sides."""
+    """Applies a convolution within each channel, padded equally on all sides."""
     padding = "same"
     if block.stride > 1:
         padding = "valid"
@@ -146,7 +146,7 @@ def _depthwise(features, block, *, style, trainable, name):
 
 
 def _squeeze_and_excite(features, squeezed, trainable, name):
-    """Multiplies each channel by what two layers make of the means of all."""
+    """Multiplies each channel by a weight that two layers compute from all means."""
     # Half precision would lose cells of the mean.
     scales = keras.layers.GlobalAveragePooling2D(
         keepdims=True, dtype="float32", name=f"{name}_mean"

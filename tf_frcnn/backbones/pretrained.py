@@ -1,4 +1,4 @@
-"""Pretrained weights: out of the files that Keras saves, into a detector's layers."""
+"""Pretrained weights: read from files that Keras saved, set in a detector's layers."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ _NAMES_IN_MESSAGES = 5
 
 
 class LoadReport(NamedTuple):
-    """What pretrained weights gave and what they lacked.
+    """The layers that pretrained weights set, and those that they lacked.
 
     Attributes:
         loaded: layers whose weights were set.
@@ -59,7 +59,7 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
     them. The first two fully connected layers of VGG16 come as fc6 and fc7.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the file is not HDF5 or holds no layers.
     """
     path = Path(path)
@@ -83,8 +83,7 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
     except OSError as error:
         raise ValueError(
             f"backbone.weights = {str(path)!r}: not an HDF5 file ({error}). "
-            "Files of PyTorch and TensorFlow become runs to start from by tf-frcnn "
-            "convert."
+            "Convert files of PyTorch and TensorFlow to a run with tf-frcnn convert."
         ) from error
     if not found:
         raise ValueError(
@@ -128,7 +127,7 @@ def set_weights(
 def weighted_layers(
     parts: Iterable[keras.layers.Layer],
 ) -> Iterator[keras.layers.Layer]:
-    """Yields the layers that have weights, those within models and heads singly."""
+    """Yields the layers that have weights, also those within models and heads."""
     for part in parts:
         if isinstance(part, keras.Model):
             yield from weighted_layers(part.layers)
@@ -145,9 +144,9 @@ def weighted_layers(
 
 
 def _layer_and_position(name, group):
-    """Returns a dataset's layer and where it stands among the layer's variables.
+    """Returns a dataset's layer and its position among the layer's variables.
 
-    The layer is None where the path says nothing of a layer.
+    The layer is None where the path names no layer.
     """
     if match := _PUBLISHED.search(name):
         layer, position = match[1], "Wb".index(match[2])
@@ -173,7 +172,7 @@ def _numbered_layer(name, own_group, group):
 
 
 def _check(weights, layers):
-    """Raises unless all layers are in the weights, in their shapes."""
+    """Raises unless the weights hold all layers, in their shapes."""
     missing = [layer.name for layer in layers if layer.name not in weights]
     if missing:
         message = f"backbone.weights lacks {len(missing)} of {len(layers)} layers: "
@@ -199,7 +198,7 @@ def _shapes(arrays):
 
 
 def _listed(names):
-    """Joins names, of many only the first."""
+    """Joins the first names and counts the others."""
     listed = ", ".join(names[:_NAMES_IN_MESSAGES])
     more = len(names) - _NAMES_IN_MESSAGES
     return f"{listed} and {more} more" if more > 0 else listed

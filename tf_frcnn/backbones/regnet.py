@@ -27,7 +27,7 @@ def teaching_fpn(
         normalization: of `Style`; the pyramid has none.
 
     Source: the detector of the course EECS 498-007 (University of Michigan), with
-        three levels of 64 channels and no further one.
+        exactly three levels of 64 channels.
     """
     style = Style(normalization)
     images = keras.Input((None, None, 3), name="images")

@@ -18,15 +18,15 @@ UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class Variant(NamedTuple):
-    """In what the published ResNets differ.
+    """The properties in which the published ResNets differ.
 
     Attributes:
         stride_at: of `bottleneck_stage`.
         stage_strides: of conv2 to conv5.
         epsilon: of the batch normalisation.
         use_bias: whether the convolutions have a bias.
-        pool1_padding: rows and columns of zeros before and after the map that is
-            pooled behind conv1.
+        pool1_padding: rows and columns of zeros before and after the map that is pooled
+            after conv1.
     """
 
     stride_at: str
@@ -44,8 +44,8 @@ KERAS = Variant("first_1x1", (1, 2, 2, 1), 1.001e-5, True)
 SLIM = Variant("last_3x3", (2, 2, 1, 1))
 # torchvision:models/resnet.py.
 TORCHVISION = Variant("first_3x3", (1, 2, 2, 2))
-# bubbliiiing/faster-rcnn-pytorch:nets/resnet50.py. A window of the pooling that sticks
-# out at the end counts (ceil_mode), which a zero behind the map does as well.
+# bubbliiiing/faster-rcnn-pytorch:nets/resnet50.py. The pooling counts a window that
+# extends beyond the end (ceil_mode), as it does with a zero after the map.
 BUBBLIIIING = Variant("first_1x1", (1, 2, 2, 2), pool1_padding=(0, 1))
 
 
@@ -98,8 +98,8 @@ def build_c4(
 ) -> keras.Model:
     """Builds conv1 to conv4: float [B, H, W, 3] -> float [B, H / 16, W / 16, 1024].
 
-    Odd sides are rounded up whenever they are halved, but for `BUBBLIIIING` down by the
-    pooling.
+    Odd sides are rounded up whenever they are halved, except that the pooling of
+    `BUBBLIIIING` rounds them down.
 
     Args:
         frozen_blocks: of conv1 to conv4, those whose weights stay fixed.
@@ -166,7 +166,7 @@ def _stages(images, num_layers, variant, last, frozen_blocks, normalization):
         name="conv1",
     )
     features = keras.layers.ReLU(name="conv1_relu")(features)
-    # What is pooled is positive, so zeros beyond the map are never the largest.
+    # The pooled values are positive, so zeros beyond the map are never the largest.
     padding = (variant.pool1_padding, variant.pool1_padding)
     features = keras.layers.ZeroPadding2D(padding, name="pool1_pad")(features)
     features = keras.layers.MaxPooling2D(3, 2, name="pool1_pool")(features)

@@ -1,4 +1,4 @@
-"""A small backbone of our own that trains from random weights on a CPU."""
+"""A small backbone that trains from random weights on a CPU."""
 
 import keras
 
@@ -9,8 +9,8 @@ def tiny(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Mode
     """Builds the backbone: float [B, H, W, 3] -> float [B, H / 16, W / 16, 128].
 
     Four stages halve the map by a strided 3x3 convolution; from the second on, a
-    residual 3x3 convolution follows. Group normalisation, because images come in
-    batches too small for batch statistics and must not depend on each other.
+    residual 3x3 convolution follows. Group normalisation is used because batches are
+    too small for batch statistics and images must not depend on each other.
 
     Args:
         frozen_blocks: stages, from the first, whose weights stay fixed.

@@ -8,7 +8,7 @@ import keras
 
 from tf_frcnn.layers.local_response_norm import LocalResponseNormalization
 
-# Channels, kernel size, and whether a stride, normalisation and pooling are there.
+# Channels, kernel size, and whether it has a stride, normalisation and pooling.
 _CONVOLUTIONS = (
     (96, 7, True),
     (256, 5, True),
@@ -21,12 +21,12 @@ _CONVOLUTIONS = (
 def zf(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
     """Builds the backbone: float [B, H, W, 3] -> float [B, h, w, 256] of stride 16.
 
-    The map has a row and a column more than H / 16 and W / 16 rounded up, or as many:
-    caffe's pooling rounds up and pads besides.
+    The map has as many rows and columns as H / 16 and W / 16 rounded up, or one more:
+    caffe's pooling rounds up and pads as well.
 
     Args:
         frozen_blocks: convolutions, from the first, whose weights stay fixed.
-        normalization: without effect; all that is normalised has no weights.
+        normalization: without effect; its normalisations have no weights.
     """
     images = features = keras.Input((None, None, 3), name="images")
     for number, (channels, size, halves_twice) in enumerate(_CONVOLUTIONS, start=1):
@@ -49,10 +49,10 @@ def zf(frozen_blocks: int = 0, normalization: str | None = None) -> keras.Model:
 
 
 def _pool(features, name):
-    """Takes the largest of 3x3 cells at every other one: a side n gives n // 2 + 1.
+    """Takes the maximum of 3x3 cells at stride 2: a side n becomes n // 2 + 1.
 
-    Caffe pads by 1 and rounds the size up, which a second row and column at the end
-    does as well. What is pooled is not negative, so no padding is ever the largest.
+    Caffe pads by 1 and rounds the size up, which equals a second row and column at the
+    end. The pooled values are not negative, so the padding is never the largest.
     """
     padded = keras.layers.ZeroPadding2D(((1, 2), (1, 2)), name=f"{name}_pad")(features)
     return keras.layers.MaxPooling2D(3, 2, name=name)(padded)

@@ -1,4 +1,4 @@
-"""Detections asked of a server that runs an exported model."""
+"""A client of servers that run an exported model."""
 
 from tf_frcnn.client.errors import RefusedImageError, ServerError
 from tf_frcnn.client.files import detect_files

@@ -1,4 +1,4 @@
-"""What a server says about one image, checked."""
+"""A server's answer for one image, checked."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,11 +20,11 @@ class Answer(NamedTuple):
     """The n detections of an image, without padded rows.
 
     Attributes:
-        boxes: float32 [n, 4], (ymin, xmin, ymax, xmax) as shares of the upright
-            picture's height and width.
+        boxes: float32 [n, 4], (ymin, xmin, ymax, xmax) as shares of the upright image's
+            height and width.
         scores: float32 [n].
-        labels: int64 [n], the first class is 0.
-        names: of the classes, n of them.
+        labels: int64 [n]; the first class is 0.
+        names: n names, the class of each detection.
     """
 
     boxes: np.ndarray
@@ -42,14 +42,14 @@ def read_answer(outputs: Any, address: str) -> Answer:
         address: of the model, for messages.
 
     Raises:
-        ServerError: an output lacks, or is not what an exported model gives.
+        ServerError: an output is missing or malformed.
     """
     names = outputs if isinstance(outputs, Mapping) else ()
     lacking = [name for name in _OUTPUTS if name not in names]
     if lacking:
         raise ServerError(
-            f"{address}: the answer lacks {', '.join(lacking)}; it is no model that "
-            "tf-frcnn exported."
+            f"{address}: the answer lacks {', '.join(lacking)}; tf-frcnn "
+            "did not export this model."
         )
     try:
         return _detections(*(outputs[name] for name in _OUTPUTS))
@@ -69,5 +69,5 @@ def _detections(boxes, scores, classes, names, count):
     if not all(np.isfinite(column).all() for column in (boxes, scores, classes)):
         raise ValueError("some numbers are not finite.")
     if not ((classes >= 1) & (classes < 2**24) & (classes % 1 == 0)).all():
-        raise ValueError(f"detection_classes {classes.tolist()} are no numbers from 1.")
+        raise ValueError(f"detection_classes {classes.tolist()} must be whole, from 1.")
     return Answer(boxes, scores, classes.astype(np.int64) - 1, names)

@@ -1,11 +1,11 @@
-"""What a server gives instead of detections."""
+"""The errors that a server returns instead of detections."""
 
 import re
 
 _REFUSAL = re.compile(r"image_bytes\[(\d+)\]: ([^\]\\\n]+)")
 _MOST_SHOWN = 400  # characters
 _ADVICE = {
-    "DEADLINE_EXCEEDED": "; check its address, or give it more time by --timeout",
+    "DEADLINE_EXCEEDED": "; check its address, or give it more time with --timeout",
     "INVALID_ARGUMENT": "; is it a model that tf-frcnn exported?",
     "NOT_FOUND": "; check --model and --version",
     "UNAVAILABLE": "; is the server running, and is this its address?",
@@ -13,29 +13,29 @@ _ADVICE = {
 
 
 class ServerError(RuntimeError):
-    """A server cannot be reached, or gives no detections."""
+    """A server cannot be reached, or returns no detections."""
 
 
 class RefusedImageError(ServerError):
     """A server refuses a request because of one of its images.
 
     Attributes:
-        index: of the image. A server that puts requests of several clients together
-            counts in what it made of them.
+        index: of the image. A server that joins requests of several clients counts in
+            the batch that it made.
         reason: in the server's words.
     """
 
     def __init__(self, index: int, reason: str):
-        super().__init__(f"picture {index} of the request is refused: {reason}")
+        super().__init__(f"image {index} of the request is refused: {reason}")
         self.index, self.reason = index, reason
 
 
 def server_error(address: str, code: str, message: str) -> ServerError:
-    """Returns the error that a server's answer stands for.
+    """Returns the error for a server's answer.
 
     Args:
         address: of the model.
-        code: name of a status of gRPC, or else a status of HTTP.
+        code: name of a gRPC status, or an HTTP status.
         message: in the server's words.
     """
     if code == "INVALID_ARGUMENT" and (refusal := _REFUSAL.search(message)):
@@ -47,7 +47,7 @@ def server_error(address: str, code: str, message: str) -> ServerError:
 
 
 def require_at_least(least: float, **settings: float) -> None:
-    """Raises a ValueError that names the first option below what it must be."""
+    """Raises a ValueError for the first option below its minimum."""
     for name, value in settings.items():
         if not value >= least:
             option = f"--{name.replace('_', '-')}"

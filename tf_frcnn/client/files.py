@@ -1,4 +1,4 @@
-"""Detections of image files by a server, drawn and listed as `predict` does."""
+"""A server's detections in image files, drawn and listed as by `predict`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -38,11 +38,11 @@ def detect_files(
         concurrency: requests at once.
 
     Raises:
-        ServerError: there are no detections; the message says why.
+        ServerError: the server returns no detections; the message says why.
     """
     examples = read_images(find_images(patterns))
     examples.problems.print()
-    output_names(examples, output)  # Says early what would be overwritten.
+    output_names(examples, output)  # Fails early if a file would be overwritten.
     paths = [Path(record.source) for record in examples.records]
     answers = send_images(
         service, paths, batch_size=batch_size, concurrency=concurrency
@@ -63,7 +63,7 @@ def detect_files(
 
 
 def _class_names(answers: Iterable[Answer]):
-    """Returns the names by label; a class that nothing was found of has none."""
+    """Returns the names by label; a class without detections has none."""
     names = {}
     for answer in answers:
         for label, name in zip(answer.labels.tolist(), answer.names, strict=True):
@@ -71,7 +71,7 @@ def _class_names(answers: Iterable[Answer]):
                 raise ServerError(
                     f"Class {label + 1} is called {names[label]!r} in one answer and "
                     f"{name!r} in another: the server changed its model in between. "
-                    "Choose one by --version."
+                    "Choose one with --version."
                 )
     return tuple(names.get(label, "") for label in range(max(names, default=-1) + 1))
 

@@ -21,12 +21,12 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# Bad Gateway is what a proxy says while the server behind it starts anew.
+# A proxy answers Bad Gateway while the server behind it restarts.
 _TRIED_AGAIN = (502, 503)
 
 
 class RestService:
-    """A model of a server.
+    """A model on a server.
 
     Attributes:
         address: where requests go.
@@ -61,14 +61,14 @@ class RestService:
 
         Raises:
             RefusedImageError: the server refuses one of them.
-            ServerError: there are no detections for another reason.
+            ServerError: the request fails for another reason.
         """
         rows = [{"image_bytes": {"b64": b64encode(file).decode()}} for file in files]
         body = {"signature_name": "serving_default", "instances": rows}
         try:
             response = _within(self._timeout, lambda: self._post(body))
         except TimeoutError as error:
-            reason = f"no whole answer within {self._timeout:g} seconds"
+            reason = f"no complete answer within {self._timeout:g} seconds"
             raise server_error(self.address, "DEADLINE_EXCEEDED", reason) from error
         except requests.RequestException as error:
             raise server_error(self.address, "UNAVAILABLE", _cause(error)) from error
@@ -82,8 +82,8 @@ class RestService:
         self._session.close()
 
     def _post(self, body):
-        # A socket's own timeout is for each of its reads. Here it comes too late to be
-        # seen, and ends what `_within` left behind.
+        # A socket's own timeout applies to each of its reads. Here it comes too late to
+        # be seen, and only ends what `_within` left running.
         late = self._timeout + 1
         return self._session.post(
             self.address, json=body, timeout=late, allow_redirects=False
@@ -94,7 +94,7 @@ class RestService:
             # Python's parser takes NaN and Infinity, which the server may write.
             answer = json.loads(content)
         except ValueError as error:
-            raise ServerError(f"{self.address}: the answer is no JSON.") from error
+            raise ServerError(f"{self.address}: the answer is not JSON.") from error
         rows = answer.get("predictions") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or len(rows) != count:
             raise ServerError(
@@ -105,7 +105,7 @@ class RestService:
 
 
 def _within(seconds: float, function: Callable[[], Any]) -> Any:
-    """Returns what a function gives; raises TimeoutError if that takes longer."""
+    """Returns a function's result; raises TimeoutError if that takes longer."""
     result = Future()
 
     def work():
@@ -151,8 +151,7 @@ def _cause(error):
 def _message(response):
     """Returns the message of an answer that is an error.
 
-    What stands between may answer in another form; old servers escape in a way that is
-    no JSON.
+    A proxy may answer in another form; old servers escape in a way that is not JSON.
     """
     try:
         return str(json.loads(response.content)["error"])

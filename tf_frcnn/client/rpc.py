@@ -16,10 +16,10 @@ _MOST_RETRIES = 4
 
 
 class RpcService:
-    """A model of a server; arguments as for `rest.RestService`.
+    """A model on a server; the arguments are those of `rest.RestService`.
 
     Attributes:
-        address: of the server, and which model.
+        address: of the server and the model.
 
     Source: serving:tensorflow_serving/apis/prediction_service.proto; retries as in
         grpc:proposal/A6-client-retries.md.
@@ -38,7 +38,7 @@ class RpcService:
             raise ValueError(f"--grpc {target}: give HOST:PORT, without a scheme.")
         if retries > _MOST_RETRIES:
             raise ValueError(
-                f"--retries {retries}: gRPC tries at most {_MOST_RETRIES} times again."
+                f"--retries {retries}: gRPC retries at most {_MOST_RETRIES} times."
             )
         self.address = f"{target}, model {model}"
         self.address += "" if version is None else f", version {version}"
@@ -51,7 +51,7 @@ class RpcService:
         self._predict = PredictionServiceStub(self._channel).Predict
 
     def detect(self, files: Sequence[bytes]) -> list[Any]:
-        """Is `rest.RestService.detect`."""
+        """Sends encoded images; see `rest.RestService.detect`."""
         request = PredictRequest(model_spec=self._spec)
         images = tf.make_tensor_proto(list(files), tf.string)
         request.inputs["image_bytes"].CopyFrom(images)
@@ -91,6 +91,6 @@ def _options(retries):
         ("grpc.service_config", json.dumps({"methodConfig": [method]})),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
-        # A message that does not fit in here, by default 256 KiB, is not tried again.
+        # A message that does not fit in here, by default 256 KiB, is not retried.
         ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
     ]

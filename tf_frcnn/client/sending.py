@@ -1,4 +1,4 @@
-"""Pictures sent in batches, and sorted out where a server refuses some."""
+"""Sends images in batches, and takes out those that a server refuses."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from tf_frcnn.client.services import Service
 
 
 class Answers(NamedTuple):
-    """What became of the images; each is in one of the two.
+    """The results of the images; each image is in one of the two.
 
     Attributes:
         found: row -> detections.
@@ -28,9 +28,9 @@ def send_images(
     """Sends image files to a model.
 
     One bad image refuses its whole request. It is taken out and the others are sent
-    again. What was taken out is sent once more at the end, alone: a server that puts
-    requests together refuses good ones for a bad one beside them, and counts images
-    otherwise.
+    again. Those taken out are sent once more at the end, alone: a server that joins
+    requests refuses good images because of a bad one beside them, and counts images
+    differently.
 
     Args:
         service: the model.
@@ -39,7 +39,7 @@ def send_images(
         concurrency: requests at once.
 
     Raises:
-        ServerError: the server gives no detections at all.
+        ServerError: the server returns no detections at all.
     """
     require_at_least(1, batch_size=batch_size, concurrency=concurrency)
 

@@ -1,4 +1,4 @@
-"""A model of a server, by either of TensorFlow Serving's interfaces."""
+"""A model on a server, through either of TensorFlow Serving's interfaces."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ from tf_frcnn.client.errors import require_at_least
 
 
 class Service(Protocol):
-    """What sends images to a model of a server.
+    """A sender of images to a model on a server.
 
     Attributes:
         address: of the model, for messages.
@@ -16,7 +16,7 @@ class Service(Protocol):
     address: str
 
     def detect(self, files: Sequence[bytes]) -> list[Any]:
-        """Is `rest.RestService.detect`."""
+        """Sends encoded images; see `rest.RestService.detect`."""
 
     def close(self) -> None:
         """Closes the connections."""
@@ -32,7 +32,7 @@ def connect(
     retries: int = 3,
     concurrency: int = 1,
 ) -> Service:
-    """Prepares connections to a model of a server; the first request makes them.
+    """Prepares connections to a model on a server; the first request opens them.
 
     Args:
         model: its name on the server.
@@ -40,7 +40,7 @@ def connect(
         url: of the REST interface, without /v1, or
         grpc: HOST:PORT of the gRPC interface; exactly one of the two.
         timeout: seconds that one request may take, its retries included.
-        retries: how often a request is sent again while the server is unavailable.
+        retries: how often a request is repeated while the server is unavailable.
         concurrency: requests at once.
 
     Raises:
@@ -64,5 +64,5 @@ def connect(
     except ImportError as error:
         raise ImportError(
             f"{url or grpc}: asking a server needs more packages ({error}); install "
-            'them by pip install "tf-frcnn[client]".'
+            'them with pip install "tf-frcnn[client]".'
         ) from error

@@ -12,7 +12,7 @@ def add_config(
     Args:
         parser: of the command.
         nargs: "?" where the configuration may be left out.
-        more: what its help adds.
+        more: text added to its help.
     """
     parser.add_argument(
         "config",
@@ -40,12 +40,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "run_folder",
         type=run_folder,
         metavar="RUN",
-        help="a run folder, or the configuration whose run lies in runs/",
+        help="a run folder, or the configuration whose run is in runs/",
     )
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Adds image files, and what becomes of their detections."""
+    """Adds image files and the options of their detections."""
     parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
     parser.add_argument("--output", type=Path, default=Path("predictions"))
     parser.add_argument("--min-score", type=float, default=0.5)
@@ -57,7 +57,7 @@ def default_output(config: Path) -> Path:
 
 
 def run_folder(argument: str) -> Path:
-    """Returns the run folder meant by a folder, a configuration file or a recipe."""
+    """Returns the run folder of a folder, a configuration file or a recipe."""
     from tf_frcnn.config import recipe_names
 
     path = Path(argument)

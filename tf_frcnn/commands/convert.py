@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes", type=Path, metavar="FILE", help="class names, one per line"
     )
-    parser.add_argument("--variant", help="which of the source's, if the file is mute")
+    parser.add_argument("--variant", help="one of the source's, if not in the file")
     parser.add_argument(
-        "--allow-incomplete", action="store_true", help="what lacks stays random"
+        "--allow-incomplete", action="store_true", help="missing weights stay random"
     )
 
 
@@ -45,7 +45,7 @@ def convert_checkpoint(
     variant: str | None = None,
     strict: bool = True,
 ) -> None:
-    """Makes a run folder of a published checkpoint and prints what became of it.
+    """Makes a run folder of a published checkpoint and prints a report.
 
     Args:
         source: one of `checkpoints.SOURCES`.

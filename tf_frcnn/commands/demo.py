@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--public-host",
         metavar="NAME",
-        help="a further name that requests may call the server by, as behind a proxy",
+        help="another name of the server in requests, such as a proxy's",
     )
     parser.add_argument(
         "--max-megabytes",
@@ -61,9 +61,9 @@ def serve_demo(
 
     Args:
         directory: the run folder.
-        host: the address that is listened on.
-        port: 0 for any that is free.
-        public_host: a further name that requests may call the server by.
+        host: the address to listen on.
+        port: 0 for any free one.
+        public_host: another name that requests may use for the server.
         max_megabytes: larger files are refused.
         max_megapixels: images that claim to have more are refused.
     """

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_run(parser)
     parser.add_argument(
-        "directory", type=Path, metavar="DIR", help="versions lie in DIR/1, DIR/2, ..."
+        "directory", type=Path, metavar="DIR", help="of the versions DIR/1, DIR/2, ..."
     )
     parser.add_argument("--version", type=int, metavar="N", help="(the next one)")
     parser.add_argument(
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class-agnostic-nms",
         action="store_true",
-        help="boxes of different classes suppress each other, too",
+        help="boxes of different classes also suppress each other",
     )
     parser.add_argument(
         "--max-megapixels",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--canvas",
         type=_canvas,
         metavar="HEIGHTxWIDTH",
-        help="of ONNX and TFLite (the run's largest that is not upright)",
+        help="of ONNX and TFLite (the run's largest that is not portrait)",
     )
 
 
@@ -74,14 +74,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _settings_of_format(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns what is set of one kind of format alone; of the other it is an error."""
+    """Returns the settings of the format; raises for those of the other kind."""
     is_saved_model = options.format == "savedmodel"
     if is_saved_model and options.canvas:
         raise ValueError("--canvas needs --format onnx or tflite.")
     if not is_saved_model and options.max_megapixels is not None:
         raise ValueError(
             "--max-megapixels needs --format savedmodel: other files take no encoded "
-            "pictures."
+            "images."
         )
     own = "max_megapixels" if is_saved_model else "canvas"
     value = getattr(options, own)
@@ -96,7 +96,7 @@ def export_run(
     overrides: Sequence[str] = (),
     **settings: Any,
 ) -> Path:
-    """Exports a run, checked on the run's sample images.
+    """Exports a run and checks the export on the run's sample images.
 
     Args:
         directory: the run folder.

@@ -39,7 +39,7 @@ def predict_files(
     run = load_detector(directory)
     examples = read_images(find_images(patterns), run.model.class_names)
     examples.problems.print()
-    output_names(examples, output)  # Says early what would be overwritten.
+    output_names(examples, output)  # Fails early if a file would be overwritten.
     batches = build_evaluation_batches(run.config, examples)
     found = detect(run.model, examples, batches)
     write_predictions(examples, found, output, min_score)

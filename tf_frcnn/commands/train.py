@@ -1,4 +1,4 @@
-"""`tf-frcnn train`: from a configuration to a run folder with all that one looks at."""
+"""`tf-frcnn train`: from a configuration to a run folder with all results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="start from the weights of a trained or converted run",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the run")
+    parser.add_argument("--resume", action="store_true", help="continue the run")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         options.config = run_config(options.init)
         output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
     else:
-        raise ValueError("train needs a CONFIG, or a run to start from by --init.")
+        raise ValueError("train needs a CONFIG, or a run to start from with --init.")
     config = load_config(options.config, options.set)
     output = output or default_output(options.config)
     run_training(config, output, resume=options.resume, init=options.init)
@@ -59,11 +59,11 @@ def run_training(
     Args:
         config: the configuration.
         directory: the run folder.
-        resume: goes on with an interrupted run.
+        resume: continues an interrupted run.
         init: a run folder whose weights training starts from.
 
     Raises:
-        ValueError: the network of `init` is another one, or the training alternates.
+        ValueError: the network of `init` differs, or the training alternates.
     """
     from tf_frcnn.assembly import Splits, is_alternating
     from tf_frcnn.runs.alternating import STEPS_FOLDER
@@ -76,7 +76,7 @@ def run_training(
     evaluate_run(directory, split, splits=splits)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if model.rpn is not None and model.roi_head is not None:
-        print(f"Pictures:   {directory / 'pictures'}")
+        print(f"Drawings:   {directory / 'drawings'}")
         print(f"SavedModel: {export_run(directory, directory / 'export')}")
     if is_alternating(config):
         print(f"Steps:      {directory / STEPS_FOLDER}")

@@ -1,4 +1,4 @@
-"""The habits of the published programs, by the name of the program.
+"""The conventions of the published programs, by the name of the program.
 
 They change figures in the third digit and no concept, so that a configuration names a
 program instead of listing them.
@@ -20,7 +20,7 @@ class Conventions(Settings):
     base: Literal[
         "plain", "caffe", "tf_faster_rcnn", "chainer", "bubbliiiing", "torchvision"
     ] = "plain"
-    """Program whose habits hold where no other setting here changes them; "plain"
+    """Program whose conventions apply where no other setting here changes them; "plain"
     measures continuous corners everywhere."""
     plus_one: bool = False
     """Whether widths are xmax - xmin + 1, as in caffe, wherever boxes are coded,
@@ -42,12 +42,12 @@ class Conventions(Settings):
     fill_with_repeats: bool = False
     """Whether sampled RoIs are repeated until there are roi.num_samples."""
     clip: Literal["all_sides", "own_side", "none"] = "all_sides"
-    """Where detections end at the image's border: everywhere, each corner only at its
-    own side, or nowhere."""
+    """How detections are clipped to the image: on all sides, each corner only at its
+    own side, or not at all."""
 
     @classmethod
     def of(cls, value) -> "Conventions":
-        """Returns conventions given as such, by a name, as a mapping, or as None."""
+        """Returns conventions from an instance, a name, a mapping, or None."""
         return super().of({"base": value} if isinstance(value, str) else value)
 
     @pydantic.model_validator(mode="before")
@@ -60,7 +60,7 @@ class Conventions(Settings):
 
     @pydantic.model_serializer(mode="wrap")
     def _as_differences(self, handler) -> Any:
-        """Gives the name alone where nothing differs from it."""
+        """Returns the name alone where nothing differs from it."""
         values = handler(self)
         base = values.pop("base")
         named = Conventions(base=base)

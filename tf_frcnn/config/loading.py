@@ -1,4 +1,4 @@
-"""The configuration of a run, and its way from YAML and `--set`."""
+"""The configuration of a run, read from YAML and `--set`."""
 
 import difflib
 import json
@@ -37,10 +37,10 @@ class Config(Settings):
     """All settings of a run."""
 
     seed: CountOrZero = 0
-    """Seed of everything that is drawn at random."""
+    """Seed of all random draws."""
     conventions: Conventions = Field(default_factory=Conventions)
-    """Program whose habits are followed, or a mapping: its name as `base`, and what
-    differs."""
+    """Program whose conventions are followed, or a mapping: its name as `base`, and the
+    differences."""
     model: ModelSettings = Field(default_factory=ModelSettings)
     data: DataSettings = Field(default_factory=DataSettings)
     images: ImageSettings = Field(default_factory=ImageSettings)
@@ -74,7 +74,7 @@ class Config(Settings):
         if (kind == "fast_rcnn") != (self.data.proposals is not None):
             raise ConfigError(
                 f"data.proposals = {self.data.proposals!r} with model.kind = {kind!r}: "
-                "fast_rcnn needs a folder of stored proposals, the others have none.",
+                "fast_rcnn needs a folder of stored proposals, the others take none.",
                 "data.proposals",
                 "model.kind",
             )
@@ -110,12 +110,12 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Reads a configuration; settings that are not named keep their defaults.
 
     A file may start from another one by `base: NAME`, the name of a recipe or a path
-    relative to the file; what the file names itself counts.
+    relative to the file; the file's own settings win.
 
     Args:
         source: the path of a YAML file, or the name of a recipe; see `recipe_names`.
         overrides: settings such as "train.learning_rate=0.01" that replace those of the
-            file, the value in YAML; of two for the same setting the later one counts.
+            file, the value in YAML; the later of two for the same setting wins.
 
     Raises:
         ConfigError: for a file that is not a mapping, an unknown or repeated setting, a
@@ -139,7 +139,7 @@ def make_config(settings: Mapping[str, Any], source: str) -> Config:
     """Makes a configuration of section -> setting -> value.
 
     Args:
-        settings: those that are not defaults; `base` may name a recipe.
+        settings: those that differ from the defaults; `base` may name a recipe.
         source: what error messages call them.
     """
     settings = dict(settings)
@@ -192,7 +192,7 @@ def _base_path(base: Any, path: Path) -> Path:
 
 
 def _blamed(error: ConfigError, origins: dict[str, str], source: str) -> ConfigError:
-    """Returns the error under the name of the last file that has part in it."""
+    """Returns the error with the name of the last file that contributes to it."""
     blamed = [
         origin
         for path, origin in origins.items()

@@ -41,7 +41,7 @@ class ImageSettings(Settings):
     canvases: Annotated[tuple[Canvas, ...], FromList] = ()
     """Heights and widths that images are padded to; empty derives them."""
     pad_to: Count | None = None
-    """Instead, each image's own sides are padded to multiples of this."""
+    """Number to multiples of which each image is padded, instead of to canvases."""
     mode: (
         Literal["caffe", "chainer", "fast_rcnn", "raw", "scaled", "torch", "unit"]
         | None
@@ -53,7 +53,7 @@ class ImageSettings(Settings):
         """Raises a ConfigError where settings contradict each other."""
         if self.pad_to is not None and self.canvases:
             raise ConfigError(
-                f"images.pad_to = {self.pad_to} gives each image a canvas of its own; "
+                f"images.pad_to = {self.pad_to} gives each image its own canvas; "
                 "set either it or images.canvases.",
                 "images.pad_to",
                 "images.canvases",
@@ -62,7 +62,7 @@ class ImageSettings(Settings):
             self.require_order("short_side", "long_side")
         elif self.pad_to is None and not self.canvases:
             raise ConfigError(
-                "images.long_side = null leaves open how large the canvases are; set "
+                "images.long_side = null leaves the size of the canvases open; set "
                 "images.pad_to or images.canvases.",
                 "images.long_side",
             )
@@ -78,11 +78,12 @@ class BackboneSettings(Settings):
     layer: Text | None = None
     """Layer whose output is the feature map, of a network of keras.applications."""
     normalization: Literal["frozen_batch", "group"] = "frozen_batch"
-    """Batch statistics as they are, or groups of channels, to learn from random."""
+    """Batch normalisation with frozen statistics, or group normalisation, with which a
+    network trains from random weights."""
     weights: Text = "imagenet"
     """Initial weights: "imagenet", "random", or the path of a file."""
     frozen_blocks: CountOrZero = 2
-    """Blocks, from the image on, whose weights stay as they are."""
+    """Blocks, counted from the image, whose weights stay fixed."""
 
 
 class AnchorSettings(Settings):
@@ -106,11 +107,11 @@ class AnchorSettings(Settings):
     )
     """Sides in multiples of the stride."""
     sizes: Annotated[tuple[Positive, ...], FromList, Rising] = ()
-    """Sides in pixels, the same on every map, in place of the scales; empty: scales."""
+    """Sides in pixels, the same on every map, instead of the scales; empty: scales."""
 
     @property
     def per_cell(self) -> int:
-        """A, the anchors of a cell."""
+        """The number A of anchors per cell."""
         return len(self.ratios) * len(self.sizes or self.scales)
 
 
@@ -124,19 +125,19 @@ class RPNSettings(Settings):
     num_convs: Count = 1
     """3x3 convolutions before the outputs."""
     output_size: Count = 1
-    """Side of the convolutions that give scores and deltas."""
+    """Kernel side of the convolutions that predict scores and deltas."""
     score_form: Literal["softmax", "sigmoid"] = "softmax"
     """Two scores per anchor under caffe's reshape-softmax, or one under a sigmoid."""
     positive_iou: Share = 0.7
-    """From this IoU on an anchor is an object."""
+    """An anchor of at least this IoU is an object."""
     negative_iou: ShareOrZero = 0.3
-    """Below this IoU an anchor is background."""
+    """An anchor below this IoU is background."""
     best_is_positive: bool = True
     """Whether an object's best anchor is an object whatever its IoU."""
     allowed_border: NotNegative | None = 0.0
     """How far a training anchor may cross the image's border; null: any distance."""
     num_samples: Count = 256
-    """Anchors per image that the loss counts."""
+    """Anchors per image that are sampled for the loss."""
     positive_fraction: Share = 0.5
     """Largest share of objects among them."""
 
@@ -146,24 +147,24 @@ class RPNSettings(Settings):
 
 
 class ProposalSettings(Settings):
-    """From the RPN's boxes to the RoI head's proposals."""
+    """The selection of proposals among the RPN's boxes."""
 
     section: ClassVar[str] = "proposals"
 
     train_pre_nms: Count | None = 12000
     """Boxes that enter NMS in training; null: all."""
     train_post_nms: Count = 2000
-    """Boxes that leave it in training."""
+    """Boxes that NMS keeps in training."""
     test_pre_nms: Count | None = 6000
     """Boxes that enter NMS in inference; null: all."""
     test_post_nms: Count = 300
-    """Boxes that leave it in inference."""
+    """Boxes that NMS keeps in inference."""
     nms_iou: Share = 0.7
-    """Above this IoU the worse of two boxes is suppressed."""
+    """IoU above which the worse of two boxes is suppressed."""
     test_nms: bool = True
-    """Whether inference suppresses; without, it takes the best test_post_nms boxes."""
+    """Whether inference uses NMS; otherwise it takes the best test_post_nms boxes."""
     per_level: bool = False
-    """Whether each level of a pyramid is cut and suppressed of its own."""
+    """Whether each level of a pyramid is cut and suppressed separately."""
     min_size: NotNegative = 0.0
     """Shortest side of a proposal, in the pixels of conventions.min_size_in."""
     min_score: BelowOne = 0.0
@@ -193,43 +194,43 @@ class RoISettings(Settings):
     foreground_fraction: Share = 0.25
     """Largest share of objects among them."""
     foreground_iou: Share = 0.5
-    """From this IoU on a RoI is an object."""
+    """A RoI of at least this IoU is an object."""
     background_iou_high: Share = 0.5
-    """Below this IoU a RoI is background ..."""
+    """A RoI below this IoU is background ..."""
     background_iou_low: BelowOne = 0.0
     """... if its IoU is at least this one."""
     add_ground_truth: bool = True
     """Whether ground-truth boxes join the proposals in training."""
     hard_examples: Count | None = None
-    """Learn from as many RoIs of the highest loss of all; null: from a sample."""
+    """Number of RoIs of the highest loss to learn from; null: a random sample."""
     pooling: Text = "crop"
-    """How features of a RoI are taken: "crop" (crop and resize, then max pooling),
+    """How the features of a RoI are pooled: "crop" (crop and resize, then max pooling),
     "pool" (RoIPool), "align" (RoIAlign), or another name of `ROI_POOLINGS`."""
     pooled_size: Count = 7
     """Rows and columns of a RoI's features."""
     crop_max_pool: bool = True
-    """Whether "crop" takes twice as many samples and their 2x2 maxima."""
+    """Whether "crop" takes twice as many samples per side and their 2x2 maxima."""
     aligned: bool = False
     """Whether "align" shifts by half a cell, so that samples lie between centres."""
     sampling_ratio: CountOrZero = 2
     """Samples of "align" per cell and axis; 0: as many as the RoI has cells."""
     level_rule: Literal["size", "anchor"] = "size"
-    """Map a RoI is pooled from: the one that its size asks for, or the one whose
-    anchor gave it, or the coarsest."""
+    """Map that a RoI is pooled from: by its size, by the anchor that it came from, or
+    the coarsest."""
     class_agnostic: bool = False
     """Whether one box per RoI serves all classes."""
     regress_boxes: bool = True
-    """Whether the head moves boxes; without, detections are proposals."""
+    """Whether the head refines boxes; otherwise detections keep their proposals."""
     delta_stds: Annotated[
         tuple[Positive, ...], FromList, Field(min_length=4, max_length=4)
     ] = (0.1, 0.1, 0.2, 0.2)
     """Divisors of the target deltas (dy, dx, dh, dw)."""
     head_units: Count = 4096
-    """Units of each fully connected layer, where the backbone brings no tail."""
+    """Units of each fully connected layer, where the backbone has no tail."""
     head_convs: CountOrZero = 0
     """3x3 convolutions of 256 channels before a single such layer; 0: two layers."""
     dropout: BelowOne = 0.5
-    """Share of the units that is dropped in training, where there are two layers."""
+    """Dropout rate in training, where there are two layers."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
@@ -245,20 +246,20 @@ class RoISettings(Settings):
 
 
 class DetectionSettings(Settings):
-    """The final boxes."""
+    """The final detections."""
 
     section: ClassVar[str] = "detections"
 
     score_threshold: BelowOne = 0.05
-    """Boxes must score more than this."""
+    """Score that a box must exceed."""
     nms_iou: Share = 0.3
-    """Above this IoU the worse of two boxes of a class is suppressed."""
+    """IoU above which the worse of two boxes of a class is suppressed."""
     class_agnostic_nms: bool = False
-    """Whether boxes of different classes suppress each other, too."""
+    """Whether boxes of different classes also suppress each other."""
     min_size: NotNegative = 0.0
     """Shortest side of a detection, in pixels of the file."""
     max_per_image: Count = 100
-    """Best boxes that are kept of all classes together."""
+    """Number of best boxes kept over all classes."""
 
 
 class LossSettings(Settings):
@@ -271,15 +272,15 @@ class LossSettings(Settings):
     roi_sigma: Positive | None = 1.0
     """Sigma of the RoI head's box loss; null: plain L1."""
     rpn_divisor: Literal["sampled", "objects"] = "sampled"
-    """Anchors that the RPN's box loss is divided by: all sampled, or the objects."""
+    """Divisor of the RPN's box loss: the number of sampled anchors, or of objects."""
     roi_divisor: Literal["sampled", "objects"] = "sampled"
-    """RoIs that the RoI head's box loss is divided by: all sampled, or the objects."""
+    """Divisor of the RoI head's box loss: the number of sampled RoIs, or of objects."""
     rpn_classes: Text = "cross_entropy"
     """Form of the RPN's class loss: "cross_entropy", "focal", or another name of
     `CLASS_LOSSES`."""
     roi_classes: Text = "cross_entropy"
     """Form of the RoI head's class loss, likewise."""
     focal_alpha: Share = 0.25
-    """Weight of objects in the focal loss; background has one minus it."""
+    """Weight of objects in the focal loss; that of background is one minus it."""
     focal_gamma: NotNegative = 2.0
     """Power in the focal loss."""

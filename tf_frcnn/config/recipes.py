@@ -16,14 +16,14 @@ def recipe_names() -> list[str]:
 
 
 def recipe_path(name_or_path: str | Path) -> Path:
-    """Returns the file meant by a path, or by the name of a recipe.
+    """Returns the file of a path or of a recipe's name.
 
     Args:
-        name_or_path: a file, which wins over a recipe, or such as "vgg16_voc07" or
-            "vgg16_voc07.yaml".
+        name_or_path: a file, which wins over a recipe, or a name such as "vgg16_voc07"
+            or "vgg16_voc07.yaml".
 
     Raises:
-        ConfigError: there is neither; the message has the nearest names.
+        ConfigError: neither exists; the message has the nearest names.
     """
     path = Path(name_or_path)
     if path.is_file():

@@ -21,7 +21,7 @@ from tf_frcnn.config.settings import (
 
 
 class ModelSettings(Settings):
-    """The stages that there are."""
+    """The stages of the model."""
 
     section: ClassVar[str] = "model"
 
@@ -42,15 +42,16 @@ class DataSettings(Settings):
     train_split: Text = "trainval"
     """Split to train on; readers may allow sums such as "train+val"."""
     validation_split: Text = "test"
-    """Split whose mAP is taken during training."""
+    """Split whose mAP is measured during training."""
     test_split: Text = "test"
     """Split of the final evaluation."""
     class_names: Annotated[tuple[Text, ...], FromList, Distinct] = ()
-    """Classes in the order of their labels; empty takes those of the data."""
+    """Classes in the order of their labels; empty: those of the data."""
     one_based: bool = True
-    """Whether the annotations count pixels from 1, both corners inclusive, as VOC."""
+    """Whether the annotations count pixels from 1, both corners inclusive, as in
+    VOC."""
     train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
-    """Short sides that training draws from anew for each image; empty:
+    """Short sides, of which training draws one for each image; empty:
     images.short_side."""
     batch_size: Count = 1
     """Images per training step."""
@@ -61,7 +62,7 @@ class DataSettings(Settings):
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: dict[str, Literal["repair", "drop", "raise"]] = Field(default_factory=dict)
-    """Treatment of each kind of bad data, where it is not the kind's default."""
+    """Action for each kind of bad data, where it is not the kind's default."""
     num_train: Count = 800
     """Training images drawn by the reader "shapes"."""
     num_validation: Count = 100
@@ -81,7 +82,7 @@ class TrainSettings(Settings):
     """Epochs of the four steps: RPN, detector, RPN, detector. A step keeps the
     schedule of the learning rate, stretched from train.epochs to its own length."""
     epochs: Count = 14
-    """Passes over the training split, of the joint scheme."""
+    """Passes over the training split in the joint scheme."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """SGD with momentum, as in all publications, or Adam."""
     learning_rate: Positive = 0.001
@@ -93,17 +94,17 @@ class TrainSettings(Settings):
     decay_factor: Share = 0.1
     """Factor of each decay."""
     warmup_steps: CountOrZero = 0
-    """Steps in which the learning rate rises linearly to its initial value."""
+    """Steps over which the learning rate rises linearly to its initial value."""
     warmup_factor: Share = 0.1
-    """Share of the learning rate that the first of these steps has."""
+    """Share of the learning rate in the first of these steps."""
     weight_decay: NotNegative = 0.0005
     """Factor of half the squared weights in the loss; biases do not decay."""
     double_bias_rate: bool = False
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
     clip_norm: Positive | None = None
-    """Largest norm of all gradients together; null leaves them as they are."""
+    """Largest norm of all gradients together; null: no limit."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Type the backbone and the heads compute in; weights and boxes are float32."""
+    """Type that backbone and heads compute in; weights and boxes are float32."""
     jit_compile: bool = False
     """Whether XLA compiles the training step."""
     validation_every: Count = 1
@@ -117,7 +118,7 @@ class TrainSettings(Settings):
             raise ConfigError(
                 f"train.step_epochs = {list(self.step_epochs)} with train.scheme = "
                 f"{self.scheme!r}: alternating needs the epochs of its four steps, "
-                "joint has none.",
+                "joint takes none.",
                 "train.step_epochs",
                 "train.scheme",
             )

@@ -1,4 +1,4 @@
-"""What the classes of settings share: checked values, and errors that name them.
+"""The base of the classes of settings: checked values, and errors that name them.
 
 Each class is a pydantic model. A setting's type, range, default and meaning stand in
 its class and nowhere else: layers, YAML files, `--set`, the JSON schema and the
@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 
 class ConfigError(ValueError):
-    """Reports a configuration that cannot be used.
+    """A configuration that cannot be used.
 
     Attributes:
         paths: dotted paths of the settings at fault, or of the part of a setting,
@@ -52,7 +52,7 @@ class Settings(pydantic.BaseModel):
 
     @classmethod
     def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
-        """Returns settings given as such, as a mapping, or as None for the defaults."""
+        """Returns settings from an instance, a mapping, or None for the defaults."""
         return value if isinstance(value, cls) else cls(**(value or {}))
 
     @classmethod
@@ -90,7 +90,7 @@ class Settings(pydantic.BaseModel):
 
 
 def settings_config(**settings: Settings) -> dict[str, Any]:
-    """Returns settings as `get_config` has them: name -> what JSON can hold."""
+    """Returns settings for `get_config`: name -> values that JSON can hold."""
     return {name: part.model_dump(mode="json") for name, part in settings.items()}
 
 
@@ -98,7 +98,7 @@ def settings_config(**settings: Settings) -> dict[str, Any]:
 
 
 def _limits(interval: str, kind: str) -> WrapValidator:
-    """Words the errors of a number by the interval that allows it."""
+    """Words a number's errors with the allowed interval."""
 
     def check(value, handler):
         try:
@@ -154,7 +154,7 @@ _DEMANDS = {
 
 
 def _config_error(error: pydantic.ValidationError, section: str) -> ConfigError:
-    """Returns the first of pydantic's errors, worded for who wrote the settings."""
+    """Returns the first of pydantic's errors, worded for the author of the settings."""
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):

@@ -20,7 +20,7 @@ class _Loader(yaml.SafeLoader):
                 problem, mark = "a key must be plain text", key.start_mark
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
             if key.value in seen:
-                problem, mark = f"the key {key.value} stands twice", key.start_mark
+                problem, mark = f"the key {key.value} occurs twice", key.start_mark
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -69,7 +69,7 @@ def read_yaml(path: str | Path) -> dict:
     tree = parse_yaml(content, str(path))
     if not isinstance(tree, dict) or not tree:
         demand = "must hold a mapping of settings, such as `train: {epochs: 14}`"
-        raise ConfigError(f"{path}: {demand}, and holds {content.strip()[:40]!r}.")
+        raise ConfigError(f"{path}: {demand}, but holds {content.strip()[:40]!r}.")
     return tree
 
 

@@ -1,4 +1,4 @@
-"""What a reader returns: records, and the images' encoded bytes as a stream."""
+"""The result of a reader: records, and the images' encoded bytes as a stream."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from tf_frcnn.data.checks.problems import DataError, Problems
 
 
 class Record(NamedTuple):
-    """What people said about one image, checked.
+    """The checked annotation of one image.
 
     Attributes:
         image_id: the file's name without its ending.
@@ -36,13 +36,13 @@ class Record(NamedTuple):
 
 
 class ImageSource(Protocol):
-    """Where the encoded images of a set come from; image i belongs to record i."""
+    """A source of the encoded images of a set; image i belongs to record i."""
 
     def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
         """Returns (index int64 [], bytes string []) of each image once."""
 
     def select(self, rows: Sequence[int]) -> "ImageSource":
-        """Returns the source of the rows given, which rise."""
+        """Returns the source of the given rows, which rise."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class ExampleSet:
     """A data set that was read and checked.
 
     Attributes:
-        name: what messages and reports call it.
+        name: its name in messages and reports.
         class_names: K names; label k is the k-th.
         records: one per image, in stored order; dropped images are not among them.
-        problems: what was found while reading.
+        problems: the faults found while reading.
         images: the images' bytes; use `stream`.
     """
 
@@ -81,10 +81,10 @@ class ExampleSet:
         return self.images.stream(shuffle_seed)
 
     def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
-        """Returns the set with its classes in the order given.
+        """Returns the set with its classes in the given order.
 
         Raises:
-            DataError: these are other classes.
+            DataError: the set has other classes.
         """
         class_names = tuple(class_names)
         if sorted(class_names) != sorted(self.class_names):
@@ -217,11 +217,11 @@ class JoinedImages:
 
 
 def shuffled(values: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-    """Permutes a vector uniformly at random; the seed alone decides how.
+    """Permutes a vector uniformly at random; the seed alone decides the order.
 
     Args:
         values: any dtype [n].
-        seed: int64 [], or None for the order given.
+        seed: int64 [], or None for the given order.
 
     Returns:
         The same values, [n].

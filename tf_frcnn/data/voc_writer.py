@@ -1,4 +1,4 @@
-"""Writes an example set as a folder of the PASCAL VOC kind."""
+"""Writes an example set as a folder in PASCAL VOC's layout."""
 
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
@@ -14,7 +14,7 @@ def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
 
     Args:
         examples: the data set.
-        directory: made if it does not exist.
+        directory: created if it does not exist.
         split: name of the file in ImageSets/Main.
     """
     root = Path(directory)

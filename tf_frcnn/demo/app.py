@@ -45,16 +45,16 @@ def make_app(
     """Makes the application: the page, its settings, and detection.
 
     POST /detect takes an encoded image as its body, without a form around it, and
-    answers with what `detect` gives, or with {"error": "..."}. One image is worked on
-    at a time, beside the event loop.
+    answers with the result of `detect`, or with {"error": "..."}. One image is
+    processed at a time, outside the event loop.
 
     Args:
         detect: see `detection.image_detector`.
-        settings: what GET /settings tells the page: `run`, `classes` with `name` and
-            `color`, `max_megabytes`, `max_megapixels`.
+        settings: the answer to GET /settings: `run`, `classes` with `name` and `color`,
+            `max_megabytes`, `max_megapixels`.
         max_bytes: of a body; the rest of a longer one is not kept.
-        hosts: the names that a request may call this server by, without port, so that
-            no foreign name can be pointed at it; None allows all.
+        hosts: the names that requests may use for this server, without port, so that no
+            foreign name can be pointed at it; None allows all.
     """
     # The library's own pages about the routes would load scripts from elsewhere.
     app = FastAPI(openapi_url=None)
@@ -104,7 +104,7 @@ def _guard(hosts):
         if allowed.fullmatch(host):
             response = await call_next(request)
         else:
-            reason = f"this server is not called {host!r}; name it by --public-host."
+            reason = f"this server is not called {host!r}; name it with --public-host."
             response = JSONResponse({"error": reason}, 400)
         response.headers.update(_HEADERS)
         return response
@@ -122,7 +122,7 @@ async def _answer_nobody(request, error):
 
 
 def _check_sender(request):
-    """Refuses what pages of other sites can make a browser send."""
+    """Refuses requests that pages of other sites can make a browser send."""
     origin, host = request.headers.get("origin"), request.headers.get("host")
     if origin is not None and origin.partition("://")[2] != host:
         raise HTTPException(403, f"requests from pages of {origin} are refused.")
@@ -131,7 +131,7 @@ def _check_sender(request):
     if kind != "application/octet-stream" and not kind.startswith("image/"):
         raise HTTPException(
             415,
-            f"the body is of the type {kind or 'none'!r}; send the picture's file "
+            f"the body is of the type {kind or 'none'!r}; send the image's file "
             "itself as application/octet-stream.",
         )
 

@@ -29,14 +29,14 @@ def image_detector(
     Args:
         model: the detector.
         resizing: how images are brought to the network's size, with one short side.
-        max_pixels: what an image may claim to have.
+        max_pixels: the most pixels that an image may claim.
 
     Returns:
-        A function of a JPEG, PNG, BMP or GIF, of which the first frame counts. It gives
-        `height` and `width` of the upright image in pixels, `detections` as
+        A function of a JPEG, PNG, BMP or GIF, of which the first frame counts. It
+        returns `height` and `width` of the upright image in pixels, `detections` as
         `predictions.list_detections` lists them, and `milliseconds`, the time that
-        reading and detecting took. It raises ImageError for an image that is
-        damaged, too large or of another format.
+        reading and detecting took. It raises ImageError for an image that is damaged,
+        too large or of another format.
     """
     resizing.require_one_short_side()
     signatures = Signatures(model, resizing, max_pixels)

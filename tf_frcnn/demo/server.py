@@ -25,12 +25,12 @@ def require_packages() -> None:
         if importlib.util.find_spec(name) is None:
             raise ImportError(
                 f"The demo needs the package {name}, which is not installed; install "
-                'it by pip install "tf-frcnn[demo]".'
+                'it with pip install "tf-frcnn[demo]".'
             )
 
 
 def require_host_name(public_host: str) -> None:
-    """Raises ValueError for what is not the name, or IPv4 address, of a server."""
+    """Raises ValueError unless this is a server's name or IPv4 address."""
     if not re.fullmatch(r"[\w.-]+", public_host, re.ASCII):
         raise ValueError(
             f"demo: public_host = {public_host!r} must be a name alone, such as "
@@ -43,11 +43,11 @@ def listen(host: str, port: int) -> socket.socket:
 
     Args:
         host: a name or address of this machine.
-        port: in 0..65535; 0 stands for any that is free.
+        port: in 0..65535; 0 stands for any free one.
 
     Raises:
-        ValueError: there is no such port.
-        OSError: the port is taken, or the address is none of this machine's.
+        ValueError: the port is out of range.
+        OSError: the port is taken, or the address is not one of this machine's.
     """
     if not 0 <= port <= 65535:
         raise ValueError(f"demo: port = {port} must lie in 0..65535.")
@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise OSError(
             f"{host}, port {port}: cannot listen there ({error.strerror}); choose "
-            "another by --port or --host."
+            "another with --port or --host."
         ) from error
 
 
@@ -75,13 +75,13 @@ def serve(
 
     Args:
         detect: see `detection.image_detector`.
-        listener: see `listen`. Where it is bound to this machine alone, or has a
-            public name, requests that call it by another name are refused.
+        listener: see `listen`. If it is bound to this machine alone, or has a public
+            name, requests that use another name are refused.
         name: of the run, as the page's heading.
         class_names: K names, by label.
         max_megabytes: larger files are refused.
-        max_megapixels: what `detect` allows.
-        public_host: a further name that requests may call the server by.
+        max_megapixels: the limit of `detect`.
+        public_host: another name that requests may use for the server.
     """
     import uvicorn
 

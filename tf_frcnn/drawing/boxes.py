@@ -39,7 +39,7 @@ def draw_boxes(
 ) -> np.ndarray:
     """Draws boxes with their class names into a copy of the image.
 
-    Lines and letters grow with the image. Names stand where they hide each other
+    Lines and letters grow with the image. Names are placed where they hide each other
     least, those of the best scores first.
 
     Args:
@@ -48,7 +48,7 @@ def draw_boxes(
             that lie outside are moved onto its border.
         labels: int [n] in 0..K-1; rows of label -1 are padding and left out.
         class_names: K names.
-        scores: float [n], written behind the names.
+        scores: float [n], written after the names.
 
     Returns:
         uint8 [h, w, 3].
@@ -91,12 +91,12 @@ def place_label(
     Args:
         size: height and width of the label in pixels.
         frame: the box.
-        taken: the labels that have their place.
+        taken: the labels that are placed already.
         image_size: height and width of the image in pixels.
 
     Returns:
-        The place within the image that covers least of the labels that have theirs;
-        of several, the first of: above the box, inside it, below it.
+        The place within the image that covers the least of those labels; of equal ones
+        the first of: above the box, inside it, below it.
     """
     height, width = size
     tops = frame.top - height, frame.top, frame.bottom, frame.bottom - height
@@ -138,7 +138,7 @@ def side_by_side(
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes an image, uint8 [h, w, 3], and the folders it lies in."""
+    """Writes an image, uint8 [h, w, 3], and creates its folders."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(image)).save(path, format="PNG")
 

@@ -1,4 +1,4 @@
-"""Pictures of an example set, with ground truth beside predictions."""
+"""Drawings of an example set, with ground truth beside predictions."""
 
 from collections.abc import Iterator, Sequence
 

@@ -10,7 +10,7 @@ from tf_frcnn.evaluation.overlaps import DetectedBoxes, GroundTruth, check_rows
 
 
 class COCOResult(NamedTuple):
-    """COCO's numbers; NaN where there is no object that counts.
+    """COCO's numbers; NaN where no object counts.
 
     Attributes:
         ap: mean over classes and IoU thresholds 0.5, 0.55, ... 0.95.
@@ -119,5 +119,5 @@ def _indexed(coco: Any, images: np.ndarray, annotations: list, num_classes: int)
 
 
 def _without_gaps(numbers: np.ndarray) -> np.ndarray:
-    # pycocotools says -1 where there is no object.
+    # pycocotools returns -1 where no object counts.
     return np.where(numbers < 0, np.nan, numbers)

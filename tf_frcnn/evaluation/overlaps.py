@@ -114,8 +114,8 @@ def best_overlaps(
         plus_one: as in `paired_iou`.
 
     Returns:
-        int [n], row of the other box, the first one of several; -1 where the group has
-        none; and float [n], their IoU; 0 where the group has none.
+        int [n], row of the other box, the first of equal ones, and float [n], their
+        IoU; -1 and 0 where the group has no other box.
     """
     order = np.argsort(other_groups, kind="stable")
     start = np.searchsorted(other_groups[order], groups, side="left")

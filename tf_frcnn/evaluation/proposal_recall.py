@@ -1,4 +1,4 @@
-"""How many objects the proposals find."""
+"""The recall of proposals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_frcnn.evaluation.overlaps import GroundTruth, best_overlaps, check_rows
 
-# Quotients, so that 0.6 is the number that an IoU of 6 / 10 is.
+# Quotients, so that 0.6 equals an IoU of 6 / 10.
 _IOU_THRESHOLDS = np.arange(50, 100, 5) / 100
 
 
@@ -26,10 +26,10 @@ class ProposedBoxes(NamedTuple):
 
 
 class ProposalRecall(NamedTuple):
-    """Recalls, NaN where there is no object.
+    """Recalls, NaN without objects.
 
     Attributes:
-        num_proposals: int [M], how many of a picture's best proposals are used.
+        num_proposals: int [M], numbers of best proposals used per image.
         iou_thresholds: float64 [T], 0.5, 0.55, ... 0.95.
         recalls: float64 [M, T], share of the objects that some proposal overlaps by at
             least the threshold.
@@ -49,7 +49,7 @@ def proposal_recall(
     *,
     num_proposals: Sequence[int] = (50, 100, 300, 1000, 2000),
 ) -> ProposalRecall:
-    """Measures which share of the objects the best proposals of an image cover.
+    """Measures the share of the objects that the best proposals of an image cover.
 
     A proposal may cover several objects. Difficult objects are left out.
 

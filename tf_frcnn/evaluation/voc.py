@@ -14,7 +14,7 @@ from tf_frcnn.evaluation.overlaps import (
 
 
 class VOCResult(NamedTuple):
-    """Average precision of each class, and what it was computed from.
+    """Average precision of each class, and the curves behind it.
 
     Attributes:
         average_precisions: float64 [K]; NaN for a class without a countable object.
@@ -44,13 +44,14 @@ def evaluate_voc(
 ) -> VOCResult:
     """Computes the average precision of each class over all images.
 
-    By falling score, ties in the order of the rows, each detection is compared with the
-    object of its class and image that it overlaps most. If they overlap enough it is
-    right when it is the object's first, wrong when not, and not counted when the object
-    is difficult.
+    In order of falling score, ties in the order of the rows, each detection is compared
+    with the object of its class and image that it overlaps most. If they overlap enough
+    it is right as the object's first, otherwise wrong, and not counted if the object is
+    difficult.
 
-    VOC's files give inclusive pixels, so their boxes need `plus_one`. Continuous
-    corners, (xmin - 1, ymin - 1, xmax, ymax) of the file, have the same areas without.
+    VOC's files have inclusive pixels, so their boxes need `plus_one`. Continuous
+    corners, (xmin - 1, ymin - 1, xmax, ymax) of the file, have the same areas without
+    it.
 
     Args:
         ground_truth: the objects.

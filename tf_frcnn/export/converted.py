@@ -50,19 +50,19 @@ def convert_model(
 ) -> Path:
     """Writes a version for another runtime and checks it there.
 
-    The file takes one image on a canvas of one size; model_info.json says what its
-    inputs and outputs are. A version appears whole or not at all, and none is ever
+    The file takes one image on a canvas of one size; model_info.json describes its
+    inputs and outputs. A version appears whole or not at all, and none is ever
     overwritten.
 
     Args:
         model: the detector; it computes in float32.
         resizing: how images are brought to the network's size, with one short side.
         directory: versions are written to directory/1, directory/2, ...
-        samples: images that the file is tried on, as far as the canvas holds them.
+        samples: images to test the file on, as far as the canvas holds them.
         file_format: a key of `RUNTIMES`.
         canvas: (height, width) in pixels; None for that of `default_canvas`.
         version: the number; None for the one after the highest.
-        info: what model_info.json is to say besides.
+        info: further contents of model_info.json.
 
     Returns:
         The folder of the version.
@@ -71,8 +71,8 @@ def convert_model(
         ExportError: the file's detections differ from the model's own.
         FileExistsError: the version exists.
         ImportError: a package for the runtime is not installed.
-        ValueError: a setting makes no sense, the canvas holds none of the samples,
-            versions there are of another format, or the model does not compute in
+        ValueError: a setting is not allowed, the canvas holds none of the samples, the
+            versions there have another format, or the model does not compute in
             float32.
     """
     resizing.require_one_short_side()
@@ -102,7 +102,7 @@ def _require_packages(file_format):
     if missing:
         raise ImportError(
             f"export: the format {file_format} needs {', '.join(missing)}; install "
-            f'by pip install "tf-frcnn[{file_format}]".'
+            f'with pip install "tf-frcnn[{file_format}]".'
         )
 
 
@@ -125,7 +125,7 @@ def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> Exa
 
 
 def _verify(path, run, model, resizing, samples):
-    """Compares what the file detects in each sample with the model itself."""
+    """Compares the file's detections in each sample with the model's own."""
     expected = own_detections(model, resizing, samples)
     for row, inputs in sample_requests(samples, resizing):
         record, own = samples.records[row], detections_of_image(expected, row)

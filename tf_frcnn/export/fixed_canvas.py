@@ -1,15 +1,15 @@
 """A detector as a graph for other runtimes: one image, one canvas, plain operations.
 
-What such a graph has otherwise than the SavedModel is here and nowhere else:
+Everything in which such a graph differs from the SavedModel is here:
 
 - All sizes are fixed, and the batch is one image.
-- The weights are constants. TensorFlow Lite's converter would leave the variables
-  without their values and say nothing.
+- The weights are constants. TensorFlow Lite's converter would silently leave variables
+  without their values.
 - RoIs are pooled by gathering cells, the form for XLA. TensorFlow Lite has no
-  CropAndResize; ONNX's Resize, to which tf2onnx turns it, rounds otherwise, so that a
+  CropAndResize; ONNX's Resize, which tf2onnx makes of it, rounds differently, so that a
   sample on the last cell of the map can come out as 0.
-- There are no strings.
-- Suppression and the gathering of cells repeat their operations in place of looping,
+- It has no strings.
+- Suppression and the gathering of cells repeat their operations instead of looping,
   because OpenVINO does not read these loops. RoIPool, and RoIAlign with as many samples
   as a RoI has cells, gather nothing and keep theirs: OpenVINO does not run them.
 """
@@ -28,10 +28,10 @@ Canvas = tuple[int, int]
 
 
 def default_canvas(resizing: Resizing) -> Canvas:
-    """Returns (height, width) in pixels of the largest canvas that is not upright.
+    """Returns (height, width) in pixels of the largest canvas that is not portrait.
 
     Raises:
-        ValueError: images have canvases of their own without a limit.
+        ValueError: images have their own canvases, without a limit.
     """
     if not isinstance(resizing.canvases, int):
         lying = [size for size in resizing.canvases if size[0] <= size[1]]
@@ -40,7 +40,7 @@ def default_canvas(resizing: Resizing) -> Canvas:
     if resizing.long_side is None:
         raise ValueError(
             "export: this run limits only the shorter side of its images, so that it "
-            "has no largest canvas; give one by --canvas HEIGHTxWIDTH."
+            "has no largest canvas; give one with --canvas HEIGHTxWIDTH."
         )
     multiple = resizing.canvases
     sides = (resizing.short_sides[0], resizing.long_side)
@@ -49,7 +49,7 @@ def default_canvas(resizing: Resizing) -> Canvas:
 
 
 def canvas_inputs(canvas: Canvas) -> list[tf.TensorSpec]:
-    """Returns the inputs of the graph; see `data.batching` for what they hold.
+    """Returns the inputs of the graph; see `data.pipeline.batching` for what they hold.
 
     These are `images` float32 [1, H, W, 3], RGB 0..255, and `image_sizes`, `scales`,
     `file_sizes`, float32 [1, 2] each.
@@ -60,7 +60,7 @@ def canvas_inputs(canvas: Canvas) -> list[tf.TensorSpec]:
 
 
 def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
-    """Returns the function of `canvas_inputs` that gives the outputs of `signatures`.
+    """Returns the function from `canvas_inputs` to the outputs of `signatures`.
 
     Raises:
         ValueError: the model does not compute in float32.
@@ -68,7 +68,7 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
     precision = model.backbone.compute_dtype
     if precision != "float32":
         raise ValueError(
-            f"export: the model computes in {precision}, of which other runtimes lack "
+            f"export: the model computes in {precision}, for which other runtimes lack "
             "kernels; build it with train.precision = float32."
         )
     values = [(variable, variable.numpy()) for variable in model.variables]
@@ -87,7 +87,7 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
 
 @contextlib.contextmanager
 def _gathered_and_unrolled(model):
-    """Lets RoI pooling take its form for XLA, and loops be unrolled, for a while."""
+    """Sets RoI pooling to its form for XLA and unrolls loops within the context."""
     head = model.roi_head
     pooling, detections = head.pooling, head.detection_layer
     for_xla = pooling.for_xla

@@ -1,4 +1,4 @@
-"""What may be set as a limit of what comes in."""
+"""The range of the limits on incoming data."""
 
 # From one byte or pixel to more than any machine decodes.
 MEGABYTES = MEGAPIXELS = (1e-6, 1e6)
@@ -8,7 +8,7 @@ def require_within(what: str, value: float, limits: tuple[float, float]) -> None
     """Raises a ValueError for a number outside the limits, and for NaN.
 
     Args:
-        what: what a message calls the number.
+        what: the number's name in messages.
         value: the number.
         limits: the smallest and the largest that are allowed.
     """

@@ -1,4 +1,4 @@
-"""ONNX Runtime and LiteRT: how a graph is written for them and how they run it."""
+"""ONNX Runtime and LiteRT: writing a graph for them, and running it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ class Runtime(NamedTuple):
     """A target other than TensorFlow.
 
     Attributes:
-        file: the name that a version's file has.
-        packages: of Python, that writing and running need.
+        file: name of a version's file.
+        packages: Python packages that writing and running need.
         write: writes the file of a function with inputs of fixed shapes.
-        load: returns the function of arrays by name that a file is; `threads` is how
-            many compute, None leaves that to the runtime.
+        load: returns a file as a function of arrays by name; `threads` is the number of
+            threads, None the runtime's choice.
     """
 
     file: str

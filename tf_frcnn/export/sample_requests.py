@@ -1,4 +1,4 @@
-"""Requests made of sample images, one per image and signature."""
+"""Requests with sample images, one per image and signature."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ Inputs = dict[str, np.ndarray]
 
 
 class SampleRequest(NamedTuple):
-    """What an image is sent as.
+    """The requests with one image.
 
     Attributes:
         row: of the image's record.
@@ -25,7 +25,7 @@ class SampleRequest(NamedTuple):
 
 
 def sample_requests(samples: ExampleSet, resizing: Resizing) -> list[SampleRequest]:
-    """Makes the requests of each image, in the order of the records."""
+    """Makes the requests with each image, in the order of the records."""
     canvases = {
         batch["image_ids"][0]: batch
         for batch in evaluation_batches(

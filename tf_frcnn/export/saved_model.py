@@ -33,7 +33,7 @@ def export_model(
         image_tensor: `image_tensor` uint8 [B, H, W, 3], RGB.
         preprocessed: `images` float32 [B, H, W, 3], RGB 0..255, on a canvas of the
             network; `image_sizes`, `scales`, `file_sizes` float32 [B, 2]; see
-            `data.batching`.
+            `data.pipeline.batching`.
 
     A version appears whole or not at all, and none is ever overwritten.
 
@@ -41,10 +41,10 @@ def export_model(
         model: the detector.
         resizing: how images are brought to the network's size, with one short side.
         directory: versions are written to directory/1, directory/2, ...
-        samples: images that the written model is tried on and warmed up with.
+        samples: images to test the written model on and warm it up with.
         version: the number; None for the one after the highest.
         max_megapixels: encoded images that claim to have more are refused.
-        info: what model_info.json is to say besides versions and classes.
+        info: further contents of model_info.json, beside versions and classes.
 
     Returns:
         The folder of the version.
@@ -52,8 +52,8 @@ def export_model(
     Raises:
         ExportError: the reloaded model's detections differ from the model's own.
         FileExistsError: the version exists.
-        ValueError: the resizing has not exactly one short side, the version or the
-            limit makes no sense, or versions there are of another format.
+        ValueError: the resizing does not have exactly one short side, the version or
+            the limit is not allowed, or the versions there have another format.
     """
     resizing.require_one_short_side()
     require_within("export: max_megapixels", max_megapixels, MEGAPIXELS)

@@ -1,6 +1,6 @@
 """The signatures of an exported detector, as functions of tensors.
 
-All give B rows, D detections each:
+All return B rows, D detections each:
 
     detection_boxes        float32 [B, D, 4]  (ymin, xmin, ymax, xmax) as shares of the
                                               upright image's height and width
@@ -39,8 +39,8 @@ class Signatures:
     Attributes:
         model: the detector.
         resizing: how images are brought to the network's size, with one short side.
-        max_pixels: what an encoded image may claim to have, and what any image may
-            have in the network's size.
+        max_pixels: the most pixels that an encoded image may claim, and that any image
+            may have in the network's size.
     """
 
     model: FasterRCNN
@@ -50,7 +50,7 @@ class Signatures:
     def of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Detects objects in encoded images, string [B].
 
-        One by one, so that what is found in one does not depend on the others.
+        They are processed one by one, so that no image's result depends on the others.
         """
         with tf.control_dependencies([_refuse_none(image_bytes, "image_bytes")]):
             rows = tf.range(tf.size(image_bytes))
@@ -74,7 +74,7 @@ class Signatures:
 
         Args:
             data: string [].
-            name: string [], what messages call it.
+            name: string [], its name in messages.
 
         Returns:
             `Detections` of this image as a dict, and its `file_sizes` float32 [2].
@@ -114,7 +114,7 @@ class Signatures:
         return batch | {"images": images}
 
     def of_canvases(self, images, image_sizes, scales, file_sizes):
-        """Detects objects in a batch as `data.batching` makes it."""
+        """Detects objects in a batch as `data.pipeline.batching` makes it."""
         with tf.control_dependencies([_refuse_none(images, "images")]):
             images = tf.identity(images)
         batch = {"images": images, "image_sizes": image_sizes, "scales": scales}

@@ -19,7 +19,7 @@ MAX_BOX_ERROR, MAX_SCORE_ERROR = 0.5, 1e-3
 
 
 class ExportError(RuntimeError):
-    """The exported model does not give the detections of the original."""
+    """The exported model's detections differ from the original's."""
 
 
 def verify(
@@ -39,7 +39,7 @@ def verify(
         requests: made of them.
 
     Raises:
-        ExportError: a signature gives other detections than the original.
+        ExportError: a signature's detections differ from the original's.
     """
     signatures = tf.saved_model.load(path).signatures
     expected = own_detections(model, resizing, samples)
@@ -55,7 +55,7 @@ def verify(
 def own_detections(
     model: FasterRCNN, resizing: Resizing, samples: ExampleSet
 ) -> DetectedBoxes:
-    """Returns what the original detects; prints a note where that is nothing.
+    """Returns the original's detections; prints a note if there are none.
 
     Args:
         model: the original.
@@ -69,7 +69,7 @@ def own_detections(
             f"Note: none of the sample images ({len(samples.records)}) has a "
             "detection above the score threshold "
             f"{model.roi_head.detections.score_threshold:g}, so that boxes and scores "
-            "could not be compared, only that the export has no detection either."
+            "could not be compared; the export has no detection either."
         )
     return found
 
@@ -85,10 +85,10 @@ def compare(
 
     Args:
         own: detections of the original.
-        output: arrays by name, a batch of one; `detection_class_names` may lack.
+        output: arrays by name, a batch of one; `detection_class_names` may be missing.
         record: of the image.
         class_names: of the classes.
-        what: what a message calls the output.
+        what: the output's name in messages.
 
     Returns:
         The largest difference of a corner, in pixels of the file, and of a score.

@@ -28,21 +28,21 @@ def add_version(
     file_format: str,
     fill: Callable[[Path], None],
 ) -> Path:
-    """Adds a version, which appears whole or not at all and replaces none.
+    """Adds a version, which appears whole or not at all and replaces no other.
 
     Args:
         directory: versions are directory/1, directory/2, ...
         version: the number; None for the one after the highest.
         file_format: `SAVED_MODEL` or a key of `RUNTIMES`; all versions have the same.
-        fill: makes the folder of the given path and writes what belongs into it; where
-            it raises, nothing stays.
+        fill: creates the folder of the given path and writes its files; if it raises,
+            nothing stays.
 
     Returns:
         The folder of the version.
 
     Raises:
         FileExistsError: the version exists.
-        ValueError: it is no number of a version, or others are of another format.
+        ValueError: the number is not allowed, or other versions have another format.
     """
     if version is not None:
         require_within("export: version", version, _VERSIONS)
@@ -56,12 +56,12 @@ def add_version(
 
 
 def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
-    """Writes the classes of a version, for clients of every kind, and what it is.
+    """Writes the classes of a version, for clients of every kind, and model_info.json.
 
     Args:
         path: of the version.
         model: the detector.
-        info: what model_info.json is to say besides versions and classes.
+        info: further contents of model_info.json, beside versions and classes.
     """
     _write_classes(path, model.class_names)
     info = _version_info(model) | dict(info)
@@ -69,12 +69,12 @@ def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
 
 
 def _into_place(part, directory, version, file_format):
-    """Renames the folder to its version; another export may do the same just now."""
+    """Renames the folder to its version; another export may do so at the same time."""
     while True:
         _require_free(directory, version, file_format)
         target = directory / str(version or _next_version(directory))
         try:
-            # Fails where the other's version is, which is no empty folder.
+            # Fails where another export's version is, which is not an empty folder.
             os.rename(part, target)
         except OSError:
             if not target.exists():

@@ -15,7 +15,7 @@ def write_warmup(directory: Path, requests: Sequence[SampleRequest]) -> None:
     """Writes the warm-up file of a version.
 
     Each signature gets the images one by one, those of tensors one per shape, and
-    several at once; `serving_default` gets one as a JPEG, too.
+    several at once; `serving_default` also gets one as a JPEG.
 
     Args:
         directory: of the version.
@@ -56,7 +56,7 @@ def _as_jpeg(inputs):
 def _prediction_log(signature: str, inputs: Inputs) -> bytes:
     """Encodes a PredictionLog.
 
-    By hand, because its classes are in a package that only clients need.
+    It is done by hand because the classes are in a package that only clients need.
 
     Source: serving:tensorflow_serving/apis/prediction_log.proto, predict.proto,
         model.proto.

@@ -12,7 +12,7 @@ from tf_frcnn.structures import Anchors
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class AnchorGrid(keras.layers.Layer):
-    """Lays anchors over every cell of the feature maps.
+    """Places anchors at every cell of the feature maps.
 
     An anchor of scale 1 and ratio 1 is a square whose side is the map's stride. The
     style "torchvision" moves from cell to cell by floor(canvas / cells) pixels.

@@ -1,4 +1,4 @@
-"""What the RPN is trained to say of each anchor."""
+"""The RPN's training targets for each anchor."""
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ from tf_frcnn.structures import Anchors, AnchorTargets
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class AnchorTargetLayer(keras.layers.Layer):
-    """Labels anchors, samples them and codes the boxes they shall reach.
+    """Labels anchors, samples them and encodes their target boxes.
 
     Args:
         rpn: `RPNSettings`; those of the training anchors are read.

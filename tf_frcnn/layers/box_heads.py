@@ -16,7 +16,7 @@ class FullyConnectedHead(keras.layers.Layer):
     """Two fully connected layers with ReLU and dropout: fc6 and fc7 of VGG16.
 
     Dropout is a pure function of the seed given to the call, so that a resumed run
-    repeats what the uninterrupted one did.
+    repeats the uninterrupted one.
 
     Args:
         roi: `RoISettings`; `head_units` and `dropout` are read.

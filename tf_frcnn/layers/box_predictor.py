@@ -56,7 +56,7 @@ class BoxPredictor(keras.layers.Layer):
     def deltas_of(self, deltas, labels):
         """Picks from deltas [B, R, sets, 4] those of labels int32 [B, R], 0..K.
 
-        A label of -1 gives the deltas of the background.
+        A label of -1 takes the deltas of the background.
         """
         if deltas.shape[2] == 1:
             return deltas[:, :, 0]

@@ -17,18 +17,18 @@ from tf_frcnn.structures import Detections, Proposals
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class DetectionLayer(keras.layers.Layer):
-    """Decodes per class, clips, suppresses, keeps the best of all classes.
+    """Decodes and clips boxes per class, suppresses overlaps, keeps the best of all.
 
     Args:
         detections: `DetectionSettings`.
         roi: `RoISettings`; `delta_stds` are read.
         conventions: `Conventions`; with `plus_one`, coding, clipping and NMS count
-            inclusive pixels. A box that `clip` "own_side" turns inside out, being
-            outside, is dropped; the original keeps it.
+            inclusive pixels. A box outside, which `clip` "own_side" turns inside out,
+            is dropped; the original keeps it.
 
     Attributes:
-        unroll: False; whether one class after the other is suppressed without a loop of
-            the graph, for runtimes that have none. The batch must then be static.
+        unroll: False; whether classes are suppressed one by one without a loop in the
+            graph, for runtimes that have none. The batch must then be static.
 
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
         faster-rcnn-pytorch (bubbliiiing):utils/utils_bbox.py.
@@ -116,7 +116,7 @@ class DetectionLayer(keras.layers.Layer):
         return tf.repeat(boxes, num_classes // num_sets, axis=2)
 
     def _best_of_all_groups(self, boxes, scores, labels, num_groups):
-        """Merges [B * groups, n] rows that were suppressed apart into `Detections`."""
+        """Merges [B * groups, n] separately suppressed rows into `Detections`."""
         num_rows = num_groups * scores.shape[1]
         missing = max(self.detections.max_per_image - num_rows, 0)
         scores = tf.reshape(scores, [-1, num_rows])

@@ -1,4 +1,4 @@
-"""Local response normalisation within a channel, as caffe has it."""
+"""Local response normalisation within a channel, as in caffe."""
 
 import keras
 import tensorflow as tf

@@ -38,10 +38,10 @@ _MODES = {
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class Preprocessing(keras.layers.Layer):
-    """Normalises images and sets what lies beyond each image to zero.
+    """Normalises images and sets the pixels beyond each image to zero.
 
     It also keeps how files become such images: `images` says to which size they are
-    scaled and on which canvas they are laid, which the input pipeline, the exported
+    scaled and on which canvas they are placed, which the input pipeline, the exported
     model and `detect` read.
 
     The mode "caffe" gives BGR minus the ImageNet means, the input of the VGG16 and

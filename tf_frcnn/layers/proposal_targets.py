@@ -1,4 +1,4 @@
-"""Which RoIs the box head is trained on and what it shall say of each."""
+"""The RoIs that the box head is trained on, and their targets."""
 
 import keras
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The proposal layer: from the RPN's outputs to the boxes worth a closer look."""
+"""The proposal layer: from the RPN's outputs to the RoI head's proposals."""
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,7 @@ from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class ProposalLayer(keras.layers.Layer):
-    """Decodes, clips, drops small boxes, keeps the best, suppresses overlaps.
+    """Decodes and clips boxes, drops small ones, keeps the best, suppresses overlaps.
 
     No gradient flows through the proposals (approximate joint training).
 
@@ -113,7 +113,7 @@ class ProposalLayer(keras.layers.Layer):
 
 
 def _split(values, sizes):
-    """Is `tf.split` along axis 1, which TensorFlow Lite does not have for bool."""
+    """Splits along axis 1 without `tf.split`, which TensorFlow Lite lacks for bool."""
     ends = tf.unstack(tf.cumsum(sizes))
     starts = [0, *ends[:-1]]
     return [values[:, start:end] for start, end in zip(starts, ends, strict=True)]
@@ -127,7 +127,7 @@ def _rows(proposals, index):
 
 
 def _ranks(rpn):
-    """Returns float32 [B, N], by which the best anchors are chosen.
+    """Returns float32 [B, N], the values that rank the anchors.
 
     In the sigmoid form these are logits, as in torchvision: many probabilities near 1
     are equal in float32.
@@ -145,7 +145,7 @@ def _best(proposals, ranks, count):
 
 
 def _padded(proposals, count):
-    """Returns `count` rows, zero and False where there are no valid ones."""
+    """Returns `count` rows, zero and False after the valid ones."""
     boxes, scores, valid, levels = proposals
     proposals = Proposals(
         boxes=tf.where(valid[..., tf.newaxis], boxes, 0.0),

@@ -1,4 +1,4 @@
-"""A fixed-size piece of the feature map for each region of interest."""
+"""Fixed-size features for each RoI."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -66,8 +66,8 @@ class RoIPooling(keras.layers.Layer):
         for_xla: uses the routes that XLA compiles; the results agree to rounding.
 
     Attributes:
-        unroll: False; whether what `for_xla` gathers is gathered without a loop of the
-            graph, for runtimes that have none.
+        unroll: False; whether `for_xla` gathers without a loop in the graph, for
+            runtimes that have none.
 
     Source: see `ops.roi_crop`, `ops.roi_pool` and `ops.roi_align`;
         faster-rcnn-pytorch (bubbliiiing):nets/classifier.py for "canvas".
@@ -125,10 +125,10 @@ class RoIPooling(keras.layers.Layer):
         return pool_levels(pool, features, boxes, levels, strides=self.strides)
 
     def _in_strides(self, features, boxes, levels, canvas_size):
-        """Returns the boxes as if a cell of their map had as many pixels as a stride.
+        """Returns the boxes as if a cell of their map had exactly stride pixels.
 
-        The order keeps rounding that of boxes / canvas * map, as a stride is a power
-        of two.
+        This order rounds as boxes / canvas * map does, because a stride is a power of
+        two.
         """
         canvas_size = tf.cast(canvas_size, tf.float32)
         map_sizes = tf.stack([tf.shape(level)[1:3] for level in features])

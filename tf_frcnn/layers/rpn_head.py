@@ -12,7 +12,7 @@ from tf_frcnn.structures import RPNOutputs
 
 
 class RPNMaps(NamedTuple):
-    """What the head computes at every cell, in the layout of the original.
+    """The head's outputs at every cell, in the layout of the original.
 
     Attributes:
         scores: float32 [B, h, w, 2A] logits (A background, then A object) in the
@@ -81,7 +81,7 @@ class RPNHead(keras.layers.Layer):
         return RPNMaps(scores, tf.sigmoid(scores), deltas)
 
     def flatten(self, levels: Sequence[RPNMaps]) -> RPNOutputs:
-        """Lists the maps of all levels in the order of the anchors."""
+        """Flattens the maps of all levels into the order of the anchors."""
         parts = zip(*map(self._flatten_level, levels), strict=True)
         return RPNOutputs(*(tf.concat(part, axis=1) for part in parts))
 

@@ -1,4 +1,4 @@
-"""A batch as models read it: what may be missing, and the convention of its boxes.
+"""A batch as models read it: its defaults, and the convention of its boxes.
 
 A batch is a dict: `images` float32 [B, H, W, 3], RGB, 0..255, zero beyond the image;
 `image_sizes` float32 [B, 2], (height, width) of each image on its canvas (default: the
@@ -14,7 +14,7 @@ Batch = dict[str, tf.Tensor]
 
 
 def with_defaults(inputs) -> Batch:
-    """Returns the batch with what may be missing; images may come alone."""
+    """Returns the batch with defaults for missing entries; images may come alone."""
     batch = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
     images = batch["images"] = tf.cast(batch["images"], tf.float32)
     canvas = tf.cast(tf.shape(images)[1:3], tf.float32)

@@ -1,4 +1,4 @@
-"""What detectors have in common as Keras models: parts, steps, losses by name, XLA."""
+"""The base of detectors as Keras models: parts, steps, losses by name, XLA."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.structures import Proposals
 
-# How the message of a run that a non-finite loss stopped begins.
+# The message of a run that a non-finite loss stopped begins with this.
 NON_FINITE_LOSS = "The loss is not finite at step"
 
 
 class Seeds(NamedTuple):
-    """The keys of all that is drawn in a step, int64 [2] each.
+    """The keys of all random draws in a step, int64 [2] each.
 
     Attributes:
         anchors: of the sample of anchors.
@@ -38,14 +38,14 @@ class Detector(keras.Model):
     """A backbone and the parts that read its maps, trained on batches of images.
 
     A subclass names its losses in `loss_names`, computes them in `compute_losses`, and
-    finds something in `call`. Batches are described in `models.batch`.
+    detects or proposes boxes in `call`. Batches are described in `models.batch`.
 
     Args:
         preprocessing: normalises images and keeps how files are brought to them.
         backbone: Keras model from float [B, H, W, 3] to one map float [B, h, w, C], or
             to a list of such maps, finest first.
-        rpn: the region proposal network, where there is one.
-        roi_head: the RoI head, where there is one.
+        rpn: the region proposal network, if the model has one.
+        roi_head: the RoI head, if the model has one.
         class_names: of the K classes, without background.
         weight_decay: factor of half the sum of squares of all trainable kernels.
         bias_rate: the biases' learning rate as a multiple of the kernels'.
@@ -78,7 +78,7 @@ class Detector(keras.Model):
 
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:
-        """The parts that there are, by name."""
+        """The parts of the model, by name."""
         parts = {name: getattr(self, name) for name in self.part_names}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -100,7 +100,7 @@ class Detector(keras.Model):
 
         Args:
             inputs: a batch, or its `images` alone.
-            training: as many proposals as in training, or as in inference.
+            training: whether to return as many proposals as in training.
         """
         batch = with_defaults(inputs)
         rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
@@ -133,10 +133,10 @@ class Detector(keras.Model):
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def compile(self, optimizer="sgd", *, jit_compile: bool = False, **kwargs):
-        """Compiles as Keras does, with XLA only where it is asked for.
+        """Compiles as Keras does, with XLA only on request.
 
-        XLA then takes the network and its gradients. It does not take the whole step,
-        because it knows no strings (`image_ids`) and no distributed variables.
+        XLA then compiles the network and its gradients, but not the whole step, because
+        it supports neither strings (`image_ids`) nor distributed variables.
         """
         self._use_xla(jit_compile)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
@@ -155,7 +155,7 @@ class Detector(keras.Model):
         return super().get_compile_config() | {"jit_compile": self.uses_xla}
 
     def compile_from_config(self, config):
-        """Compiles with what `get_compile_config` returned."""
+        """Compiles with the result of `get_compile_config`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
@@ -205,7 +205,7 @@ class Detector(keras.Model):
         return self._track(self._loss_step(_tensors_of(batch), 0))
 
     def predict_step(self, batch):
-        """Detects objects in a batch; `image_ids` are handed through."""
+        """Detects objects in a batch; `image_ids` are passed through."""
         batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
         detections = self._detection_step(_tensors_of(batch))
         if isinstance(batch, dict) and "image_ids" in batch:
@@ -231,7 +231,7 @@ class Detector(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Makes a model of what `get_config` returned."""
+        """Makes a model from the result of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in cls.part_names
@@ -241,7 +241,7 @@ class Detector(keras.Model):
 
 
 def _tensors_of(inputs):
-    """Returns the batch without its strings, which XLA does not know."""
+    """Returns the batch without its strings, which XLA does not support."""
     if not isinstance(inputs, dict):
         return inputs
     return {name: value for name, value in inputs.items() if name != "image_ids"}

@@ -10,7 +10,7 @@ from tf_frcnn.structures import Proposals
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class FastRCNN(Detector):
-    """The second stage of a `FasterRCNN`, on proposals that the batch brings.
+    """The second stage of a `FasterRCNN`, on proposals that the batch holds.
 
     The batch also has `proposals` float32 [B, P, 4], continuous corners in network
     pixels, and `proposal_valid` bool [B, P], False in padded rows. The arguments are

@@ -11,7 +11,7 @@ from tf_frcnn.models.detector import Detector
 class FasterRCNN(Detector):
     """A region proposal network and a RoI head that share one backbone.
 
-    Calling the model, `predict` and `predict_on_batch` give `Detections` as a dict,
+    Calling the model, `predict` and `predict_on_batch` return `Detections` as a dict,
     boxes in pixels of the file. The arguments are those of `Detector`; it has both an
     `rpn` and a `roi_head`.
 
@@ -42,7 +42,7 @@ class FasterRCNN(Detector):
 
         Args:
             inputs: a batch with `boxes` and `labels`.
-            step: int scalar, makes the random numbers together with the seed.
+            step: int scalar; the random numbers follow from it and the seed.
             training: whether dropout is on and which proposal counts apply.
 
         Returns:

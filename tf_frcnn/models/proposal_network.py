@@ -11,7 +11,7 @@ from tf_frcnn.models.detector import Detector
 class ProposalNetwork(Detector):
     """The first stage of a `FasterRCNN`: a backbone and an RPN.
 
-    Calling the model, `predict` and `predict_on_batch` give `Proposals` as a dict,
+    Calling the model, `predict` and `predict_on_batch` return `Proposals` as a dict,
     boxes in pixels of the file. The arguments are those of `Detector`, without a
     `roi_head`.
 
@@ -27,7 +27,7 @@ class ProposalNetwork(Detector):
     def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
         """Computes the RPN's losses, the weight decay and their sum; as `FasterRCNN`.
 
-        The RPN trains and tests alike.
+        The RPN computes the same in training and in inference.
         """
         batch = with_defaults(inputs)
         rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))

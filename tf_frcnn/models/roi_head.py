@@ -1,4 +1,4 @@
-"""The RoI head: what the detector says of each region of interest."""
+"""The RoI head: the classes and refined boxes of RoIs."""
 
 from collections.abc import Sequence
 
@@ -26,10 +26,10 @@ from tf_frcnn.structures import Detections, Proposals, RoITargets
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class RoIHead(keras.layers.Layer):
-    """Pools RoIs, classifies them and moves their boxes, and learns to.
+    """Pools RoIs, classifies them, refines their boxes, and computes its losses.
 
     With `roi.hard_examples` it learns from the RoIs of the highest loss (online hard
-    example mining); their suppression has been done by the proposal layer.
+    example mining); the proposal layer has suppressed them already.
 
     Args:
         num_classes: K, without background.
@@ -117,7 +117,7 @@ class RoIHead(keras.layers.Layer):
         return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
 
     def targets(self, features, proposals, batch: Batch, canvas, seed) -> RoITargets:
-        """Chooses the RoIs to learn from, and what is to be said of each.
+        """Chooses the RoIs to learn from, with their targets.
 
         Args:
             features: float [B, h, w, C] of each level, on which hard examples depend.
@@ -134,7 +134,7 @@ class RoIHead(keras.layers.Layer):
         return self._hardest(logits, deltas, rois)
 
     def _hardest(self, logits, deltas, rois: RoITargets) -> RoITargets:
-        """Returns the RoIs of the highest loss, of each image."""
+        """Returns the RoIs of the highest loss in each image."""
         deltas = self._deltas_of_labels(deltas, rois.labels)
         hardness = self.stage_losses.of_rows(logits, deltas, rois.deltas, rois.labels)
         hardness = tf.where(rois.labels >= 0, hardness, -1.0)
@@ -152,7 +152,7 @@ class RoIHead(keras.layers.Layer):
         return {"roi_class_loss": class_loss, "roi_box_loss": box_loss}
 
     def _deltas_of_labels(self, deltas, labels):
-        """Returns float32 [B, R, 4], or None where the head does not move boxes."""
+        """Returns float32 [B, R, 4], or None if the head does not refine boxes."""
         if not self.roi.regress_boxes:
             return None
         return self.predictor.deltas_of(deltas, labels)
@@ -167,7 +167,7 @@ class RoIHead(keras.layers.Layer):
         return found._replace(boxes=boxes)
 
     def get_config(self):
-        """Returns the constructor's arguments; the box head as its own."""
+        """Returns the constructor's arguments, with the box head's configuration."""
         own = settings_config(
             roi=self.roi,
             detections=self.detections,
@@ -184,6 +184,6 @@ class RoIHead(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """Makes a head of what `get_config` returned."""
+        """Makes a head from the result of `get_config`."""
         box_head = keras.saving.deserialize_keras_object(config["box_head"])
         return cls(**{**config, "box_head": box_head})

@@ -29,7 +29,7 @@ from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
 
 
 class RPNState(NamedTuple):
-    """What the RPN computes of the features, for its losses and its proposals.
+    """The RPN's outputs, for its losses and its proposals.
 
     Attributes:
         anchors: of all levels.
@@ -44,7 +44,7 @@ class RPNState(NamedTuple):
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class RegionProposalNetwork(keras.layers.Layer):
-    """Proposes where objects are, whatever their class, and learns to.
+    """Proposes boxes of objects, whatever their class, and computes its losses.
 
     Args:
         strides: pixels per cell of each feature map, finest first.
@@ -147,8 +147,8 @@ class RegionProposalNetwork(keras.layers.Layer):
             rois: float32 [B, P, 4], proposals of inference in network pixels.
 
         Raises:
-            ValueError: the RPN has the sigmoid form, or several levels, and so no such
-                results.
+            ValueError: the RPN has the sigmoid form, or several levels, and so lacks
+                these results.
 
         Source: tf-faster-rcnn:lib/nets/network.py, `_region_proposal`.
         """

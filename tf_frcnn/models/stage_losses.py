@@ -26,8 +26,8 @@ def _focal(loss: LossSettings) -> ClassLosses:
     return functools.partial(classification_losses, focal=focal)
 
 
-# Each takes `LossSettings` and gives `losses(logits, labels)`, float32 [B, N] of logits
-# float32 [B, N, V] and labels int32 [B, N]; 0 in rows labelled -1.
+# Each takes `LossSettings` and returns `losses(logits, labels)`, float32 [B, N] of
+# logits float32 [B, N, V] and labels int32 [B, N]; 0 in rows labelled -1.
 CLASS_LOSSES: dict[str, Callable[[LossSettings], ClassLosses]] = {
     "cross_entropy": _cross_entropy,
     "focal": _focal,
@@ -62,7 +62,7 @@ class StageLosses:
         return box_loss(deltas, targets, labels, sigma=self.sigma, divisor=self.divisor)
 
     def of_rows(self, logits, deltas, targets, labels) -> tf.Tensor:
-        """Sums both losses of every row, float32 [B, N]; deltas None: one loss."""
+        """Sums both losses of every row, float32 [B, N]; without deltas one loss."""
         losses = self.class_losses(logits, labels)
         if deltas is not None:
             losses += box_losses(deltas, targets, labels, sigma=self.sigma)

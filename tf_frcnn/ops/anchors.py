@@ -62,7 +62,7 @@ def corner_base_anchors(
     Arguments and result are those of `centred_base_anchors`.
 
     Source: faster-rcnn-pytorch (bubbliiiing), whose ratios act as width / height:
-        give it the inverse ratios.
+        pass it the inverse ratios.
     """
     anchors = centred_base_anchors(base_size, ratios, scales)
     return anchors - np.float32(base_size / 2)
@@ -120,7 +120,7 @@ def cells_of_image(
     stride: int,
     num_anchors: int,
 ) -> tf.Tensor:
-    """Says which anchors belong to a cell that the image reaches.
+    """Returns whether each anchor belongs to a cell that the image reaches.
 
     The cells of the canvas padding would not exist if the image came alone.
 

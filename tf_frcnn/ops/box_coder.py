@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tf_frcnn.ops.boxes import box_sides
 
-# The smallest side a box is coded with: float32 machine epsilon, as
-# simple-faster-rcnn-pytorch does, so that a degenerate box gives no infinity.
+# The smallest side that a box is encoded with: float32 machine epsilon, as
+# simple-faster-rcnn-pytorch does, so that a degenerate box causes no infinity.
 _MIN_SIDE = 1.1920929e-07
 
 
@@ -20,10 +20,10 @@ def encode_boxes(
     stds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
     plus_one: bool = False,
 ) -> tf.Tensor:
-    """Codes boxes as deltas relative to source boxes.
+    """Encodes boxes as deltas relative to source boxes.
 
     Args:
-        boxes: float32 [..., 4], the boxes to reach, pixels.
+        boxes: float32 [..., 4], the target boxes, pixels.
         sources: float32 [..., 4], anchors or RoIs, pixels.
         stds: divisors of (dy, dx, dh, dw).
         plus_one: corners are inclusive pixels.

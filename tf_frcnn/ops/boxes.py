@@ -64,8 +64,8 @@ def clip_to_image(
         image_sizes: float32 [B, 2], (height, width) of the image in pixels,
             without the canvas padding around it.
         plus_one: the border is the last pixel, height - 1 and width - 1.
-        own_side: minimal corners are moved only off the border at 0, maximal ones
-            only off the other.
+        own_side: minimal corners are clipped only at 0, maximal ones only at the
+            opposite border.
 
     Returns:
         float32 [B, N, 4]. A box wholly outside collapses to zero width or height; with
@@ -88,7 +88,7 @@ def inside_image(
     border: float = 0.0,
     plus_one: bool = False,
 ) -> tf.Tensor:
-    """Says which boxes cross the picture's edge by no more than `border` pixels.
+    """Returns whether each box crosses the image's border by at most `border` pixels.
 
     Args:
         boxes: float32 [N, 4] or [B, N, 4], pixels.

@@ -10,8 +10,8 @@ def smooth_l1(differences: tf.Tensor, *, sigma: float | None = 1.0) -> tf.Tensor
 
     Args:
         differences: float32 [...].
-        sigma: where the parabola turns into a line; sigma 3 equals beta 1/9. None
-            leaves the line alone: |x|.
+        sigma: where the parabola turns into a line; sigma 3 equals beta 1/9. None for
+            the line alone, |x|.
 
     Returns:
         float32 [...].
@@ -76,7 +76,7 @@ def box_losses(
         sigma: of `smooth_l1`.
 
     Returns:
-        float32 [B, N]; 0 in rows that are no object.
+        float32 [B, N]; 0 in rows that are not objects.
     """
     rows = tf.reduce_sum(smooth_l1(pred_deltas - target_deltas, sigma=sigma), axis=-1)
     return tf.where(labels > 0, rows, 0.0)
@@ -117,7 +117,7 @@ def box_loss(
 
     Args:
         pred_deltas, target_deltas, labels, sigma: of `box_losses`.
-        divisor: "sampled" counts objects and background, "objects" those alone.
+        divisor: "sampled" counts objects and background, "objects" only the objects.
 
     Returns:
         float32 scalar; 0 where no row counts.

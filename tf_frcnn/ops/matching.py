@@ -1,4 +1,4 @@
-"""Which ground-truth box each anchor or RoI belongs to."""
+"""The matching of anchors and RoIs to ground-truth boxes."""
 
 import tensorflow as tf
 
@@ -34,7 +34,7 @@ def label_anchors(
 ) -> tf.Tensor:
     """Labels anchors by their overlap with the ground truth.
 
-    Positive: IoU >= `positive_iou` with any box, or, unless that is switched off, the
+    Positive: IoU >= `positive_iou` with any box, or, unless it is switched off, the
     highest IoU that a box has with any valid anchor (all that tie). Negative: IoU <
     `negative_iou` with every box. A box that no valid anchor touches makes no anchor
     positive; tf-faster-rcnn and simple-faster-rcnn-pytorch turn all anchors of IoU 0

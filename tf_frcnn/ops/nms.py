@@ -13,12 +13,11 @@ def non_max_suppression(
     plus_one: bool = False,
     unroll: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Keeps boxes by falling score, none overlapping a kept one too much.
+    """Drops a box if its IoU with a better, kept box exceeds the threshold.
 
-    A box goes where its IoU with a better kept one is above the threshold; at the
-    threshold it stays. Of equal scores the first comes first. The kernel is given
-    sorted boxes and their ranks as scores, because under XLA it breaks ties of scores
-    wrongly, and because padding must come last.
+    At the threshold exactly it stays. Boxes of equal scores keep their order. The
+    kernel takes sorted boxes and their ranks as scores, because under XLA it breaks
+    ties of scores wrongly, and because padding must come last.
 
     Args:
         boxes: float32 [B, N, 4], pixels.
@@ -27,8 +26,8 @@ def non_max_suppression(
         max_outputs: M, rows of the result.
         iou_threshold: in 0..1.
         plus_one: corners are inclusive pixels.
-        unroll: repeats the operations for each image in place of looping; B must then
-            be static. A single image never needs a loop.
+        unroll: repeats the operations for each image instead of looping; B must then be
+            static. A single image never needs a loop.
 
     Returns:
         index: int32 [B, M], rows of `boxes`, best first; 0 in padded rows.
@@ -51,7 +50,7 @@ def non_max_suppression(
 
 
 def _suppress_sorted(boxes, num_valid, iou_threshold, max_outputs, unroll):
-    """Returns int32 [B, M] rows of boxes that are best first, and how many, [B]."""
+    """Returns int32 [B, M] rows of boxes that are best first, and their number, [B]."""
     num_boxes = tf.shape(boxes)[1]
     ranks = -tf.cast(tf.range(num_boxes), tf.float32)
     below_all = -tf.cast(num_boxes, tf.float32) - 1.0

@@ -1,4 +1,4 @@
-"""RoIAlign: the mean of bilinear samples in each cell of a region of interest.
+"""RoIAlign: the mean of bilinear samples in each cell of a RoI.
 
 A RoI's corners, times 1 / stride, are cut into S x S bins; each bin takes the mean of
 n x n samples that lie evenly within it. A sample further than one cell outside the
@@ -73,7 +73,7 @@ def roi_align_by_gather(
     sampling_ratio: int = 2,
     unroll: bool = False,
 ) -> tf.Tensor:
-    """Is `roi_align` of each RoI on its own of several maps, in a form for XLA.
+    """Applies `roi_align` to each RoI on its own one of several maps, for XLA.
 
     Args:
         features: float [B, h, w, C] of each level.

@@ -21,7 +21,7 @@ class Taps(NamedTuple):
 def of_each_roi(
     features: Sequence[tf.Tensor], levels: tf.Tensor, strides: Sequence[int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what to multiply each RoI's corners by, and the size of its map.
+    """Returns the factor of each RoI's corners and the size of its map.
 
     Args:
         features: float [B, h, w, C] of each level.
@@ -100,7 +100,7 @@ def gather_by_taps(
         levels: int32 [B, R], index into the maps.
         rows: `Taps`.
         columns: `Taps`.
-        unroll: repeats the operations for each pair in place of looping. XLA takes ten
+        unroll: repeats the operations for each pair instead of looping. XLA takes ten
             times as long to compile them.
 
     Returns:

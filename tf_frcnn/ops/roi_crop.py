@@ -1,4 +1,4 @@
-"""Crops of the feature map for each region of interest, by bilinear samples."""
+"""Crops of the feature map for each RoI, by bilinear samples."""
 
 import functools
 import itertools
@@ -59,7 +59,7 @@ def crop_pool_by_gather(
     max_pool: bool = True,
     unroll: bool = False,
 ) -> tf.Tensor:
-    """Is `crop_pool` of each RoI on its own of several maps, in a form for XLA.
+    """Applies `crop_pool` to each RoI on its own one of several maps, for XLA.
 
     Args:
         features: float [B, h, w, C] of each level.
@@ -97,7 +97,7 @@ def crop_pool_by_gather(
 
 
 def crop_by_image_op(features: tf.Tensor, cells: tf.Tensor, size: int) -> tf.Tensor:
-    """Samples the corners of each box and places evenly between, without XLA.
+    """Samples the corners of each box and evenly spaced places between, without XLA.
 
     Args:
         features: float [B, h, w, C].

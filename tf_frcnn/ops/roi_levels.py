@@ -1,4 +1,4 @@
-"""Pooling from a pyramid of feature maps: which map a RoI takes, and its pooling."""
+"""Pooling from a pyramid of feature maps: the map of each RoI, and its pooling."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,7 @@ def assign_levels(
         boxes: float32 [..., 4], pixels.
         canonical_size: side in pixels of a square RoI on `canonical_level`.
         canonical_level: k of such a RoI.
-        levels: the first and the last that there are; what lies outside is cut.
+        levels: the first and the last level; others are clipped to them.
 
     Returns:
         int32 [...], index from 0, which is the first of `levels`. An empty box has 0.
@@ -51,7 +51,7 @@ def pool_in_groups(
 ) -> tf.Tensor:
     """Pools each RoI from its own map, the RoIs of one map together.
 
-    How many these are is only known in the graph, so XLA cannot compile it.
+    Their number is only known in the graph, so XLA cannot compile it.
 
     Args:
         pool: of one map: `pool(features, boxes, stride=...)` -> [B, R, S, S, C].
@@ -86,7 +86,7 @@ def pool_and_select(
     *,
     strides: Sequence[int],
 ) -> tf.Tensor:
-    """Is `pool_in_groups` for XLA: pools each RoI from every map and takes its own.
+    """Pools each RoI from every map and selects its own: `pool_in_groups` for XLA.
 
     Args:
         pool: as in `pool_in_groups`.

@@ -1,7 +1,7 @@
-"""RoIPool: the maximum in each cell of a region of interest, to the letter.
+"""RoIPool: the maximum in each cell of a RoI, exactly as published.
 
 A bin's maximum is that of a few overlapping windows of 1, 2 or 4 cells a side, whose
-maxima stand in a table made once for the map. The gradient goes to the bin's first
+maxima are in a table made once for the map. The gradient goes to the bin's first
 maximum by rows: its place is found by the same maxima over numbers that hold value and
 place together.
 """
@@ -14,7 +14,7 @@ import tensorflow as tf
 # Sides of the windows in the table, in cells. Two of 4 cells cover any bin of a RoI of
 # 49 cells at S = 7; larger bins take more.
 WINDOW_SIDES = (1, 2, 4)
-# The longest side of a RoI, in cells; one that leaves its map by so far is cut.
+# The longest side of a RoI, in cells; one that leaves its map by so much is cut.
 MAX_SIDE = 4096
 # A place is kept in those bits of a float64 that a float32 leaves zero.
 PLACE_BITS = 28
@@ -86,8 +86,8 @@ def _round_half_away(values):
 def _bin_edges(pooled_size):
     """Returns int32 [MAX_SIDE + 1, S, 2]: first cell and end of each bin of a side.
 
-    The references' float32 quotients must not come near a graph, which would multiply
-    by 1 / S instead and move some edges.
+    The references' float32 quotients are computed outside of the graph, which would
+    multiply by 1 / S instead and move some edges.
     """
     side = np.arange(MAX_SIDE + 1, dtype=np.float32)[:, np.newaxis]
     bin_side = side / np.float32(pooled_size)
@@ -127,7 +127,7 @@ def _bin_maxima(values, rows, columns):
 def _window_maxima(values, axis):
     """Returns [kinds, ...]: maxima over windows that start at each place of an axis.
 
-    A window that would leave the map is smaller than it should be; none asks for it.
+    A window that would leave the map is smaller than it should be; no bin uses it.
     """
     kinds = [values]
     for side, previous in zip(WINDOW_SIDES[1:], WINDOW_SIDES, strict=False):
@@ -180,7 +180,7 @@ def _places(best):
 
 
 def _add_at(places, upstream, values):
-    """Returns float32 [B, h, w, C] like `values`: the sums of what goes to each cell.
+    """Returns float32 [B, h, w, C] like `values`: the gradients' sum in each cell.
 
     Counting adds in a fixed order and needs a tenth of the time of a scatter.
     """

@@ -59,10 +59,10 @@ def flatten_to_anchors(maps: tf.Tensor, num_anchors: int, *, values_first: bool)
 
 
 def from_interleaved(values: np.ndarray) -> np.ndarray:
-    """Brings (background, object) of anchor after anchor into caffe's layout.
+    """Reorders (background, object) of anchor after anchor into caffe's layout.
 
-    For the weights and biases of the score convolution of published checkpoints whose
-    channels alternate.
+    It is for the weights and biases of the score convolution of published checkpoints
+    whose channels alternate.
 
     Args:
         values: [..., 2A], channels background 0, object 0, background 1, ...

@@ -1,6 +1,6 @@
 """Balanced random samples of anchors and RoIs, by ranking random keys.
 
-The caller gives the keys, so a test can give keys that make the choice certain.
+The caller passes the keys, so a test can pass keys that make the choice certain.
 """
 
 import tensorflow as tf

@@ -1,9 +1,9 @@
 """The 4-step alternating training of Ren et al. 2015, section 3.2.
 
 1. An RPN is trained.
-2. A detector with a backbone of its own is trained on the proposals of step 1.
-3. An RPN head is trained on the backbone of step 2, which stays as it is.
-4. The box head is trained on with the proposals of step 3; the backbone stays.
+2. A detector with its own backbone is trained on the proposals of step 1.
+3. An RPN head is trained on the backbone of step 2, which stays fixed.
+4. The box head is trained further on the proposals of step 3; the backbone stays fixed.
 
 The result is one Faster R-CNN: the backbone of step 2, the RPN head of step 3 and
 the box head of step 4.
@@ -40,16 +40,16 @@ def train_alternating(
     resume: bool = False,
     splits: Splits | None = None,
 ) -> FasterRCNN:
-    """Trains in four steps and fills a run folder that any command takes.
+    """Trains in four steps and fills a run folder that any command accepts.
 
-    Every step is a run in a folder of its own under steps/; the proposals of steps 1
-    and 3 lie beside their weights.
+    Every step is a run in its own folder under steps/; the proposals of steps 1 and 3
+    are beside their weights.
 
     Args:
         config: a configuration whose scheme is alternating.
         directory: the run folder; new, or an earlier run's with `resume`.
-        resume: goes on within the step, and after the epoch, that the run finished.
-        splits: those of the configuration, where more than this run uses them.
+        resume: continues within the step, after the last epoch that the run finished.
+        splits: those of the configuration, if more than this run uses them.
 
     Returns:
         The detector.
@@ -85,7 +85,7 @@ def train_alternating(
 def _write_run_files(
     config: Config, directory: Path, splits: Splits
 ) -> tuple[str, ...]:
-    """Writes what every run folder has; returns the class names."""
+    """Writes the files that every run folder has; returns the class names."""
     class_names = splits.read("train").class_names
     write_settings(directory, config, class_names)
     write_samples(directory, splits.read("validation", class_names))
@@ -93,7 +93,7 @@ def _write_run_files(
 
 
 def _take_backbone_and_head(detector: FasterRCNN):
-    """Returns what starts a model from step 2's weights and fixes the backbone."""
+    """Returns a function that takes step 2's weights and fixes the backbone."""
 
     def start(model: Detector) -> None:
         has_head = model.roi_head is not None
@@ -126,7 +126,7 @@ def _store_proposals(config: Config, model: Detector, folder, splits: Splits) ->
 
 
 def _holds(file: Path, image_ids: Sequence[str]) -> bool:
-    """Says whether a file has the proposals of these images."""
+    """Returns whether a file has the proposals of these images."""
     try:
         read_proposals(file, image_ids)
     except DataError:

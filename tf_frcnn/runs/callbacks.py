@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch of a run."""
+"""The callbacks of a run."""
 
 import csv
 import os
@@ -65,7 +65,7 @@ class ValidationRecall(keras.callbacks.Callback):
     Args:
         examples: the validation set.
         batches: its evaluation batches.
-        num_proposals: of the best per image that count.
+        num_proposals: number of best proposals per image that count.
         every: epochs from one validation to the next; the last epoch is validated too.
     """
 
@@ -111,7 +111,7 @@ class RunLog(keras.callbacks.Callback):
         self.rows = _read_rows(self.path)[:start_epoch]
 
     def best(self, figure: str) -> float:
-        """Returns the highest value of a figure so far, -1 if there is none."""
+        """Returns the highest value of a figure so far, -1 if it has none."""
         return max([-1.0, *(float(row.get(figure) or -1.0) for row in self.rows)])
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -28,17 +28,17 @@ def evaluate_run(
     """Measures a run on a split, prints tables, and writes them as JSON.
 
     Writes metrics_SPLIT.json and, of the first images, ground truth beside predictions
-    into pictures/.
+    into drawings/.
 
     Args:
         directory: the run folder.
         split: "train", "validation", "test", or a split in the reader's terms.
         overrides: settings that replace those of the run.
         coco: adds COCO's figures, which need pycocotools.
-        splits: those of the run's configuration, where they were read already.
+        splits: those of the run's configuration, if they were read already.
 
     Returns:
-        What was written.
+        The metrics that were written.
     """
     run = load_run(directory, overrides)
     examples = (splits or Splits(run.config)).read(split, run.model.class_names)
@@ -52,7 +52,7 @@ def evaluate_run(
         for image_id, image in ComparisonImages(
             examples, build_plan(run.config).keep_images
         ).drawn(found):
-            write_png(directory / "pictures" / f"{name}_{image_id}.png", image)
+            write_png(directory / "drawings" / f"{name}_{image_id}.png", image)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
             truth, propose(run.model, examples, batches, training=True)

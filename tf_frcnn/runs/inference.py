@@ -21,7 +21,7 @@ BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5
 
 
 class Run(NamedTuple):
-    """A trained model and what it was made with.
+    """A trained model with its folder and configuration.
 
     Attributes:
         directory: the run folder.
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
 
 def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
-    """Writes the effective configuration and the class list into a run folder."""
+    """Writes the effective configuration and the class names into a run folder."""
     (directory / CONFIG_FILE).write_text(dump_config(config))
     names = "".join(f"{name}\n" for name in class_names)
     (directory / CLASSES_FILE).write_text(names, encoding="utf-8")
@@ -59,7 +59,7 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
     if not found:
         raise FileNotFoundError(
             f"{directory} has no weights yet: neither {BEST_WEIGHTS} nor "
-            f"{LAST_WEIGHTS}. The run ended before its first epoch did; resume it."
+            f"{LAST_WEIGHTS}. The run ended within its first epoch; resume it."
         )
     load_weights(model, found[0])
     return Run(directory, config, model)
@@ -93,8 +93,8 @@ def run_config(directory: Path) -> Path:
     for name in (CONFIG_FILE, CLASSES_FILE):
         if not (directory / name).is_file():
             raise FileNotFoundError(
-                f"{directory} is no run folder: it has no {name}. Give the folder that "
-                "tf-frcnn train or convert printed."
+                f"{directory} is not a run folder: it has no {name}. Give the folder "
+                "that tf-frcnn train or convert printed."
             )
     return directory / CONFIG_FILE
 
@@ -105,21 +105,21 @@ def run_classes(directory: Path) -> tuple[str, ...]:
 
 
 def load_weights(model: Detector, path: Path) -> None:
-    """Loads weights, or says in one line which file does not fit."""
+    """Loads weights; raises a ValueError of one line for a file that does not fit."""
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(
-            f"{path}: these are no weights of the configured network "
+            f"{path}: these are not weights of the configured network "
             f"({str(error).splitlines()[0]})"
         ) from error
 
 
 def take_weights(run: Run, model: Detector) -> None:
-    """Sets a model's weights to those of a run, as far as it has such parts.
+    """Sets a model's weights to those of a run, for the parts that both have.
 
-    Where the model has other classes, its box predictor keeps its own weights. What is
-    done is printed.
+    Where the model has other classes, its box predictor keeps its own weights. The
+    result is printed.
 
     Raises:
         ValueError: the networks differ.
@@ -132,20 +132,20 @@ def take_weights(run: Run, model: Detector) -> None:
         shapes = [[tuple(w.shape) for w in part.weights] for part in (target, source)]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                f"{run.directory}: its {name} is another one than the configuration's; "
+                f"{run.directory}: its {name} differs from the configuration's; "
                 f"train with {run.directory / CONFIG_FILE}."
             )
         target.set_weights(source.get_weights())
     print(f"Weights of {run.directory}.")
     if not has_its_classes:
         print(
-            f"Its {len(run.model.class_names)} classes are not these "
-            f"{len(model.class_names)}: the box predictor starts from random ones."
+            f"Its {len(run.model.class_names)} classes differ from these "
+            f"{len(model.class_names)}: the box predictor starts from random weights."
         )
 
 
 def _weighted_parts(model: Detector) -> dict[str, keras.layers.Layer]:
-    """Returns the layers of a model that have weights, by what they are."""
+    """Returns the layers of a model that have weights, by their role."""
     parts = {"backbone": model.backbone}
     if model.rpn is not None:
         parts |= {"rpn": model.rpn}
@@ -174,7 +174,7 @@ def detect(
 
     Args:
         model: the detector.
-        examples: what the batches were made of.
+        examples: the set that the batches were made from.
         batches: evaluation batches.
     """
     parts = []
@@ -195,7 +195,7 @@ def propose(
     """Collects the RPN's proposals in file pixels; other arguments as for `detect`.
 
     Args:
-        training: as many proposals as in training, or as in inference.
+        training: whether to return as many proposals as in training.
     """
 
     step = functools.partial(model.propose, training=training)

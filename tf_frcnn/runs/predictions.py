@@ -31,8 +31,8 @@ def output_names(examples: ExampleSet, output: Path) -> list[str]:
     for name in names:
         if (output / name).resolve() in sources:
             raise ValueError(
-                f"{output / name} is one of the images given and would be "
-                "overwritten; choose another folder by --output."
+                f"{output / name} is one of the given images and would be "
+                "overwritten; choose another folder with --output."
             )
     return list(names)
 
@@ -40,7 +40,7 @@ def output_names(examples: ExampleSet, output: Path) -> list[str]:
 def write_predictions(
     examples: ExampleSet, found: DetectedBoxes, output: Path, min_score: float
 ) -> None:
-    """Draws and lists detections, and prints where.
+    """Draws and lists detections, and prints the paths of the results.
 
     Args:
         examples: image files.
@@ -66,7 +66,7 @@ def write_predictions(
 
 
 def _as_json(record: Record, own: DetectedBoxes, class_names: Sequence[str]) -> dict:
-    """Returns one picture's entry of the list."""
+    """Returns one image's entry of the list."""
     return {
         "file": record.source,
         "height": record.height,
@@ -76,7 +76,7 @@ def _as_json(record: Record, own: DetectedBoxes, class_names: Sequence[str]) -> 
 
 
 def list_detections(own: DetectedBoxes, class_names: Sequence[str]) -> list[dict]:
-    """Returns one picture's detections as JSON has them.
+    """Returns one image's detections in the form of the JSON file.
 
     Args:
         own: boxes in pixels of the upright image.

@@ -1,4 +1,4 @@
-"""What an evaluation measures, as a tree of numbers and as tables."""
+"""The results of an evaluation, as a tree of numbers and as tables."""
 
 import json
 
@@ -25,9 +25,9 @@ _CONSOLE = Console(width=100)
 
 
 def run_info(run: Run) -> dict:
-    """Returns what a run was made of: its configuration and, if measured, test metrics.
+    """Returns a run's configuration and, if measured, its test metrics.
 
-    All values are such that JSON has them.
+    All values can be written as JSON.
     """
     info = {"config": yaml.safe_load(dump_config(run.config))}
     metrics = run.directory / "metrics_test.json"
@@ -64,7 +64,7 @@ def without_nan(value):
 
 
 def print_metrics(metrics: dict) -> None:
-    """Prints the tables of what was measured."""
+    """Prints the metrics as tables."""
     if "voc" in metrics:
         _print_voc(metrics["voc"], metrics["data"])
     if "proposal_recall" in metrics:

@@ -74,17 +74,17 @@ def train(
     """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
-    dropped in the data), log.csv, tensorboard/, pictures/ (ground truth beside
+    dropped in the data), log.csv, tensorboard/, drawings/ (ground truth beside
     predictions of the first validation images) and weights/ (best and last).
 
     Args:
         config: the configuration.
         directory: the run folder; new, or an earlier run's with `resume`.
-        resume: goes on from the last epoch that the run finished.
+        resume: continues after the last epoch that the run finished.
         start_from: sets the weights to start from, and which of them stay as they are,
             instead of the configured ones.
-        class_order: that of the model where the data has just these classes.
-        splits: those of the configuration, where more than this run uses them.
+        class_order: the classes in the model's order; used if the data has the same.
+        splits: those of the configuration, if more than this run uses them.
 
     Returns:
         The model with its last weights.
@@ -101,7 +101,7 @@ def train(
     splits = splits or Splits(config)
     prepared = _prepare(config, directory, resume, start_from, class_order, splits)
     if prepared.start_epoch >= prepared.plan.epochs:
-        print(f"The run has done all of its {prepared.plan.epochs} epochs.")
+        print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
         return prepared.model
     try:
         prepared.model.fit(
@@ -167,13 +167,13 @@ def _prepare(
 
 
 def _own_classes(directory: Path, examples: ExampleSet) -> tuple[str, ...]:
-    """Returns the classes of a run that goes on, in the order of its labels."""
+    """Returns the classes of a resumed run, in the order of its labels."""
     names = run_classes(directory)
     if sorted(names) != sorted(examples.class_names):
         raise ValueError(
             f"{directory / CLASSES_FILE}: the run has the classes {', '.join(names)}, "
             f"but {examples.name} has {', '.join(examples.class_names)}; it "
-            "can only go on with the same."
+            "can only be resumed with the same."
         )
     return names
 
@@ -187,7 +187,7 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
     def keep_drawings(epoch: int, detections: DetectedBoxes) -> None:
         for name, image in images.drawn(detections):
             file = f"epoch_{epoch + 1:03d}_{name}.png"
-            write_png(directory / "pictures" / file, image)
+            write_png(directory / "drawings" / file, image)
             with writer.as_default(step=epoch + 1):
                 tf.summary.image(name, image[np.newaxis])
 
@@ -225,7 +225,7 @@ def _validated_epochs(plan: RunPlan) -> list[int]:
 
 
 def check_run_folder(directory: Path, resume: bool) -> None:
-    """Makes the run folder; `resume` needs an existing run, and it needs `resume`."""
+    """Creates the run folder; `resume` and an existing run need each other."""
     if resume and not (directory / CONFIG_FILE).is_file():
         raise FileNotFoundError(
             f"{directory} has no {CONFIG_FILE}: there is nothing to resume. Train "
@@ -235,18 +235,18 @@ def check_run_folder(directory: Path, resume: bool) -> None:
         if not (directory / LAST_WEIGHTS).is_file():
             raise FileNotFoundError(
                 f"{directory} was converted and not trained: there is nothing to "
-                f"resume. Start from it by --init {directory}."
+                f"resume. Start from it with --init {directory}."
             )
     if not resume and (directory / CONFIG_FILE).is_file():
         raise FileExistsError(
-            f"{directory} holds a run already. Go on with it by --resume, or choose "
-            "another folder by --output."
+            f"{directory} holds a run already. Continue it with --resume, or choose "
+            "another folder with --output."
         )
     directory.mkdir(parents=True, exist_ok=True)
 
 
 def _report_changes(directory: Path, config: Config) -> None:
-    """Prints the settings in which a resumed run differs from what it began with."""
+    """Prints the settings of a resumed run that have changed since it began."""
     before = (directory / CONFIG_FILE).read_text().splitlines()
     after = dump_config(config).splitlines()
     changes = [
@@ -259,7 +259,7 @@ def _report_changes(directory: Path, config: Config) -> None:
 
 
 def write_samples(directory: Path, validation: ExampleSet) -> None:
-    """Keeps a few upright images, which an export is tried on."""
+    """Writes a few upright images, which an export is tested on."""
     count = min(NUM_SAMPLES, len(validation.records))
     images = load_images(validation, range(count))
     for record, image in zip(validation.records, images, strict=False):
@@ -267,7 +267,7 @@ def write_samples(directory: Path, validation: ExampleSet) -> None:
 
 
 def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
-    """Prints and keeps what was repaired or dropped in the data."""
+    """Prints and writes down what was repaired or dropped in the data."""
     rows = {}
     for examples in sets:
         print(

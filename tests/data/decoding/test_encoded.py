@@ -42,7 +42,7 @@ def refusal_of(read, data):
         *(("PNG", "RGBA"), ("BMP", "RGBA"), ("GIF", "RGBA")),
     ],
 )
-def test_pictures_are_decoded_as_in_training(read, kind, mode):
+def test_images_are_decoded_as_in_training(read, kind, mode):
     data = encode(IMAGE.convert(mode), kind)
     if kind == "BMP" and mode in ("L", "P", "1"):
         assert "BMP with a palette" in refusal_of(read, data)
@@ -90,7 +90,7 @@ def test_a_long_gif_takes_little_more_memory_than_its_file(read, kind):
 
 
 @pytest.mark.parametrize("turn", [1, 6])
-def test_pictures_are_turned_upright(read, turn):
+def test_images_are_turned_upright(read, turn):
     exif = Image.Exif()
     exif[274] = turn
     data = encode(IMAGE, "PNG", exif=exif)
@@ -136,16 +136,16 @@ def test_the_limit_itself_is_allowed(read):
     ("data", "reason"),
     [
         (b"", "it is empty"),
-        (b"hello", "it is no JPEG, PNG, BMP or GIF"),
-        (b"\xff", "it is no JPEG, PNG, BMP or GIF"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "it is no JPEG, PNG, BMP or GIF"),
+        (b"hello", "it is not a JPEG, PNG, BMP or GIF"),
+        (b"\xff", "it is not a JPEG, PNG, BMP or GIF"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "it is not a JPEG, PNG, BMP or GIF"),
         (b"BM", "it cannot be decoded: it is damaged"),
         (b"\xff\xd8\xff", "it cannot be decoded: it is damaged"),
         (b"GIF89a", "it cannot be decoded: it is damaged"),
         (b"\x89PNG\r\n\x1a\n", "it cannot be decoded: it is damaged"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_the_reason(read, data, reason):
+def test_what_is_no_image_is_refused_with_the_reason(read, data, reason):
     assert refusal_of(read, data).startswith(f"picture 3: {reason}")
 
 

@@ -14,7 +14,7 @@ def read():
     return lambda data: int(graph(tf.constant(data)))
 
 
-def picture(kind, orientation, endian="<", **settings):
+def image(kind, orientation, endian="<", **settings):
     exif = Image.Exif()
     exif.endian = endian
     exif[271], exif[272], exif[305] = "Maker", "Model", "Software"
@@ -31,33 +31,33 @@ def picture(kind, orientation, endian="<", **settings):
 def test_every_orientation_is_read_in_both_orders_of_bytes(
     read, kind, endian, orientation
 ):
-    data = picture(kind, orientation, endian)
+    data = image(kind, orientation, endian)
     assert {"<": b"II*\0", ">": b"MM\0*"}[endian] in data
     assert Image.open(io.BytesIO(data)).getexif()[274] == orientation
     assert read(data) == orientation
 
 
 def test_other_segments_may_come_before(read):
-    data = picture("JPEG", 6, comment=b"no Exif\0\0 here")
+    data = image("JPEG", 6, comment=b"no Exif\0\0 here")
     extra = b"\xff\xe1\x00\x08http:/" + b"\xff\xff\xe2\x00\x04ab"
     assert read(data[:2] + extra + data[2:]) == 6
 
 
 @pytest.mark.parametrize("orientation", [None, 0, 9, 600])
-def test_no_orientation_and_impossible_ones_leave_a_picture_as_it_is(read, orientation):
-    assert read(picture("JPEG", orientation)) == 1
-    assert read(picture("PNG", orientation)) == 1
+def test_no_orientation_and_impossible_ones_leave_an_image_as_it_is(read, orientation):
+    assert read(image("JPEG", orientation)) == 1
+    assert read(image("PNG", orientation)) == 1
 
 
-def test_pictures_without_exif_are_upright(read):
+def test_images_without_exif_are_upright(read):
     for kind in ("JPEG", "PNG", "BMP", "GIF"):
         file = io.BytesIO()
         Image.new("RGB", (5, 4)).save(file, kind)
         assert read(file.getvalue()) == 1
 
 
-def test_a_broken_note_does_not_break_the_picture(read):
-    data = picture("JPEG", 6)
+def test_a_broken_note_does_not_break_the_image(read):
+    data = image("JPEG", 6)
     header = data.index(b"II*\0")
     for at in range(header, header + 10):
         for value in (0, 127, 255):

@@ -255,12 +255,12 @@ def test_torchvision_interpolates_at_the_ratio_of_the_sizes(images, method, limi
 
 
 @pytest.mark.parametrize("method", RESIZE_METHODS)
-def test_a_picture_of_one_row_keeps_its_colour(method):
+def test_an_image_of_one_row_keeps_its_colour(method):
     _, image = resized(np.full([1, 2, 3], 77, np.uint8), method, (5, 10))
     np.testing.assert_allclose(image, np.full([5, 10, 3], 77), atol=1e-4)
 
 
-def test_boxes_are_resized_with_the_picture():
+def test_boxes_are_resized_with_the_image():
     plan = plan_resize(10, 20, 25, 60)
     boxes = tf.constant([[0.0, 0, 10, 20], [1, 2, 3, 4]])
     image, boxes = resize(tf.zeros([10, 20, 3], tf.uint8), boxes, plan)

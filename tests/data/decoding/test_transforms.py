@@ -51,10 +51,10 @@ def test_each_exif_orientation_is_turned_upright(run_in, mode, orientation):
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_turned_photograph_equals_pillows(picture_of, file_of, orientation):
+def test_a_turned_photograph_equals_pillows(image_of, file_of, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = file_of(picture_of(24, 41), "JPEG", quality=95, exif=exif)
+    data = file_of(image_of(24, 41), "JPEG", quality=95, exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     decoded = decode_image(tf.constant(data), tf.constant(orientation))
     np.testing.assert_allclose(
@@ -63,17 +63,17 @@ def test_a_turned_photograph_equals_pillows(picture_of, file_of, orientation):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_decodes_to_the_rgb_that_pillow_sees(picture_of, file_of, name):
+def test_every_format_decodes_to_the_rgb_that_pillow_sees(image_of, file_of, name):
     mode, image_format, options = FORMATS[name]
-    data = file_of(picture_of(24, 41).convert(mode), image_format, **options)
+    data = file_of(image_of(24, 41).convert(mode), image_format, **options)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     decoded = decode_image(tf.constant(data), tf.constant(1)).numpy()
     assert decoded.dtype == np.uint8
     np.testing.assert_allclose(decoded.astype(int), expected.astype(int), atol=1)
 
 
-def test_transparency_is_ignored(picture_of, file_of):
-    image = picture_of(24, 41)
+def test_transparency_is_ignored(image_of, file_of):
+    image = image_of(24, 41)
     transparent = image.copy()
     transparent.putalpha(Image.linear_gradient("L").resize((41, 24)))
     decoded = decode_image(tf.constant(file_of(transparent, "PNG")), tf.constant(1))
@@ -87,8 +87,8 @@ def test_of_sixteen_bits_the_high_byte_counts(file_of):
     np.testing.assert_array_equal(decoded[0, :, 0], [0, 0, 1, 255, 128])
 
 
-def test_of_an_animation_the_first_frame_is_taken(picture_of, file_of):
-    frames = [picture_of(24, 41, seed).convert("P") for seed in (0, 1)]
+def test_of_an_animation_the_first_frame_is_taken(image_of, file_of):
+    frames = [image_of(24, 41, seed).convert("P") for seed in (0, 1)]
     data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
     decoded = decode_image(tf.constant(data), tf.constant(1))
     first = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

@@ -57,7 +57,7 @@ def rows_of(batches):
             yield int(image_id), {key: values[row] for key, values in batch.items()}
 
 
-def test_proposals_are_resized_and_mirrored_with_their_pictures():
+def test_proposals_are_resized_and_mirrored_with_their_images():
     # Image 1 is halved: both are 32 x 50, and 50 - 12 = 38, 50 - 2 = 48.
     expected = {
         (0, False): [[4, 2, 20, 12], [0, 0, 0, 0]],

@@ -14,7 +14,7 @@ def ids_of(batch):
     return [image_id.decode() for image_id in batch["image_ids"].numpy()]
 
 
-def test_a_picture_lies_in_the_corner_of_its_canvas_with_zeros_beyond(painted_set):
+def test_an_image_lies_in_the_corner_of_its_canvas_with_zeros_beyond(painted_set):
     batch = next(iter(evaluation_batches(painted_set(), RESIZING, batch_size=3)))
     assert ids_of(batch) == ["image0", "image1", "image3"]
     image, size = batch["images"][1].numpy(), batch["image_sizes"].numpy()
@@ -60,11 +60,11 @@ def test_evaluation_gives_every_image_once_and_always_the_same(batch_size, paint
             np.testing.assert_array_equal(values, other[key], err_msg=key)
 
 
-def test_a_turned_photograph_is_batched_upright(picture_of, file_of, voc, xml_of):
+def test_a_turned_photograph_is_batched_upright(image_of, file_of, voc, xml_of):
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = picture_of(40, 64)
-    voc.picture("a.jpg", file_of(image, "JPEG", quality=95, exif=exif))
+    image = image_of(40, 64)
+    voc.image("a.jpg", file_of(image, "JPEG", quality=95, exif=exif))
     voc.annotation("a", xml_of("cat", 1, 1, 20, 30), height=64, width=40)
     voc.split("train", "a")
     resizing = Resizing((40,), 64, ((64, 64),))
@@ -74,7 +74,7 @@ def test_a_turned_photograph_is_batched_upright(picture_of, file_of, voc, xml_of
     assert np.abs(batch["images"][0, :, :40] - upright).mean() < 4
 
 
-def test_with_a_multiple_every_picture_has_a_canvas_of_its_own(painted_set):
+def test_with_a_multiple_every_image_has_a_canvas_of_its_own(painted_set):
     examples = painted_set([(32, 50), (50, 32), (32, 64), (30, 50), (32, 49)])
     resizing = Resizing((32,), 64, 16)
     batches = list(evaluation_batches(examples, resizing, batch_size=2))
@@ -95,7 +95,7 @@ def test_a_batch_says_how_large_the_files_are_where_scales_cannot(painted_set):
     assert batch["images"].shape == (1, 16, 16, 3)
 
 
-def test_pictures_are_resized_by_the_method(painted_set):
+def test_images_are_resized_by_the_method(painted_set):
     examples = painted_set([(32, 33)] * 2).subset([1])
     resizing = Resizing((16,), 64, 1, "caffe")
     ((_, data),) = examples.stream()

@@ -54,7 +54,7 @@ def test_canvases_of_several_sides_are_those_of_each_smallest_first():
     assert areas == sorted(areas) and several[0] == (480, 480)
 
 
-def test_each_picture_has_a_size_for_each_short_side():
+def test_each_image_has_a_size_for_each_short_side():
     records = [record(300, 400), record(400, 300), record(100, 400)]
     np.testing.assert_array_equal(
         sizes_of(records, (60, 120), 200),
@@ -90,7 +90,7 @@ def test_a_group_is_the_canvas_at_the_largest_short_side():
     st.integers(1, 3000),
     st.lists(st.integers(1, 1200), min_size=2, max_size=2),
 )
-def test_a_longer_short_side_shrinks_neither_side_of_a_picture(height, width, sides):
+def test_a_longer_short_side_shrinks_neither_side_of_an_image(height, width, sides):
     short, long = (
         plan_resize(height, width, side, 1200).sizes.numpy() for side in sorted(sides)
     )
@@ -107,7 +107,7 @@ def test_own_canvases_are_listed_once_and_given_ones_as_they_are():
     st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1),
     st.sampled_from([1, 16, 32]),
 )
-def test_of_own_canvases_each_picture_gets_its_own(sizes, multiple):
+def test_of_own_canvases_each_image_gets_its_own(sizes, multiple):
     records = [record(*size) for size in sizes]
     resized = sizes_of(records, (100,), 160)
     canvases = listed_canvases(resized, multiple)
@@ -116,7 +116,7 @@ def test_of_own_canvases_each_picture_gets_its_own(sizes, multiple):
     np.testing.assert_array_equal(np.array(canvases)[groups], own)
 
 
-def test_a_picture_too_large_for_every_canvas_is_named():
+def test_an_image_too_large_for_every_canvas_is_named():
     records = [record(32, 48), record(32, 50)]
     with pytest.raises(DataError) as error:
         canvas_groups(records, sizes_of(records, (16, 32), 64), [(32, 48)])

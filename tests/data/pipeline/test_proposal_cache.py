@@ -38,7 +38,7 @@ def test_what_was_written_is_read(path):
     assert [file.name for file in path.parent.iterdir()] == ["proposals.npz"]
 
 
-def test_rows_come_in_the_order_of_the_pictures_asked_for(path):
+def test_rows_come_in_the_order_of_the_images_asked_for(path):
     proposals = read_proposals(path, ["ç", "a", "b/2"])
     np.testing.assert_array_equal(proposals.boxes, STORED.boxes[[2, 0, 1]])
     np.testing.assert_array_equal(proposals.valid, STORED.valid[[2, 0, 1]])
@@ -79,7 +79,7 @@ def test_an_interrupted_write_leaves_the_older_file(path, monkeypatch):
         ),
     ],
 )
-def test_proposals_of_other_pictures_are_refused(path, image_ids, what):
+def test_proposals_of_other_images_are_refused(path, image_ids, what):
     with pytest.raises(DataError) as error:
         read_proposals(path, image_ids)
     assert str(error.value) == (

@@ -35,7 +35,7 @@ def test_a_row_of_the_table_is_a_record():
     np.testing.assert_array_equal(table.canvases, CANVASES)
 
 
-def test_the_pictures_own_canvases_are_those_of_every_short_side():
+def test_the_images_own_canvases_are_those_of_every_short_side():
     table = record_table(two_records(), RESIZING._replace(canvases=16))
     assert sorted(table.canvases.numpy().tolist()) == [
         *([16, 32], [32, 16], [32, 48], [48, 32]),
@@ -66,7 +66,7 @@ def test_proposals_are_inputs_of_a_datasets_functions_and_no_part_of_their_graph
     assert table.proposals.boxes.device.endswith("CPU:0")
 
 
-def test_proposals_of_another_number_of_pictures_are_refused():
+def test_proposals_of_another_number_of_images_are_refused():
     proposals = CachedProposals(np.zeros([3, 1, 4], np.float32), np.zeros([3, 1], bool))
     with pytest.raises(DataError) as error:
         record_table(two_records(), RESIZING, proposals=proposals)

@@ -141,7 +141,7 @@ def test_drawing_sides_disturbs_neither_order_nor_mirroring(painted_set):
         assert_same_batches(epoch, expected)
 
 
-def test_each_picture_is_as_large_as_a_drawn_short_side_makes_it(painted_set):
+def test_each_image_is_as_large_as_a_drawn_short_side_makes_it(painted_set):
     examples = painted_set()
     sizes = {r.image_id: np.array([r.height, r.width]) for r in examples.records}
     batches = training(examples, TWO_SIDES, flip=False, batch_size=1).take(28)
@@ -160,7 +160,7 @@ def test_each_picture_is_as_large_as_a_drawn_short_side_makes_it(painted_set):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_batch_lies_on_the_smallest_canvas_that_holds_its_pictures(
+def test_a_batch_lies_on_the_smallest_canvas_that_holds_its_images(
     batch_size, painted_set
 ):
     batches = training(painted_set(), TWO_SIDES, batch_size=batch_size).take(15)

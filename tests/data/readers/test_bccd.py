@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_trainval_has_292_pictures_and_two_boxes_without_area():
+def test_trainval_has_292_images_and_two_boxes_without_area():
     examples = read_voc(BCCD, "trainval")
     assert len(examples.records) == 292
     assert examples.class_names == ("Platelets", "RBC", "WBC")
@@ -26,7 +26,7 @@ def test_trainval_has_292_pictures_and_two_boxes_without_area():
     ]
 
 
-def test_the_test_split_has_72_sound_pictures():
+def test_the_test_split_has_72_sound_images():
     examples = read_voc(BCCD, "test")
     assert len(examples.records) == 72
     assert examples.problems.rows == []

@@ -8,20 +8,20 @@ from tf_frcnn.data.readers.images import find_images, read_images
 
 
 @pytest.fixture
-def photos(tmp_path, picture_of, file_of):
+def photos(tmp_path, image_of, file_of):
     """A folder with two images, one of them upside down in a way, and other files."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
-    (folder / "b.png").write_bytes(file_of(picture_of(40, 60), "PNG"))
-    turned = picture_of(30, 50)
+    (folder / "b.png").write_bytes(file_of(image_of(40, 60), "PNG"))
+    turned = image_of(30, 50)
     turned.getexif()[274] = 6
     (folder / "A.JPG").write_bytes(file_of(turned, "JPEG", exif=turned.getexif()))
-    (folder / "more" / "c.png").write_bytes(file_of(picture_of(20, 20), "PNG"))
+    (folder / "more" / "c.png").write_bytes(file_of(image_of(20, 20), "PNG"))
     (folder / "notes.txt").write_text("no picture")
     return folder
 
 
-def test_a_folder_means_its_pictures_but_not_those_of_its_subfolders(photos):
+def test_a_folder_means_its_images_but_not_those_of_its_subfolders(photos):
     assert find_images([photos]) == [photos / "A.JPG", photos / "b.png"]
     assert find_images([str(photos)]) == [photos / "A.JPG", photos / "b.png"]
 
@@ -45,7 +45,7 @@ def test_a_file_may_have_a_name_that_looks_like_a_pattern(photos):
 
 
 @pytest.mark.parametrize("pattern", ["missing.png", "*.tiff", "empty"])
-def test_what_gives_no_picture_is_named_with_the_endings_allowed(tmp_path, pattern):
+def test_what_gives_no_image_is_named_with_the_endings_allowed(tmp_path, pattern):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no picture")
     with pytest.raises(DataError) as error:
@@ -55,7 +55,7 @@ def test_what_gives_no_picture_is_named_with_the_endings_allowed(tmp_path, patte
     assert ".jpg, .jpeg, .png" in message
 
 
-def test_pictures_become_records_without_objects(photos):
+def test_images_become_records_without_objects(photos):
     examples = read_images(find_images([photos]), ["cat", "dog"])
     assert examples.class_names == ("cat", "dog")
     turned, upright = examples.records
@@ -75,7 +75,7 @@ def test_the_bytes_are_those_of_the_files(photos):
     assert [data for _, data in stream] == [path.read_bytes() for path in paths]
 
 
-def test_unreadable_pictures_are_dropped_and_named(photos):
+def test_unreadable_images_are_dropped_and_named(photos):
     whole = (photos / "b.png").read_bytes()
     (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
     (photos / "words.jpg").write_text("these are words")
@@ -88,21 +88,21 @@ def test_unreadable_pictures_are_dropped_and_named(photos):
     assert len(list(examples.stream())) == 2
 
 
-def test_an_unreadable_picture_may_be_an_error(photos):
+def test_an_unreadable_image_may_be_an_error(photos):
     (photos / "words.jpg").write_text("these are words")
     policy = Policy({"unreadable_image": "raise"})
     with pytest.raises(DataError, match=r"words\.jpg: unreadable_image: it is no"):
         read_images(find_images([photos]), policy=policy)
 
 
-def test_if_no_picture_is_readable_there_is_nothing_to_do(tmp_path, capsys):
+def test_if_no_image_is_readable_there_is_nothing_to_do(tmp_path, capsys):
     (tmp_path / "words.jpg").write_text("these are words")
     with pytest.raises(DataError, match="None of the 1 images is readable"):
         read_images([tmp_path / "words.jpg"])
     assert "unreadable_image" in capsys.readouterr().out
 
 
-def test_pictures_without_annotations_make_evaluation_batches(photos):
+def test_images_without_annotations_make_evaluation_batches(photos):
     examples = read_images(find_images([photos]))
     resizing = Resizing((60,), 120, ((120, 120),))
     (batch,) = evaluation_batches(examples, resizing, batch_size=2)

@@ -44,7 +44,7 @@ def test_the_color_is_far_from_the_pixels_beneath():
         assert np.linalg.norm(color - beneath[0]) > 80
 
 
-def test_backgrounds_are_pictures_of_the_size_asked_for_and_none_like_another():
+def test_backgrounds_are_images_of_the_size_asked_for_and_none_like_another():
     first, second = (
         draw_background(np.random.default_rng(seed), 30, 50) for seed in (0, 1)
     )

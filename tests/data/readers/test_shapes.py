@@ -11,29 +11,29 @@ def shapes():
     return make_shapes(120, seed=5)
 
 
-def pictures(examples):
+def images(examples):
     return [
         tf.io.decode_png(data).numpy()
         for _, data in examples.stream().as_numpy_iterator()
     ]
 
 
-def test_a_picture_depends_on_the_seed_and_its_number_alone(shapes):
+def test_an_image_depends_on_the_seed_and_its_number_alone(shapes):
     few, other = make_shapes(3, seed=5), make_shapes(3, seed=6)
     for record, same in zip(few.records, shapes.records, strict=False):
         np.testing.assert_array_equal(record.boxes, same.boxes)
         assert record.image_id == same.image_id
-    for image, same in zip(pictures(few), pictures(shapes), strict=False):
+    for image, same in zip(images(few), images(shapes), strict=False):
         np.testing.assert_array_equal(image, same)
     assert any(
         a.shape != b.shape or (a != b).any()
-        for a, b in zip(pictures(few), pictures(other), strict=True)
+        for a, b in zip(images(few), images(other), strict=True)
     )
 
 
-def test_pictures_have_the_size_of_their_record_and_lie_or_stand(shapes):
+def test_images_have_the_size_of_their_record_and_lie_or_stand(shapes):
     sizes = [(r.height, r.width) for r in shapes.records]
-    assert [p.shape[:2] for p in pictures(shapes)] == sizes
+    assert [p.shape[:2] for p in images(shapes)] == sizes
     assert {h > w for h, w in sizes} == {True, False}
     assert all(128 <= min(size) <= 160 for size in sizes)
 
@@ -79,7 +79,7 @@ def test_objects_vary_in_size_and_are_wider_than_high_more_often_than_not(shapes
     assert heights.min() < 22 and widths.max() > 90
 
 
-def test_all_classes_occur_and_some_pictures_are_empty(shapes):
+def test_all_classes_occur_and_some_images_are_empty(shapes):
     labels = np.concatenate([r.labels for r in shapes.records])
     counts = np.bincount(labels, minlength=len(SHAPE_CLASSES))
     assert counts.min() >= 0.08 * len(labels)
@@ -91,14 +91,14 @@ def test_all_classes_occur_and_some_pictures_are_empty(shapes):
 def test_objects_stand_out_from_what_surrounds_them(shapes):
     """The middle of a filled shape or its rim differs from the box's corners."""
     contrasts = []
-    for image, record in zip(pictures(shapes), shapes.records, strict=True):
+    for image, record in zip(images(shapes), shapes.records, strict=True):
         for ymin, xmin, ymax, xmax in record.boxes.astype(int):
             crop = image[ymin:ymax, xmin:xmax].reshape(-1, 3).astype(float)
             contrasts.append(crop.std(axis=0).max())
     assert np.percentile(contrasts, 5) > 20
 
 
-def test_no_pictures_at_all_is_an_error():
+def test_no_images_at_all_is_an_error():
     with pytest.raises(DataError, match="num_images = 0 must be at least 1"):
         make_shapes(0, seed=0)
 
@@ -131,12 +131,12 @@ def test_the_classes_may_be_asked_for_in_another_order():
         (
             ("x", "test"),
             {},
-            r"data\.directory = 'x' means nothing to",
+            r"data\.directory = 'x' has no effect with",
         ),
         (
             (None, "test"),
             {"policy": Policy({"wrong_size": "drop"})},
-            r"data\.policy = {'wrong_size': 'drop'} means nothing",
+            r"data\.policy = {'wrong_size': 'drop'} has no effect",
         ),
         ((None, "test"), {"class_names": ["cat"]}, r"has the classes cross, .*not cat"),
     ],

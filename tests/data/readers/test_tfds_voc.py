@@ -22,7 +22,7 @@ SPLITS = {
 }
 
 
-def write_tar(make_voc, xml_of, file_of, picture_of, folder, part):
+def write_tar(make_voc, xml_of, file_of, image_of, folder, part):
     """Writes one of VOC 2007's two tars into the folder; returns its VOC folder."""
     voc = make_voc(folder / part / "VOCdevkit" / "VOC2007")
     for split, stems in SPLITS[part].items():
@@ -30,8 +30,8 @@ def write_tar(make_voc, xml_of, file_of, picture_of, folder, part):
         for stem in stems:
             number = int(stem)
             height, width = 40 + number, 61 + number
-            image = picture_of(height, width, number)
-            voc.picture(f"{stem}.jpg", file_of(image, "JPEG"))
+            image = image_of(height, width, number)
+            voc.image(f"{stem}.jpg", file_of(image, "JPEG"))
             box = (1, 2 + number, 20 + number, height)
             objects = [
                 xml_of("dog", *box, extra=EXTRA.format(0)),
@@ -48,10 +48,10 @@ def write_tar(make_voc, xml_of, file_of, picture_of, folder, part):
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, make_voc, xml_of, file_of, picture_of):
+def prepared(tmp_path_factory, make_voc, xml_of, file_of, image_of):
     """Prepares voc/2007 offline; returns its data_dir and the two VOC folders."""
     folder = tmp_path_factory.mktemp("tars")
-    makers = (make_voc, xml_of, file_of, picture_of)
+    makers = (make_voc, xml_of, file_of, image_of)
     vocs = {part: write_tar(*makers, folder, part) for part in SPLITS}
     data_dir = tmp_path_factory.mktemp("tfds")
     builder = tfds.builder("voc/2007", data_dir=data_dir)
@@ -106,7 +106,7 @@ def test_a_sum_of_splits_equals_its_short_form(prepared):
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
-def test_each_picture_comes_once_with_its_own_index(prepared, seed):
+def test_each_image_comes_once_with_its_own_index(prepared, seed):
     data_dir, roots = prepared
     examples = read_tfds_voc(data_dir, "07")
     seed = None if seed is None else tf.constant(seed, tf.int64)
@@ -136,7 +136,7 @@ def test_the_order_follows_from_the_seed_alone(monkeypatch, buffer_size):
         assert sorted(first[start : start + buffer_size]) == list(block)
 
 
-def test_subsets_leave_out_the_other_pictures(prepared):
+def test_subsets_leave_out_the_other_images(prepared):
     examples = read_tfds_voc(prepared[0], "07/train")
     subset = examples.subset([0, 2]).subset([1])
     (index, data), *others = subset.stream().as_numpy_iterator()
@@ -168,7 +168,7 @@ def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
 
 
 def test_fewer_classes_need_a_policy_for_the_others(prepared):
-    with pytest.raises(DataError, match="'person' is none of the classes dog"):
+    with pytest.raises(DataError, match="'person' is not one of the classes dog"):
         read_tfds_voc(prepared[0], "07", class_names=["dog"])
     examples = read_tfds_voc(
         prepared[0],
@@ -180,12 +180,12 @@ def test_fewer_classes_need_a_policy_for_the_others(prepared):
     assert examples.problems.counts()["unknown_class"] == 1
 
 
-def test_pictures_without_objects_stay_and_are_counted(prepared):
+def test_images_without_objects_stay_and_are_counted(prepared):
     examples = read_tfds_voc(prepared[0], "07")
     assert examples.problems.files("empty_annotation") == ["000003.jpg"]
 
 
-def test_pictures_that_were_inspected_are_not_inspected_again(prepared, monkeypatch):
+def test_images_that_were_inspected_are_not_inspected_again(prepared, monkeypatch):
     examples = read_tfds_voc(prepared[0], "07")
     monkeypatch.setattr(tfds_voc, "inspect_image", None)
     again = read_tfds_voc(prepared[0], "07")
@@ -201,7 +201,7 @@ def test_data_not_prepared_is_an_error_that_says_how_to_prepare_it(tmp_path):
     with pytest.raises(DataError) as error:
         read_tfds_voc(tmp_path, "12")
     assert str(error.value) == (
-        f"{tmp_path}/voc/2012/5.0.0 is not there. Prepare it by `tfds build voc/2012 "
+        f"{tmp_path}/voc/2012/5.0.0 does not exist. Prepare it by `tfds build voc/2012 "
         f"--data_dir {tmp_path}`; without a network, put VOCtrainval_11-May-2012.tar "
         f"and VOC2012test.tar into {tmp_path}/downloads/manual first."
     )
@@ -225,9 +225,9 @@ def test_an_impossible_split_is_answered_with_the_possible_ones(split):
         read_tfds_voc(None, split)
 
 
-def test_boxes_of_a_mocked_builder_are_read_too(tmp_path, picture_of, file_of):
+def test_boxes_of_a_mocked_builder_are_read_too(tmp_path, image_of, file_of):
     """Examples pass through the builder's own features, as stored ones do."""
-    image = file_of(picture_of(50, 80), "JPEG")
+    image = file_of(image_of(50, 80), "JPEG")
     drawn = {
         "label": "cat",
         "bbox": tfds.features.BBox(0.02, 0.0125, 0.5, 1.0),

@@ -67,12 +67,12 @@ def test_the_bytes_belong_to_their_records(voc, xml_of):
 
 @pytest.mark.parametrize("drawn_on", ["upright", "stored"])
 def test_boxes_follow_a_photograph_that_lies_on_its_side(
-    voc, xml_of, picture_of, file_of, drawn_on
+    voc, xml_of, image_of, file_of, drawn_on
 ):
     """Orientation 6: the stored picture's left edge is the upright one's top."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    voc.picture("a.jpg", file_of(picture_of(40, 60), "JPEG", exif=exif))
+    voc.image("a.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
     if drawn_on == "stored":  # left half, upper three quarters
         voc.annotation("a", xml_of("cat", 1, 1, 30, 30), height=40, width=60)
     else:  # upper half, right three quarters
@@ -89,24 +89,24 @@ def test_boxes_follow_a_photograph_that_lies_on_its_side(
     )
 
 
-def write_every_fault(voc, xml_of, picture_of, file_of):
+def write_every_fault(voc, xml_of, image_of, file_of):
     """Writes one image per kind of fault; returns kind -> files reported."""
     box = xml_of("cat", 5, 5, 30, 30)
-    png = file_of(picture_of(40, 60), "PNG")
+    png = file_of(image_of(40, 60), "PNG")
     exif = Image.Exif()
     exif[0x0112] = 8
     voc.example("good", box)
     voc.annotation("lost", box)
     voc.example("cut", box)
-    voc.picture("cut.png", png[: len(png) // 2])
+    voc.image("cut.png", png[: len(png) // 2])
     voc.example("foreign", box)
-    voc.picture("foreign.png", file_of(picture_of(40, 60), "TIFF"))
-    voc.picture("bare.png")
+    voc.image("foreign.png", file_of(image_of(40, 60), "TIFF"))
+    voc.image("bare.png")
     voc.example("garbled", box)
     (voc.root / "Annotations" / "garbled.xml").write_text("<annotation>")
     voc.example("twins", box)
-    voc.picture("twins.jpg", file_of(picture_of(40, 60), "JPEG"))
-    voc.picture("sized.png")
+    voc.image("twins.jpg", file_of(image_of(40, 60), "JPEG"))
+    voc.image("sized.png")
     voc.annotation("sized", box, height=99)
     voc.example("nan", xml_of("cat", "nan", 5, 30, 30), box)
     voc.example("swapped", xml_of("cat", 30, 5, 5, 30))
@@ -114,7 +114,7 @@ def write_every_fault(voc, xml_of, picture_of, file_of):
     voc.example("outside", xml_of("cat", 5, 5, 99, 30), xml_of("cat", 70, 5, 80, 30))
     voc.example("stranger", xml_of("cta", 5, 5, 30, 30), box)
     voc.example("empty")
-    voc.picture("turned.jpg", file_of(picture_of(40, 60), "JPEG", exif=exif))
+    voc.image("turned.jpg", file_of(image_of(40, 60), "JPEG", exif=exif))
     voc.annotation("turned", xml_of("cat", 5, 5, 30, 30), height=60, width=40)
     faulty = "lost cut foreign bare garbled twins sized nan swapped click outside"
     voc.split("train", "good", *faulty.split(), "stranger", "empty", "turned", "good")
@@ -137,9 +137,9 @@ def write_every_fault(voc, xml_of, picture_of, file_of):
 
 
 def test_every_kind_of_fault_is_found_named_and_survived(
-    voc, xml_of, picture_of, file_of
+    voc, xml_of, image_of, file_of
 ):
-    expected = write_every_fault(voc, xml_of, picture_of, file_of)
+    expected = write_every_fault(voc, xml_of, image_of, file_of)
     assert expected.keys() == ALLOWED_ACTIONS.keys()
     examples = read_voc(
         voc.root, "train", class_names=["cat"], policy=Policy({"unknown_class": "drop"})
@@ -165,8 +165,8 @@ def test_every_kind_of_fault_is_found_named_and_survived(
     ]
 
 
-def test_batches_of_a_faulty_data_set_are_sound(voc, xml_of, picture_of, file_of):
-    write_every_fault(voc, xml_of, picture_of, file_of)
+def test_batches_of_a_faulty_data_set_are_sound(voc, xml_of, image_of, file_of):
+    write_every_fault(voc, xml_of, image_of, file_of)
     policy = Policy({"unknown_class": "drop"})
     examples = read_voc(voc.root, "train", class_names=["cat"], policy=policy)
     settings = {"batch_size": 3, "flip": True, "drop_difficult": True, "seed": 0}
@@ -186,20 +186,18 @@ def test_batches_of_a_faulty_data_set_are_sound(voc, xml_of, picture_of, file_of
     "kind",
     [kind for kind, actions in ALLOWED_ACTIONS.items() if actions != ("keep",)],
 )
-def test_every_kind_of_fault_can_stop_the_reading(
-    voc, xml_of, picture_of, file_of, kind
-):
-    expected = write_every_fault(voc, xml_of, picture_of, file_of)
+def test_every_kind_of_fault_can_stop_the_reading(voc, xml_of, image_of, file_of, kind):
+    expected = write_every_fault(voc, xml_of, image_of, file_of)
     policy = Policy({"unknown_class": "drop", kind: "raise"})
     with pytest.raises(DataError, match=f"^{expected[kind][0]}: {kind}: "):
         read_voc(voc.root, "train", class_names=["cat"], policy=policy)
 
 
 @pytest.mark.parametrize("kind", ["wrong_size", "ambiguous_image"])
-def test_pictures_that_could_be_mended_can_be_dropped(
-    voc, xml_of, picture_of, file_of, kind
+def test_images_that_could_be_mended_can_be_dropped(
+    voc, xml_of, image_of, file_of, kind
 ):
-    write_every_fault(voc, xml_of, picture_of, file_of)
+    write_every_fault(voc, xml_of, image_of, file_of)
     policy = Policy({"unknown_class": "drop", kind: "drop"})
     ids = {r.image_id for r in read_voc(voc.root, "train", policy=policy).records}
     assert ids & {"sized", "twins"} == {
@@ -207,7 +205,7 @@ def test_pictures_that_could_be_mended_can_be_dropped(
     }
 
 
-def test_a_set_without_a_usable_picture_is_an_error_that_counts(voc, xml_of):
+def test_a_set_without_a_usable_image_is_an_error_that_counts(voc, xml_of):
     voc.annotation("a", xml_of("cat", 5, 5, 30, 30))
     voc.split("train", "a")
     with pytest.raises(DataError, match=r"no image that can be used: .*missing_image"):
@@ -246,17 +244,17 @@ def read_files(monkeypatch):
 
 
 @pytest.fixture
-def faulty(voc, xml_of, file_of, picture_of):
+def faulty(voc, xml_of, file_of, image_of):
     """A folder of three usable images, one of them turned, and of several faults."""
     voc.example("a", xml_of("cat", 1, 1, 20, 30), xml_of("dog", "nan", 1, 5, 5))
     voc.example("b", xml_of("dog", 5, 5, 70, 30), xml_of("cat", 9, 9, 9, 12))
     exif = Image.Exif()
     exif[274] = 6
-    voc.picture("c.jpg", file_of(picture_of(60, 40), "JPEG", exif=exif))
+    voc.image("c.jpg", file_of(image_of(60, 40), "JPEG", exif=exif))
     voc.annotation("c", xml_of("cat", 2, 2, 20, 30), height=60, width=40)
-    voc.picture("d.png", b"no image")
+    voc.image("d.png", b"no image")
     voc.annotation("d", xml_of("cat", 1, 1, 20, 30))
-    voc.picture("e.png")
+    voc.image("e.png")
     (voc.root / "Annotations" / "e.xml").write_text("<annotation><object>")
     voc.split("train", *"abcdef")
     voc.split("val", *"ab")

@@ -47,7 +47,7 @@ def test_a_size_of_zero_says_nothing(written):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("<object>", "it is no valid XML"),
+        ("<object>", "it is not valid XML"),
         ("<object><bndbox/></object>", "an object has no name"),
         ("<object><name>cat</name></object>", "<object> has no bndbox/ymin"),
         ("<size><width>3</width></size>", "<annotation> has no size/height"),

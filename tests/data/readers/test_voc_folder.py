@@ -22,13 +22,13 @@ def test_a_sum_of_splits_joins_them_and_counts_what_is_in_both(voc):
     assert problems.files("repeated_image") == ["val.txt"]
 
 
-def test_of_a_file_for_one_class_the_pictures_without_it_are_left_out(voc):
+def test_of_a_file_for_one_class_the_images_without_it_are_left_out(voc):
     voc.split("cat_train", "000001 -1", "000002  1", "000003  0")
     assert ids_of(voc, "cat_train") == ["000002", "000003"]
 
 
-def test_a_name_with_blanks_and_a_number_is_one_name_if_a_picture_is_called_so(voc):
-    voc.picture("photo 1.png")
+def test_a_name_with_blanks_and_a_number_is_one_name_if_an_image_is_called_so(voc):
+    voc.image("photo 1.png")
     voc.split("train", "photo 1", "my cat")
     assert ids_of(voc, "train") == ["photo 1", "my cat"]
 
@@ -44,18 +44,18 @@ def test_an_unknown_split_is_answered_with_those_that_exist(voc):
     )
 
 
-def test_without_image_sets_all_pictures_and_annotations_count(voc):
+def test_without_image_sets_all_images_and_annotations_count(voc):
     (voc.root / "ImageSets" / "Main").rmdir()
     (voc.root / "ImageSets").rmdir()
-    voc.picture("b.png")
+    voc.image("b.png")
     voc.annotation("a")
-    voc.picture(".DS_Store", b"")
+    voc.image(".DS_Store", b"")
     assert ids_of(voc, "any") == ["a", "b"]
 
 
-def test_pictures_are_found_by_stem_in_any_case_pictures_before_other_files(voc):
+def test_images_are_found_by_stem_in_any_case_images_before_other_files(voc):
     for name in ("a.JPG", "b.jpeg", "c.x.PNG", "a.doc"):
-        voc.picture(name, b"")
+        voc.image(name, b"")
     images = open_voc_folder(voc.root).images
     assert {stem: [p.name for p in paths] for stem, paths in images.items()} == {
         "a": ["a.JPG", "a.doc"],
@@ -68,4 +68,4 @@ def test_the_folder_above_points_to_the_voc_folder_in_it(voc):
     with pytest.raises(DataError) as error:
         open_voc_folder(voc.root.parent)
     assert "it lacks JPEGImages and Annotations" in str(error.value)
-    assert str(error.value).endswith(f"Perhaps {voc.root} is meant.")
+    assert str(error.value).endswith(f"Did you mean {voc.root}?")

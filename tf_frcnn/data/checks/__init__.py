@@ -1,1 +1,1 @@
-"""Checks of what readers find, and the report of what was found wrong."""
+"""Checks of the data that readers find, and the report of its faults."""

@@ -1,4 +1,4 @@
-"""Checks the boxes of one image and puts them into the house convention."""
+"""Checks the boxes of one image and converts them to the package's convention."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from tf_frcnn.data.checks.problems import Problems, nearest_name
 
 
 class DrawnObject(NamedTuple):
-    """One object as its annotation has it.
+    """An object as written in its annotation.
 
     Attributes:
         name: class name.
@@ -47,12 +47,12 @@ def check_objects(
     """Returns the objects of an image that can be used.
 
     Args:
-        objects: as the annotation has them.
-        to_boxes: gives the continuous corners in the upright image, float [n, 4], for
+        objects: as written in the annotation.
+        to_boxes: returns the continuous corners in the upright image, float [n, 4], for
             the corners as written, in order.
         size: (height, width) of the upright image in pixels.
         class_names: K names.
-        problems: takes note of all that is wrong.
+        problems: records every fault.
         file: name for messages.
     """
     objects = known_objects(objects, class_names, problems, file)
@@ -76,7 +76,7 @@ def known_objects(
             problems.add(
                 "unknown_class",
                 file,
-                f"{drawn.name!r} is none of the classes {', '.join(class_names)}"
+                f"{drawn.name!r} is not one of the classes {', '.join(class_names)}"
                 f"{nearest_name(drawn.name, class_names)}",
             )
     return known
@@ -87,8 +87,8 @@ def ordered_objects(
 ) -> list[DrawnObject]:
     """Returns the objects whose corners are finite, in order, and not equal.
 
-    A box whose first and last pixel are the same row or column is a slip of the mouse,
-    even though an inclusive convention would give it one pixel; it has zero area.
+    A box whose first and last pixel are the same row or column is a slip of the mouse
+    and has zero area, even though an inclusive convention would give it one pixel.
     """
     ordered = []
     for drawn in objects:
@@ -114,14 +114,14 @@ def objects_inside(
     problems: Problems,
     file: str,
 ) -> CheckedObjects:
-    """Clips boxes to the image and drops those of which nothing remains.
+    """Clips boxes to the image and drops those that lie outside it.
 
     Args:
         objects: n objects, for their classes and for messages.
         boxes: float [n, 4], their continuous corners in the upright image.
         size: (height, width) of the upright image in pixels.
         class_names: K names.
-        problems: takes note of every `box_outside`.
+        problems: records every `box_outside`.
         file: name for messages.
     """
     height, width = size

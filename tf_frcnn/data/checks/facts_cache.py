@@ -1,4 +1,4 @@
-"""What was found in the files of data sets, kept from one reading to the next."""
+"""A cache of what was found in the files of data sets."""
 
 import contextlib
 import hashlib
@@ -11,15 +11,15 @@ from typing import Any
 import tensorflow as tf
 
 CACHE_VARIABLE = "TF_FRCNN_CACHE"
-# Of the facts as well as of the file: another number, and all is found anew.
+# Version of the facts and of the file; with another one all facts are found again.
 _FORMAT = 1
 
 
 def cache_folder() -> Path | None:
-    """Returns the folder of the caches, None if there shall be none.
+    """Returns the folder of the caches, None for no caches.
 
-    That is what the environment variable TF_FRCNN_CACHE names, which is empty for no
-    caches; without it, `tf_frcnn` in XDG_CACHE_HOME or ~/.cache.
+    The environment variable TF_FRCNN_CACHE names it, or is empty for no caches; by
+    default it is `tf_frcnn` in XDG_CACHE_HOME or ~/.cache.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named is None:
@@ -32,10 +32,11 @@ def cache_folder() -> Path | None:
 class FactsCache:
     """The facts about the files of one data set, as `with FactsCache(name) as cache`.
 
-    A fact counts as long as its file is as it was. Facts are what a file says, before
+    A fact is valid as long as its file is unchanged. Facts are what a file says, before
     any check, so that no setting of a reader changes them. The cache is read on
-    entering and, if there are new facts, written on leaving. One that is damaged, of
-    another version or not to be read or written is no error: the facts are found anew.
+    entering and, if there are new facts, written on leaving. A cache that is damaged,
+    of another version, or cannot be read or written is not an error: the facts are
+    found again.
 
     Args:
         name: of the data set, such as its folder.
@@ -78,12 +79,12 @@ class FactsCache:
 
         Args:
             key: its name.
-            stamp: numbers and texts that differ if it was changed.
-            find: returns the facts, which JSON must be able to hold. What it raises is
-                raised and not kept.
+            stamp: numbers and texts that differ after a change.
+            find: returns the facts, which JSON must be able to hold. Its errors are
+                passed on and not kept.
 
         Returns:
-            The facts; known ones as JSON gives them, with lists in place of tuples.
+            The facts; known ones as read from JSON, with lists instead of tuples.
         """
         known = self._facts.get(key)
         if known is not None and known[0] == [*stamp]:
@@ -98,7 +99,7 @@ class FactsCache:
 
         Args:
             path: the file.
-            find: see `recall`; it shall cope with a file that does not exist.
+            find: see `recall`; it must cope with a file that does not exist.
         """
         try:
             status = path.stat()
@@ -108,6 +109,6 @@ class FactsCache:
         return self.recall(os.path.abspath(path), stamp, find)
 
     def _digest(self, content: bytes) -> bytes:
-        """Returns what differs if the content is damaged or of something else."""
+        """Returns a checksum of the content, the versions and the name."""
         about = repr((_FORMAT, tf.__version__, self._name)).encode()
         return hashlib.sha256(about + content).hexdigest().encode()

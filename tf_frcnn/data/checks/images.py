@@ -12,12 +12,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tf_frcnn.data.checks.facts_cache import FactsCache
 
-# MPO is what many cameras write into .jpg files: a JPEG with further images behind.
+# Many cameras write MPO into .jpg files: a JPEG followed by further images.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
 
 
 class ImageFacts(NamedTuple):
-    """What the header of an image says.
+    """The contents of an image's header.
 
     Attributes:
         stored_height, stored_width: pixels of the image as it is stored.
@@ -42,11 +42,11 @@ class UnreadableImageError(ValueError):
 def inspect_image(image_bytes: bytes) -> ImageFacts:
     """Reads an image's header and decodes it to the end.
 
-    TensorFlow decodes, because its decoders have to cope with the image later on;
-    JPEGs at one eighth of their size, which finds the same faults sooner.
+    TensorFlow decodes, because its decoders have to cope with the image later; JPEGs at
+    one eighth of their size, which finds the same faults sooner.
 
     Raises:
-        UnreadableImageError: if the image is damaged or of a foreign format.
+        UnreadableImageError: if the image is damaged or of another format.
     """
     facts = _read_header(image_bytes)
     try:
@@ -63,11 +63,11 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
 def inspect_files(
     paths: Iterable[Path], cache: FactsCache | None = None
 ) -> Iterator[ImageFacts | UnreadableImageError]:
-    """Inspects files in parallel; yields one answer per path, in their order.
+    """Inspects files in parallel; yields one result per path, in their order.
 
     Args:
         paths: the files.
-        cache: gets what is found; what it knows is not looked for again.
+        cache: stores the results; files that it knows are not opened again.
     """
 
     def find(path):
@@ -88,7 +88,7 @@ def inspect_files(
 
 
 def turn_boxes_upright(boxes: np.ndarray, facts: ImageFacts) -> np.ndarray:
-    """Turns boxes that were drawn on the image as it is stored.
+    """Turns boxes that were drawn on the stored image upright.
 
     Args:
         boxes: float [n, 4], (ymin, xmin, ymax, xmax), continuous corners.
@@ -114,7 +114,7 @@ def _read_header(image_bytes: bytes) -> ImageFacts:
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             kind, mode, (width, height) = image.format, image.mode, image.size
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("it is no image of a known format") from error
+        raise UnreadableImageError("it is not an image of a known format") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"it is damaged or cut off ({error})") from error
     if kind not in READABLE_FORMATS:

@@ -1,4 +1,4 @@
-"""What is wrong with a data set's files, and what is done about it."""
+"""Faults of a data set's files, and the actions that follow."""
 
 import difflib
 import json
@@ -32,16 +32,16 @@ FILES_NAMED = 3
 
 
 class DataError(ValueError):
-    """A data set's files, or the way they were asked for, are wrong."""
+    """A data set's files, or the arguments that ask for them, are wrong."""
 
 
 class Problem(NamedTuple):
-    """One thing wrong with one file, or worth knowing about it.
+    """A fault of a file, or a fact worth knowing about it.
 
     Attributes:
         kind: a key of `ALLOWED_ACTIONS`.
         file: the file's name.
-        detail: what is wrong, in words.
+        detail: the fault, in words.
         action: "repair", "drop" (of the box or of the image) or "keep".
     """
 
@@ -53,12 +53,12 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done about each kind of problem.
+    """The action for each kind of problem.
 
     "repair" mends the record, "drop" leaves out the box or the image concerned, and
     "raise" stops at the first one. Kinds that are not named keep their default, the
     first of `ALLOWED_ACTIONS`. An image without objects and a photograph that is
-    turned upright are no faults; they are kept and only counted.
+    turned upright are not faults; they are kept and only counted.
 
     Attributes:
         actions: kind -> action.
@@ -81,7 +81,7 @@ class Policy:
                 )
 
     def action(self, kind: str) -> str:
-        """Returns what is done about one kind."""
+        """Returns the action for one kind."""
         return self.actions.get(kind, ALLOWED_ACTIONS[kind][0])
 
 
@@ -89,10 +89,10 @@ DEFAULT_POLICY = Policy()
 
 
 class Problems:
-    """Everything that was found while a data set was read.
+    """All problems that were found while a data set was read.
 
     Attributes:
-        policy: what is done about each kind.
+        policy: the action for each kind.
         rows: the problems in the order in which they were found.
     """
 
@@ -142,7 +142,7 @@ class Problems:
         return table
 
     def print(self, console: Console | None = None) -> None:
-        """Prints the table; says nothing if nothing was found."""
+        """Prints the table, or nothing if nothing was found."""
         if self.rows:
             (console or Console()).print(self.table())
 

@@ -1,1 +1,1 @@
-"""From encoded bytes to the canvas, in the graph."""
+"""Decoding, resizing and padding of images in the graph."""

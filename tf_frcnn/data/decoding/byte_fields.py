@@ -20,7 +20,7 @@ def read_number(
         int64 [].
 
     Raises:
-        tf.errors.InvalidArgumentError: the file ends before.
+        tf.errors.InvalidArgumentError: the file ends before it.
     """
     digits = tf.io.decode_raw(tf.strings.substr(data, start, size), tf.uint8)
     digits = tf.cast(tf.ensure_shape(digits, [size]), tf.int64)
@@ -34,11 +34,11 @@ def attempt(
     data: tf.Tensor,
     fallback: tuple[tf.Tensor, ...],
 ) -> tuple[tf.Tensor, ...]:
-    """Returns the function of a file, or something else where an operation fails.
+    """Applies a function to a file; returns a fallback where an operation fails.
 
     A graph cannot catch an error; a data set of one element can drop that element.
-    Every error counts, also a lack of memory, and nothing tells which it was: an image
-    too large for the memory reads as damaged.
+    Every error counts, even a lack of memory, and nothing tells which it was: an image
+    too large for the memory seems damaged.
 
     Args:
         function: of a string [].

@@ -14,11 +14,11 @@ _GIF, _BMP = b"GIF8", b"BM"
 def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decodes an image as `data.transforms.decode_image` does, and turns it upright.
 
-    What its header claims is read before memory is taken for its pixels.
+    The size that its header claims is checked before memory is taken for its pixels.
 
     Args:
         data: string [], a JPEG, PNG, BMP or GIF, of which the first frame counts.
-        name: string [], what messages call it.
+        name: string [], its name in messages.
         max_pixels: largest product of height and width.
 
     Returns:
@@ -31,7 +31,7 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
     is_known = tf.reduce_any([_begins(data, m) for m in (_JPEG, _PNG, _GIF, _BMP)])
     checks = [
         refuse(tf.strings.length(data) == 0, name, "it is empty"),
-        refuse(~is_known, name, "it is no JPEG, PNG, BMP or GIF"),
+        refuse(~is_known, name, "it is not a JPEG, PNG, BMP or GIF"),
     ]
     with tf.control_dependencies(checks):
         image, size = attempt(
@@ -43,8 +43,8 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
         refuse(
             ~too_large & (tf.size(image) == 0),
             name,
-            "it cannot be decoded: it is damaged, cut off or, as a BMP with a palette "
-            "is, of a kind that is not supported",
+            "it cannot be decoded: it is damaged, cut off or of an unsupported kind, "
+            "such as a BMP with a palette",
         ),
     ]
     with tf.control_dependencies(checks):
@@ -53,7 +53,7 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
 
 
 def refuse(is_bad: tf.Tensor, name, reason) -> tf.Operation:
-    """Makes a request fail as INVALID_ARGUMENT; returns what must come first.
+    """Makes a request fail as INVALID_ARGUMENT; returns the operation to run first.
 
     Args:
         is_bad: bool [].

@@ -5,20 +5,20 @@ import tensorflow as tf
 from tf_frcnn.data.decoding.byte_fields import attempt, read_number
 
 _ORIENTATION_TAG = 0x0112
-# Far more parts than stand before the pixels, and few enough to be passed soon.
+# Far more parts than precede the pixels, and few enough to be passed quickly.
 _MAX_PARTS = 1000
 
 
 def exif_orientation(data: tf.Tensor) -> tf.Tensor:
     """Reads the EXIF orientation.
 
-    Of a PNG, a chunk `eXIf` before the pixels counts.
+    In a PNG, a chunk `eXIf` before the pixels counts.
 
     Args:
         data: string [], an encoded image of any format.
 
     Returns:
-        int64 [] in 1..8; 1 where there is none or it cannot be read.
+        int64 [] in 1..8; 1 where it is missing or cannot be read.
 
     Source: Exif 2.3, sections 4.5.4 and 4.6.4; PNG 1.5 extensions, eXIf.
     """

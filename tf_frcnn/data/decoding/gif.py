@@ -10,7 +10,7 @@ _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, b";"
 
 
 def first_frame(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts a GIF off behind its first frame, and reads how large it claims to be.
+    """Cuts a GIF off after its first frame, and reads the size that it claims.
 
     TensorFlow's decoder would take the memory of all frames.
 

@@ -1,4 +1,4 @@
-"""How each of the published programs brings an image to the network's size."""
+"""The ways in which the published programs resize an image for the network."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,11 +10,11 @@ _NO_LIMIT = 2**31
 
 
 class Resizing(NamedTuple):
-    """How the images of a data set are brought to the network's size.
+    """The way in which the images of a data set are resized for the network.
 
     Attributes:
-        short_sides: in pixels, see `plan_resize`; of several, training draws one anew
-            for each image.
+        short_sides: in pixels, see `plan_resize`; if there are several, training draws
+            one for each image.
         long_side: in pixels, see `plan_resize`; None for no limit.
         canvases: (height, width) of each, in pixels, see `derive_canvases`; or the
             multiple to which the sides of each image's own canvas are rounded up.
@@ -27,7 +27,7 @@ class Resizing(NamedTuple):
     method: str = "bilinear"
 
     def require_one_short_side(self) -> None:
-        """Raises a ValueError where only a draw would give an image its size."""
+        """Raises a ValueError unless there is exactly one short side."""
         if len(self.short_sides) != 1:
             raise ValueError(
                 f"Resizing: short_sides = {self.short_sides}, but evaluation and "
@@ -36,7 +36,7 @@ class Resizing(NamedTuple):
 
 
 class ResizePlan(NamedTuple):
-    """What becomes of images.
+    """The sizes of resized images, and the scales of their boxes.
 
     Attributes:
         sizes: int64 [..., 2], (height, width) in network pixels, each at least 1.
@@ -49,13 +49,13 @@ class ResizePlan(NamedTuple):
 
 
 class ResizeMethod(NamedTuple):
-    """The rules of a program.
+    """The resizing rules of a program.
 
     Attributes:
-        plan: gives the sizes and scales, see `plan_resize`, for int64 (height, width)
+        plan: returns the sizes and scales, see `plan_resize`, for int64 (height, width)
             [..., 2], short_side int64 [] and long_side.
-        sample: gives the new image, float32 [size[0], size[1], 3], for the image,
-            its new size and scales.
+        sample: returns the new image, float32 [size[0], size[1], 3], for the image, its
+            new size and scales.
     """
 
     plan: Callable[[tf.Tensor, tf.Tensor, int], tuple[tf.Tensor, tf.Tensor]]
@@ -69,11 +69,11 @@ def plan_resize(
     long_side: int | None,
     method: str = "bilinear",
 ) -> ResizePlan:
-    """Returns the size at which the network sees an image, and the boxes' scales.
+    """Returns the size of an image in the network, and the scales of its boxes.
 
     The shorter side becomes `short_side`, unless the longer one would then exceed
-    `long_side`, which it then becomes. How the other side is rounded is a matter of
-    the method. The answer is the same eagerly and in graphs.
+    `long_side`; then the longer one becomes `long_side`. The method decides how the
+    other side is rounded. The result is the same eagerly and in graphs.
 
     Args:
         height, width: integer, any shape; pixels of the image.
@@ -81,7 +81,7 @@ def plan_resize(
         long_side: pixels; None for no limit.
         method: a key of `RESIZE_METHODS`.
 
-    Source: Girshick 2015, section 3; see the methods for their own.
+    Source: Girshick 2015, section 3; see the methods for theirs.
     """
     files = tf.stack([tf.cast(height, tf.int64), tf.cast(width, tf.int64)], axis=-1)
     plan = RESIZE_METHODS[method].plan
@@ -123,7 +123,7 @@ def _plan_nearest(files, short_side, long_side):
 
 
 def _plan_caffe(files, short_side, long_side):
-    """Rounds halves to even; the long side counts as rounded, too."""
+    """Rounds halves to even; the limit applies to the rounded long side."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
     scale = tf.cast(short_side, tf.float64) / shorter
     scale = tf.where(tf.round(scale * longer) > long_side, long_side / longer, scale)
@@ -145,7 +145,7 @@ def _plan_chainer(files, short_side, long_side):
 
 
 def _plan_torchvision(files, short_side, long_side):
-    """Cuts what is behind the point; the scale is of single precision."""
+    """Rounds down; the scale is of single precision."""
 
     def over(number, side):
         # PyTorch divides a number by a tensor as number * (1 / tensor). In single
@@ -161,12 +161,12 @@ def _plan_torchvision(files, short_side, long_side):
 
 
 def _plan_bicubic(files, short_side, long_side):
-    """Cuts what is behind the point."""
+    """Rounds down."""
     shorter, longer = (tf.cast(side, tf.float64) for side in _sorted_sides(files))
     short_side = tf.cast(short_side, tf.float64)
     scale = tf.minimum(short_side / shorter, long_side / longer)
     sizes = tf.cast(tf.floor(tf.cast(files, tf.float64) * scale), tf.int64)
-    # The shorter side, of a square the width, is set and not computed.
+    # The shorter side, in a square the width, is set and not computed.
     is_set = tf.stack(
         [files[..., 0] < files[..., 1], files[..., 1] <= files[..., 0]], -1
     )
@@ -191,12 +191,12 @@ def _ratios(sizes, files):
 
 
 def _sample_bilinear(image, size, scales):
-    """Interpolates between pixel centres, without smoothing where it shrinks."""
+    """Interpolates between pixel centres, without smoothing when it shrinks."""
     return tf.image.resize(image, size, antialias=False)
 
 
 def _sample_caffe(image, size, scales):
-    """Interpolates at steps of 1 / scale, beyond the border its pixels."""
+    """Interpolates at steps of 1 / scale; the border's pixels continue beyond it."""
 
     def clip(index, side):
         return tf.clip_by_value(index, 0, side - 1)
@@ -205,9 +205,9 @@ def _sample_caffe(image, size, scales):
 
 
 def _sample_chainer(image, size, scales):
-    """Interpolates at steps of old / new side, beyond the border the mirrored image.
+    """Interpolates at steps of old / new side; the image is mirrored at the border.
 
-    Of the mirrored image the border's own pixels do not repeat.
+    The mirrored image does not repeat the border's own pixels.
     """
 
     def mirror(index, side):
@@ -223,7 +223,7 @@ def _interpolate(image, size, steps, in_image):
         image: [h, w, 3].
         size: int32 [2].
         steps: float64 [2], file pixels from one new pixel to the next.
-        in_image: gives for any int32 row and the number of rows the row to take.
+        in_image: returns the row to take, for any int32 row and the number of rows.
     """
     image = tf.cast(image, tf.float32)
     for axis in (0, 1):
@@ -241,9 +241,9 @@ def _interpolate(image, size, steps, in_image):
 
 
 def _sample_bicubic(image, size, scales):
-    """Interpolates by cubes, smoothing where it shrinks, to whole numbers.
+    """Interpolates bicubically to whole numbers, smoothing when it shrinks.
 
-    Exactly as Pillow: along x, then along y, and between them to whole numbers, too.
+    As Pillow does, exactly: along x, then along y, rounding after each.
     """
     image = tf.cast(image, tf.float64)
     for axis in (1, 0):
@@ -282,7 +282,8 @@ def _cubic_kernel(x):
     return tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
 
 
-# "bilinear" is nobody's own: what most programs do, without their rounding errors.
+# "bilinear" follows no single program: it does what most do, without their rounding
+# errors.
 # Source, of the others:
 #   caffe: py-faster-rcnn:lib/utils/blob.py and tf-faster-rcnn:lib/model/test.py, with
 #     OpenCV's resize.

@@ -1,8 +1,8 @@
-"""The way of an image to the network, for training, evaluation, export and the demo.
+"""The path of an image to the network, for training, evaluation, export and demo.
 
 An image is decoded (`transforms.decode_image`; of requests `encoded.decode_or_refuse`),
 brought to the network's size by `to_network_size` and, with the other images of its
-batch, padded by `lay_on_canvas`. All of it is done in the graph.
+batch, padded by `lay_on_canvas`. All of it runs in the graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def to_network_size(
             is given, or fails before memory is taken for the pixels.
 
     Returns:
-        What a batch says of an image: `images` float32 [h', w', 3], and float32 [2]
+        An image's part of a batch: `images` float32 [h', w', 3], and float32 [2]
         `image_sizes`, `scales` and `file_sizes`; see `pipeline.batching`.
         float32 [n, 4], the boxes in network pixels.
     """
@@ -57,9 +57,9 @@ def lay_on_canvas(
 
     Args:
         images: float32 [B, h, w, 3], as large as the largest of them.
-        canvases: integer [canvases, 2], (height, width) of each, of which the smallest
-            that holds the images is taken, and of those that are too small their
-            largest sides; or the multiple to which the sides are rounded up.
+        canvases: integer [canvases, 2], (height, width) of each; the smallest that
+            holds the images is taken, or their largest sides if none does; or the
+            multiple to which the sides are rounded up.
 
     Returns:
         float32 [B, H, W, 3].
@@ -77,7 +77,7 @@ def lay_on_canvas(
 
 
 def own_canvases(sizes: tf.Tensor, multiple: int) -> tf.Tensor:
-    """Returns the canvas that each size has for itself: its sides, rounded up.
+    """Returns each size's own canvas: its sides, rounded up.
 
     Args:
         sizes: int64 [..., 2], (height, width) in pixels.
@@ -95,11 +95,11 @@ def smallest_canvas(sizes: tf.Tensor, canvases: tf.Tensor) -> tf.Tensor:
     """Returns the row of the canvas of least area that holds each size.
 
     Args:
-        sizes: int64 [..., 2], (height, width) in pixels; some canvas holds each.
+        sizes: int64 [..., 2], (height, width) in pixels; each fits some canvas.
         canvases: int64 [canvases, 2], (height, width) in pixels.
 
     Returns:
-        int64 [...]; of equal canvases the first.
+        int64 [...]; the first of equal canvases.
     """
     fits = tf.reduce_all(sizes[..., tf.newaxis, :] <= canvases, axis=-1)
     areas = tf.where(fits, tf.reduce_prod(canvases, axis=1), tf.int64.max)

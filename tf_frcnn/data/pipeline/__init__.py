@@ -1,1 +1,1 @@
-"""From records to padded batches."""
+"""The pipeline from records to padded batches."""

@@ -11,7 +11,7 @@ A batch is a dict:
     difficult    bool [B, G]           False in padded rows
     image_ids    string [B]
 
-and, where cached proposals are given,
+and, with cached proposals,
 
     proposals       float32 [B, P, 4]  network pixels, zero in padded rows
     proposal_valid  bool [B, P]        False in padded rows
@@ -51,17 +51,17 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Streams shuffled batches without end, epoch after epoch.
 
-    An epoch holds every image once: what is left of a group's images when the epoch
-    ends makes a smaller batch. Order, sizes, mirroring and batching follow from the
-    seed and the epoch's number alone, so a stream started at epoch k gives what a
-    longer one gives from epoch k on.
+    An epoch holds every image once: the rest of a group's images when the epoch ends
+    makes a smaller batch. Order, sizes, mirroring and batching follow from the seed and
+    the epoch's number alone, so a stream started at epoch k equals a longer one from
+    epoch k on.
 
-    Every image of every epoch is resized to a short side drawn anew. The drawn size
-    does not decide who shares a batch: images are grouped by the canvas that they need
-    at the largest short side, which is a matter of their shape. So every epoch has the
-    same number of batches, from which a resumed run finds its epoch, whatever is
-    drawn. A batch then lies on the smallest canvas that holds its images as drawn: a
-    single image on its own canvas, and no batch pays for a size that it does not have.
+    Each epoch draws a new short side for every image. The drawn size does not decide
+    who shares a batch: images are grouped by the canvas that they need at the largest
+    short side, which depends on their shape. So, whatever is drawn, every epoch has the
+    same number of batches, from which a resumed run finds its epoch. A batch then lies
+    on the smallest canvas that holds its images as drawn: a single image on its own
+    canvas, and no batch pays for a size that it does not have.
 
     Args:
         examples: the data set.
@@ -121,16 +121,16 @@ def evaluation_batches(
     batch_size: int,
     proposals: CachedProposals | None = None,
 ) -> tf.data.Dataset:
-    """Gives every image exactly once, unmirrored, always in the same order.
+    """Streams every image exactly once, unmirrored, always in the same order.
 
     Images are grouped by canvas, so the order is not that of `examples`; use
-    `image_ids`. Arguments as in `training_batches`, but for the one short side.
+    `image_ids`. The arguments are those of `training_batches`, with one short side.
 
     Returns:
         A finite dataset of `num_batches` batches.
 
     Raises:
-        ValueError: the resizing has not exactly one short side.
+        ValueError: the resizing does not have exactly one short side.
     """
     resizing.require_one_short_side()
     table = record_table(examples, resizing, proposals=proposals)
@@ -146,7 +146,7 @@ def evaluation_batches(
 
 
 def num_batches(examples: ExampleSet, resizing: Resizing, *, batch_size: int) -> int:
-    """Returns the batches of one epoch; arguments as in `training_batches`."""
+    """Returns the number of batches per epoch; arguments as in `training_batches`."""
     sizes = network_sizes(examples.records, resizing)
     canvases = listed_canvases(sizes, resizing.canvases)
     groups = canvas_groups(examples.records, sizes, canvases)

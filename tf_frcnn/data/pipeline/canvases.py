@@ -1,4 +1,4 @@
-"""Canvases: the few sizes that images are padded to, so that traces are few."""
+"""Canvases: the few sizes that images are padded to, so that few graphs are traced."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ Canvas = tuple[int, int]
 def derive_canvases(
     short_sides: int | Sequence[int], long_side: int, multiple: int = 32
 ) -> tuple[Canvas, ...]:
-    """Returns the few canvases on which resized images are laid.
+    """Returns the few canvases that resized images are padded to.
 
     For each short side they are a square, 4:3 and the longest allowed, the latter two
-    both upright and lying.
+    both portrait and landscape.
 
     Args:
         short_sides: one or several limits of `plan_resize`, in pixels.

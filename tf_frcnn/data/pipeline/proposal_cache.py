@@ -1,4 +1,4 @@
-"""Proposals that were computed once for a whole data set, and the file they lie in."""
+"""Proposals that were computed once for a whole data set, and their file."""
 
 import os
 import zipfile
@@ -64,10 +64,10 @@ def read_proposals(path: str | Path, image_ids: Sequence[str]) -> CachedProposal
 
     Args:
         path: a file of `write_proposals`.
-        image_ids: the n images, as the file has them, in whichever order.
+        image_ids: the n images, as the file has them, in any order.
 
     Raises:
-        DataError: there is no such file, it is no file of proposals, or it holds those
+        DataError: the file does not exist, is not a file of proposals, or holds those
             of other images.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""What the pipeline's functions look up of an image: all records as tensors."""
+"""All records as tensors, in which the pipeline's functions look up an image."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class RecordTable(NamedTuple):
         boxes: float32 [n, (boxes), 4], file pixels.
         labels: int32 [n, (boxes)].
         difficult: bool [n, (boxes)].
-        proposals: in file pixels, of tensors; None where there are none.
+        proposals: tensors in file pixels; None for no proposals.
     """
 
     image_ids: tf.Tensor
@@ -59,7 +59,7 @@ def record_table(
         proposals: arrays with a row for each record, or None.
 
     Raises:
-        DataError: no canvas holds an image, or the proposals are not the records'.
+        DataError: no canvas holds an image, or the proposals do not fit the records.
     """
     records = examples.records
     sizes = network_sizes(records, resizing)

@@ -5,10 +5,10 @@ A reader is a function
     read(location: str | None, split: str, *, class_names=(), policy=Policy(), ...)
 
 that returns an `ExampleSet`. `location` is a folder or None, `split` a name in the
-reader's own terms, `class_names` the classes in the order of their labels (none: those
+reader's own terms, `class_names` the classes in the order of their labels (empty: those
 of the data), and `policy` says what is done about faults. Further keyword arguments are
-settings of its own: one that is called like a setting of `data`, or `seed`, gets that
-setting's value. `DATASETS["mine"] = read_mine` adds a reader from anywhere.
+its own settings: one named like a setting of `data`, or `seed`, gets that setting's
+value. `DATASETS["mine"] = read_mine` adds a reader from anywhere.
 """
 
 from collections.abc import Callable

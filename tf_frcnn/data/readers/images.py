@@ -15,13 +15,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
-    """Lists the files meant by files, folders and glob patterns, each once.
+    """Lists the files of paths, folders and glob patterns, each once.
 
-    Of a folder, all files with the ending of an image count, not those of its
-    subfolders.
+    A folder stands for all its files with the ending of an image, without subfolders.
 
     Raises:
-        DataError: a file or folder does not exist, or a pattern or folder gives none.
+        DataError: a file or folder does not exist, or a pattern or folder has no image.
     """
     found = {}
     for pattern in patterns:
@@ -52,8 +51,8 @@ def read_images(
 
     Args:
         paths: the files; their paths are the image ids.
-        class_names: what detections will be called.
-        policy: what is done about unreadable images.
+        class_names: the classes of the detections.
+        policy: the action for unreadable images.
 
     Raises:
         DataError: no image is readable.

@@ -1,4 +1,4 @@
-"""The pens and brushes of the made-up data set: outlines, backgrounds, clutter."""
+"""The drawing of the synthetic data set: outlines, backgrounds, clutter."""
 
 import functools
 
@@ -123,13 +123,13 @@ def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _ramp(angle: float, height: int, width: int) -> np.ndarray:
-    """Returns float64 [height, width]: pixels walked in a direction."""
+    """Returns float64 [height, width]: the distance in pixels along a direction."""
     y, x = np.ogrid[:height, :width]
     return x * np.cos(angle) + y * np.sin(angle)
 
 
 def _strew_clutter(rng: np.random.Generator, image: Image.Image) -> None:
-    """Draws lines, squiggles, dots and letters that are no objects."""
+    """Draws lines, squiggles, dots and letters that are not objects."""
     pen = ImageDraw.Draw(image)
     for _ in range(rng.poisson(5)):
         color = tuple(int(c) for c in rng.integers(0, 256, 3))

@@ -1,4 +1,4 @@
-"""A made-up data set of drawn shapes: hard enough to learn from, quick to make."""
+"""A synthetic data set of drawn shapes: hard enough to learn from, quick to make."""
 
 import io
 from collections.abc import Sequence
@@ -58,19 +58,20 @@ def read_shapes(
     Args:
         location: None, since nothing is read.
         split: "train", "validation" or "test".
-        class_names: the classes of `SHAPE_CLASSES` in the order wanted; none: theirs.
+        class_names: the classes of `SHAPE_CLASSES` in the wanted order; empty: in their
+            own.
         policy: the default one, since nothing can be wrong.
         num_train, num_validation, num_test: images of each split.
         seed: with the split it decides the images.
 
     Raises:
-        DataError: there is no such split, or an argument makes no sense.
+        DataError: the split does not exist, or an argument has no effect.
     """
     for name, value in {"directory": location, "policy": policy.actions}.items():
         if value:
             raise DataError(
-                f"data.{name} = {value!r} means nothing to the reader shapes; leave it "
-                "out, or set data.reader."
+                f"data.{name} = {value!r} has no effect with the reader shapes; leave "
+                "it out, or set data.reader."
             )
     if split not in SPLIT_SEEDS:
         raise DataError(
@@ -92,11 +93,11 @@ def make_shapes(
 ) -> ExampleSet:
     """Draws images of shapes, some filled and some in outline.
 
-    Backgrounds are textured and strewn with lines, dots and letters that count for
-    nothing. Objects overlap, but at least 60 % of each stays visible, and its box is
-    tight around what is visible. About 8 % of the images have no object. Objects
-    are wider than high more often than not, so that x and y cannot be mistaken for
-    each other unnoticed. Nothing is marked difficult.
+    Backgrounds are textured and strewn with lines, dots and letters that are not
+    objects. Objects overlap, but at least 60 % of each stays visible, and its box is
+    tight around what is visible. About 8 % of the images have no object. Most objects
+    are wider than high, so that x and y cannot be confused unnoticed. Nothing is marked
+    difficult.
 
     Args:
         num_images: number of images.

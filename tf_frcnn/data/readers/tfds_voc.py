@@ -29,16 +29,16 @@ SHUFFLE_BUFFER = 2048
 
 @dataclass(frozen=True)
 class TfdsImages:
-    """Encoded images of one prepared split, which can only be read in turn.
+    """Encoded images of one prepared split, which can only be read in order.
 
-    Shuffled, `SHUFFLE_BUFFER` images are held in memory and given out in random
-    order, then the next ones: a set no larger than that is shuffled uniformly, a larger
-    one nearly so, its stored order being random already. `tf.data.Dataset.shuffle`
-    would not do, since its order depends on TensorFlow's global seed, too.
+    Shuffled, `SHUFFLE_BUFFER` images are held in memory and yielded in random order,
+    then the next ones: a set no larger than that is shuffled uniformly, a larger one
+    nearly so, its stored order being random already. `tf.data.Dataset.shuffle` would
+    not do, since its order also depends on TensorFlow's global seed.
 
     Attributes:
         dataset: the split's examples in stored order, images left encoded.
-        rows: int64 [stored images], each one's record, -1 where it has none.
+        rows: int64 [stored images], each one's record, -1 for none.
     """
 
     dataset: tf.data.Dataset
@@ -88,13 +88,13 @@ def read_tfds_voc(
             may be short ("07"); the split is train, validation (or val), trainval
             (both) or test. A year alone means its trainval: "07+12" is the union that
             the literature calls so. The test images of 2012 have no annotations.
-        class_names: K of VOC's names in the order wanted; none: all 20, sorted.
-        policy: what is done about faults in the data.
-        download: whether to download and prepare what is missing. Without, that is
-            an error.
+        class_names: K of VOC's names in the wanted order; empty: all 20, sorted.
+        policy: the action for each kind of fault.
+        download: whether to download and prepare missing data; otherwise that is an
+            error.
 
     Returns:
-        The records in stored order, term by term, and what was wrong.
+        The records in stored order, term by term, and the problems found.
     """
     terms = [(year, part) for term in split.split("+") for year, part in _parse(term)]
     sets = [
@@ -111,8 +111,8 @@ def _parse(term: str) -> list[tuple[str, str]]:
     year, _, part = term.strip().partition("/")
     if year not in YEARS or (part or "trainval") not in SPLITS:
         raise DataError(
-            f"split {term!r} is no VOC split; write YEAR/SPLIT or YEAR with a year of "
-            f"{', '.join(YEARS)} and a split of {', '.join(SPLITS)}, joined by '+'."
+            f"split {term!r} is not a VOC split; write YEAR/SPLIT or YEAR with a year "
+            f"of {', '.join(YEARS)} and a split of {', '.join(SPLITS)}, joined by '+'."
         )
     return [(YEARS[year], name) for name in SPLITS[part or "trainval"]]
 
@@ -122,7 +122,7 @@ def _prepared_builder(year: str, location, download: bool) -> tfds.core.DatasetB
     if builder.is_prepared():
         return builder
     if not download:
-        raise DataError(f"{builder.data_path} is not there. {_advice(builder)}")
+        raise DataError(f"{builder.data_path} does not exist. {_advice(builder)}")
     try:
         builder.download_and_prepare()
     except (OSError, tfds.download.DownloadError) as error:

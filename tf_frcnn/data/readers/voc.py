@@ -1,4 +1,4 @@
-"""Reads folders of the PASCAL VOC kind."""
+"""Reads folders in PASCAL VOC's layout."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,24 +42,24 @@ def read_voc(
     """Reads one split of a folder with JPEGImages, Annotations and ImageSets/Main.
 
     Every image is opened and decoded once, so that training meets no damaged file.
-    What the files say is kept in a `FactsCache`, and the next reading, of whichever
-    split and with whichever settings, opens the files that were changed.
-    Only direct objects count, not the parts of which VOC's layout task consists.
+    The contents are kept in a `FactsCache`, and the next reading, of any split and with
+    any settings, opens only the files that were changed. Only whole objects count, not
+    their parts as in VOC's layout task.
 
     Args:
         location: the folder, such as VOCdevkit/VOC2007.
-        split: a name such as "trainval", or a sum such as "train+val". Any name will
-            do for a folder without ImageSets, which then is read as a whole.
+        split: a name such as "trainval", or a sum such as "train+val". A folder without
+            ImageSets is read as a whole under any name.
         class_names: K names, as written in the files; label k is the k-th. None: the
             sorted names of all the folder's annotations, whatever the split.
-        policy: what is done about faults in the data.
+        policy: the action for each kind of fault.
         one_based: whether corners are VOC's whole pixels, counted from 1 and inclusive,
             so that a box covers [min - 1, max]. False: corners are taken as they are,
             continuous and counted from 0. Many `box_outside` at the left and upper
             border show that True was wrong.
 
     Returns:
-        The records in the order of the split, and what was wrong.
+        The records in the order of the split, and the problems found.
 
     Raises:
         DataError: if the folder or the split does not exist, if no image can be
@@ -120,9 +120,9 @@ def _pairs(
         image_name, xml_name = f"JPEGImages/{image_id}", f"Annotations/{image_id}.xml"
         paths = folder.images.get(image_id, [])
         if not paths:
-            problems.add("missing_image", image_name, "there is no image of this name")
+            problems.add("missing_image", image_name, "no image has this name")
         elif image_id not in folder.annotations:
-            problems.add("missing_annotation", xml_name, "there is no such file")
+            problems.add("missing_annotation", xml_name, "the file does not exist")
         elif len(paths) == 1 or _chosen(paths, problems):
             try:
                 annotation = _annotation(folder.annotations[image_id], cache)
@@ -175,7 +175,7 @@ def _record(
         problems.add(
             "empty_annotation",
             xml_name,
-            f"of {len(pair.annotation.objects)} objects in the file none remains",
+            f"none of the {len(pair.annotation.objects)} objects in the file remains",
         )
     return Record(
         pair.image_id, str(pair.image), *facts.upright_size, facts.orientation, *checked

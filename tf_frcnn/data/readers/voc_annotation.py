@@ -14,7 +14,7 @@ SIDES = ("height", "width")
 
 
 class Annotation(NamedTuple):
-    """What an annotation file says.
+    """The contents of an annotation file.
 
     Attributes:
         size: (height, width) in pixels, or None where the file does not say.
@@ -30,10 +30,10 @@ class UnreadableAnnotationError(ValueError):
 
 
 def read_annotation(path: Path) -> Annotation:
-    """Reads one file. Parts of objects, poses and the like are left aside.
+    """Reads one file, without parts of objects, poses and the like.
 
     Raises:
-        UnreadableAnnotationError: if it is no XML, declares entities, or lacks what
+        UnreadableAnnotationError: if it is not XML, declares entities, or lacks what
             every object needs: a name and four numbers.
     """
     try:
@@ -42,7 +42,7 @@ def read_annotation(path: Path) -> Annotation:
     except DefusedXmlException as error:
         raise UnreadableAnnotationError("it declares XML entities") from error
     except ParseError as error:
-        raise UnreadableAnnotationError(f"it is no valid XML: {error}") from error
+        raise UnreadableAnnotationError(f"it is not valid XML: {error}") from error
     except (ValueError, OverflowError, LookupError, OSError) as error:
         raise UnreadableAnnotationError(str(error)) from error
 
@@ -74,4 +74,4 @@ def _number(element: Element, path: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise UnreadableAnnotationError(f"{path} = {text!r} is no number") from error
+        raise UnreadableAnnotationError(f"{path} = {text!r} is not a number") from error

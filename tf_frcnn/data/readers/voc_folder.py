@@ -1,4 +1,4 @@
-"""Where a VOC folder keeps its files, and which of them a split names."""
+"""The files of a VOC folder, and those that a split names."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -27,16 +27,17 @@ def open_voc_folder(directory: str | Path) -> VocFolder:
     """Lists a VOC folder.
 
     Raises:
-        DataError: if it is none; names VOC folders below it, if there are any.
+        DataError: if it is not one; the message names VOC folders below it.
     """
     root = Path(directory)
     lacking = [name for name in NEEDED_FOLDERS if not (root / name).is_dir()]
     if lacking:
         inner = sorted(str(path.parent) for path in root.glob("*/JPEGImages"))
-        hint = f" Perhaps {' or '.join(inner)} is meant." if inner else ""
+        hint = f" Did you mean {' or '.join(inner)}?" if inner else ""
         raise DataError(
-            f"{root} is no VOC folder: it lacks {' and '.join(lacking)}. A VOC folder "
-            f"holds JPEGImages, Annotations and, for splits, ImageSets/Main.{hint}"
+            f"{root} is not a VOC folder: it lacks {' and '.join(lacking)}. A VOC "
+            "folder holds JPEGImages, Annotations and, for splits, "
+            f"ImageSets/Main.{hint}"
         )
     images: dict[str, list[Path]] = {}
     for path in sorted((root / "JPEGImages").iterdir(), key=_by_ending):
@@ -54,7 +55,7 @@ def split_ids(folder: VocFolder, split: str, problems: Problems) -> list[str]:
         split: a name such as "train", or a sum such as "train+val". A folder without
             ImageSets has one split, of all its images and annotations, under any
             name.
-        problems: takes note of every `repeated_image`.
+        problems: records every `repeated_image`.
 
     Raises:
         DataError: if the folder has splits, but not this one.
@@ -78,7 +79,7 @@ def _listed_ids(path: Path, folder: VocFolder):
 
     VOC's files for one class have a second column: 1 the class is in the image,
     0 only difficult objects of it, -1 it is not, and then the image is not in the
-    split. A name with blanks in it counts as a whole if a file is called so.
+    split. A name with spaces counts as a whole if a file has it.
     """
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         name, *columns = line.strip().rsplit(maxsplit=1) or [""]

@@ -1,4 +1,4 @@
-// Boxes with their labels, placed as tf_frcnn/visualize.py places them.
+// Boxes with their labels, placed as tf_frcnn/drawing/boxes.py places them.
 
 const LINE = 2;
 const PADDING = 4;
@@ -6,14 +6,14 @@ const LABEL_HEIGHT = 18;
 const FONT = "600 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 /**
- * Draws detections on a canvas that lies over the picture, at the screen's resolution.
+ * Draws detections on a canvas that lies over the image, at the screen's resolution.
  *
- * @param {HTMLCanvasElement} canvas of the size in which the picture is shown.
- * @param {{height: number, width: number}} picture its size in pixels.
- * @param {object[]} detections best first; boxes in pixels of the picture.
+ * @param {HTMLCanvasElement} canvas of the size in which the image is shown.
+ * @param {{height: number, width: number}} image its size in pixels.
+ * @param {object[]} detections best first; boxes in pixels of the image.
  * @param {Map<string, string>} colors class name -> "#rrggbb".
  */
-export function drawBoxes(canvas, picture, detections, colors) {
+export function drawBoxes(canvas, image, detections, colors) {
   const { width, height } = canvas.getBoundingClientRect();
   canvas.width = Math.round(width * devicePixelRatio);
   canvas.height = Math.round(height * devicePixelRatio);
@@ -21,7 +21,7 @@ export function drawBoxes(canvas, picture, detections, colors) {
   pen.scale(canvas.width / width, canvas.height / height);
   pen.font = FONT;
   pen.textBaseline = "middle";
-  const scale = { x: width / picture.width, y: height / picture.height };
+  const scale = { x: width / image.width, y: height / image.height };
   const taken = [];
   const drawn = detections.map((found) => {
     const frame = frameOf(found, scale);
@@ -31,7 +31,7 @@ export function drawBoxes(canvas, picture, detections, colors) {
     taken.push(label);
     return { frame, label, text, color: colors.get(found.class) };
   });
-  drawn.reverse(); // The best lie on top.
+  drawn.reverse(); // The best are on top.
   for (const { frame, color } of drawn) drawFrame(pen, frame, color);
   for (const { label, text, color } of drawn) drawLabel(pen, label, text, color);
 }
@@ -47,7 +47,7 @@ function frameOf(found, scale) {
 function drawFrame(pen, { left, top, width, height }, color) {
   const edges = [left + LINE / 2, top + LINE / 2, width - LINE, height - LINE];
   pen.lineWidth = 2 * LINE;
-  pen.strokeStyle = "rgb(0 0 0 / 35%)"; // Seen where the picture has the box's colour.
+  pen.strokeStyle = "rgb(0 0 0 / 35%)"; // Seen where the image has the box's colour.
   pen.strokeRect(...edges);
   pen.lineWidth = LINE;
   pen.strokeStyle = color;

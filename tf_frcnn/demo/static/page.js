@@ -2,14 +2,14 @@ import { drawBoxes } from "/drawing.js";
 
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
-const picture = element("picture");
+const image = element("image");
 const slider = element("threshold");
 
 const settings = fetch("/settings").then((answer) => answer.json());
 const colors = new Map(); // class name -> "#rrggbb"
 const hiddenClasses = new Set();
-let entry = null; // Of the picture shown, as in detections.json.
-let running = null; // Aborts the request that is on its way.
+let entry = null; // Of the image shown, as in detections.json.
+let running = null; // Aborts the current request.
 
 settings.then(
   ({ run, classes, max_megabytes, max_megapixels }) => {
@@ -23,7 +23,7 @@ settings.then(
   () => showError("The server does not answer. Is tf-frcnn demo still running?"),
 );
 
-/** Shows a picture and what is found in it; a newer one replaces an older one. */
+/** Shows an image and its detections; a newer one replaces an older one. */
 async function open(files) {
   running?.abort();
   const controller = new AbortController();
@@ -35,7 +35,7 @@ async function open(files) {
     const more = files.length > 1 ? `, the first of ${files.length} files` : "";
     element("status").textContent = `Detecting objects in ${file.name}${more} …`;
     stage.setAttribute("aria-busy", "true");
-    const shown = showPicture(file, signal);
+    const shown = showImage(file, signal);
     const { answer, roundTrip } = await detect(file, signal);
     await shown;
     signal.throwIfAborted();
@@ -43,7 +43,7 @@ async function open(files) {
     showResults({ file: file.name, ...found }, milliseconds, roundTrip);
   } catch (error) {
     if (signal.aborted) return;
-    controller.abort(); // Else the picture might still be shown.
+    controller.abort(); // Otherwise the image might still be shown.
     clear();
     showError(error.message);
   }
@@ -68,23 +68,23 @@ async function detect(file, signal) {
 }
 
 /** Shows a file that the browser can read; the server says what is wrong with others. */
-async function showPicture(file, signal) {
+async function showImage(file, signal) {
   try {
     const still = file.type === "image/gif" ? await firstFrame(file) : file;
     if (signal.aborted) return;
-    picture.src = URL.createObjectURL(still);
-    await picture.decode();
+    image.src = URL.createObjectURL(still);
+    await image.decode();
     if (signal.aborted) return;
-    picture.alt = file.name;
-    element("figure").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
-    element("figure").style.setProperty("--width", picture.naturalWidth);
+    image.alt = file.name;
+    element("figure").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    element("figure").style.setProperty("--width", image.naturalWidth);
     setShown({ figure: true, invitation: false });
   } catch {
-    if (!signal.aborted) picture.removeAttribute("src");
+    if (!signal.aborted) image.removeAttribute("src");
   }
 }
 
-/** Returns the part of a GIF that is looked at, as a PNG. */
+/** Returns the first frame of a GIF as a PNG. */
 async function firstFrame(file) {
   const frame = await createImageBitmap(file);
   const canvas = document.createElement("canvas");
@@ -94,8 +94,8 @@ async function firstFrame(file) {
 }
 
 function showResults(found, milliseconds, roundTrip) {
-  if (picture.naturalWidth !== found.width || picture.naturalHeight !== found.height) {
-    throw new Error(`${found.file}: this browser does not show the picture as the detector saw it.`);
+  if (image.naturalWidth !== found.width || image.naturalHeight !== found.height) {
+    throw new Error(`${found.file}: this browser does not show the image as the detector saw it.`);
   }
   entry = found;
   element("size").textContent = `${found.width} × ${found.height}`;
@@ -185,11 +185,11 @@ function download() {
 
 function clear() {
   entry = null;
-  if (picture.src) URL.revokeObjectURL(picture.src);
-  picture.removeAttribute("src");
+  if (image.src) URL.revokeObjectURL(image.src);
+  image.removeAttribute("src");
   const { width, height } = element("boxes");
   element("boxes").getContext("2d").clearRect(0, 0, width, height);
-  element("status").textContent = "No picture yet.";
+  element("status").textContent = "No image yet.";
   setShown({ figure: false, results: false, error: false, invitation: true });
 }
 
@@ -212,7 +212,7 @@ element("file").addEventListener("change", ({ target }) => {
   target.value = ""; // So that the same file can be chosen again.
 });
 document.addEventListener("dragover", (event) => {
-  event.preventDefault(); // Else the browser would leave the page for the file.
+  event.preventDefault(); // Otherwise the browser would leave the page for the file.
   stage.classList.add("over");
 });
 document.addEventListener("dragleave", (event) => {
@@ -223,7 +223,7 @@ document.addEventListener("drop", (event) => {
   stage.classList.remove("over");
   const files = [...event.dataTransfer.files];
   if (files.length > 0) open(files);
-  else showError("What was dropped holds no file; give a picture's file.");
+  else showError("What was dropped is not a file; drop an image file.");
 });
 document.addEventListener("paste", ({ clipboardData: { files } }) => {
   if (files.length > 0) open([...files]); // Text is pasted by mistake.
