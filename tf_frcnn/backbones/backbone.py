@@ -1,6 +1,6 @@
 """What the detector needs to know of a backbone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -34,4 +34,4 @@ class Backbone(NamedTuple):
     has_normalization: bool = False
     build_tail: Callable[[str], keras.Model] | None = None
     num_roi_levels: int = 1
-    imagenet: Callable[[], Mapping[str, list[np.ndarray]]] | None = None
+    imagenet: Callable[[], dict[str, list[np.ndarray]]] | None = None

@@ -53,7 +53,7 @@ def number_unnamed_layers(network: keras.Model) -> None:
     Keras numbers them through the whole program, so that two copies of a network differ
     in the names of such layers.
     """
-    counts = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for layer in network.layers:
         name = re.sub(r"_\d+$", "", layer.name)
         if name.replace("_", "") == type(layer).__name__.lower():

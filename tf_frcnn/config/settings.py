@@ -53,7 +53,10 @@ class Settings(pydantic.BaseModel):
     @classmethod
     def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
         """Returns settings given as such, as a mapping, or as None for the defaults."""
-        return value if isinstance(value, cls) else cls(**(value or {}))
+        if isinstance(value, cls):
+            return value
+        # mypy leaves Self among the types: `cls` may be a subclass of it.
+        return cls(**(value or {}))  # type: ignore[arg-type]
 
     @classmethod
     def path(cls, name: str) -> str:
@@ -111,8 +114,13 @@ def _limits(interval: str, kind: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-_OUTSIDE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
-_OUTSIDE += ("finite_number",)
+_OUTSIDE = (
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+    "finite_number",
+)
 
 
 def _demand(is_met, message: str) -> AfterValidator:

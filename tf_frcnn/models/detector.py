@@ -103,14 +103,17 @@ class Detector(keras.Model):
             training: as many proposals as in training, or as in inference.
         """
         batch = with_defaults(inputs)
-        rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
-        proposals = self.rpn.propose(rpn, batch, training=training)
-        return self.rpn.in_file(proposals, batch)
+        # Only a FastRCNN has none, and proposes nothing.
+        rpn: RegionProposalNetwork = self.rpn  # type: ignore[assignment]
+        state = rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
+        return rpn.in_file(rpn.propose(state, batch, training=training), batch)
 
     def rpn_results(self, inputs) -> dict[str, tf.Tensor]:
         """Returns the RPN's intermediate results; see its `named_results`."""
         batch = with_defaults(inputs)
-        return self.rpn.named_results(self.features(batch), batch)
+        # As in `propose`.
+        rpn: RegionProposalNetwork = self.rpn  # type: ignore[assignment]
+        return rpn.named_results(self.features(batch), batch)
 
     def seeds(self, step) -> Seeds:
         """Returns the keys of a step, which is an int scalar."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_frcnn.models.batch import canvas_size, inner_boxes, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.structures import Proposals
 
 
@@ -20,6 +21,7 @@ class FastRCNN(Detector):
         2015, section 3.2.
     """
 
+    roi_head: RoIHead
     loss_names = ("loss", "roi_class_loss", "roi_box_loss", "decay_loss")
 
     def call(self, inputs, training=None):

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from tf_frcnn.models.batch import canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.roi_head import RoIHead
+from tf_frcnn.models.rpn import RegionProposalNetwork
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -18,6 +20,8 @@ class FasterRCNN(Detector):
     Source: Ren et al. 2015; training is the approximate joint one of section 3.2.
     """
 
+    rpn: RegionProposalNetwork
+    roi_head: RoIHead
     loss_names = (
         "loss",
         "rpn_class_loss",

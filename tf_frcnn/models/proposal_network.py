@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_frcnn.models.batch import canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.rpn import RegionProposalNetwork
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -18,6 +19,7 @@ class ProposalNetwork(Detector):
     Source: Ren et al. 2015, section 3.1.
     """
 
+    rpn: RegionProposalNetwork
     loss_names = ("loss", "rpn_class_loss", "rpn_box_loss", "decay_loss")
 
     def call(self, inputs, training=None):
