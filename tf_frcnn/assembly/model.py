@@ -2,7 +2,7 @@
 
 import contextlib
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -133,7 +133,7 @@ def _backbone(config: Config) -> Backbone:
 
 
 @contextlib.contextmanager
-def _precision(name: str):
+def _precision(name: str) -> Iterator[None]:
     """Gives layers made within the type they compute in."""
     before = keras.config.dtype_policy()
     policy = "mixed_bfloat16" if name == "bfloat16" else "float32"
@@ -162,7 +162,9 @@ def _rpn(config: Config, backbone: Backbone) -> RegionProposalNetwork:
     )
 
 
-def _roi_head(config: Config, backbone: Backbone, class_names) -> RoIHead:
+def _roi_head(
+    config: Config, backbone: Backbone, class_names: Sequence[str]
+) -> RoIHead:
     return RoIHead(
         len(class_names),
         _box_head(config, backbone),

@@ -5,7 +5,7 @@ its class and nowhere else: layers, YAML files, `--set`, the JSON schema and the
 documentation take them from there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
@@ -44,7 +44,7 @@ class Settings(pydantic.BaseModel):
     )
     section: ClassVar[str] = ""
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
@@ -63,7 +63,7 @@ class Settings(pydantic.BaseModel):
         """Returns the dotted path of a field."""
         return f"{cls.section}.{name}" if cls.section else name
 
-    def replace(self, **changes) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """Returns settings with other values for some fields, checked."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**values | changes)
@@ -103,7 +103,7 @@ def settings_config(**settings: Settings) -> dict[str, Any]:
 def _limits(interval: str, kind: str) -> WrapValidator:
     """Words the errors of a number by the interval that allows it."""
 
-    def check(value, handler):
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
             return handler(value)
         except pydantic.ValidationError as error:
@@ -123,8 +123,8 @@ _OUTSIDE = (
 )
 
 
-def _demand(is_met, message: str) -> AfterValidator:
-    def check(value):
+def _demand(is_met: Callable[[Any], bool], message: str) -> AfterValidator:
+    def check(value: Any) -> Any:
         if not is_met(value):
             raise PydanticCustomError("demand", message)
         return value

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_frcnn.models.batch import canvas_size, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.rpn import RegionProposalNetwork
 
@@ -26,7 +26,9 @@ class ProposalNetwork(Detector):
         """Proposes boxes; `inputs` is a batch, or its `images` alone."""
         return self.propose(inputs, training=False)._asdict()
 
-    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+    def compute_losses(
+        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Computes the RPN's losses, the weight decay and their sum; as `FasterRCNN`.
 
         The RPN trains and tests alike.
