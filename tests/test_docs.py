@@ -22,7 +22,7 @@ PAGES = [
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
 CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()
 FIELDS = {name: {*section.model_fields} for name, section in SECTIONS.items()}
-# What looks like a setting and is a method of Keras, or a file.
+# What looks like a setting and is a method of Keras, or a file; so do modules.
 OTHERS = {"model.fit", "detections.json"}
 
 

@@ -112,8 +112,9 @@ def build_resizing(images: ImageSettings, short_sides: Sequence[int] = ()) -> Re
             `images`.
     """
     short_sides = tuple(short_sides) or (images.short_side,)
-    canvases = images.pad_to or images.canvases
-    canvases = canvases or derive_canvases(short_sides, images.long_side)
+    # Their settings are pairs, and a long side is there where they are to be derived.
+    canvases: Any = images.pad_to or images.canvases
+    canvases = canvases or derive_canvases(short_sides, images.long_side)  # type: ignore[arg-type]
     return Resizing(short_sides, images.long_side, canvases, images.resize)
 
 
@@ -157,8 +158,8 @@ def proposals_file(
 def _stored_proposals(
     config: Config, examples: ExampleSet, *, for_training: bool
 ) -> CachedProposals | None:
-    if config.data.proposals is None:
-        return None
     folder = _folder(config.data.proposals)
+    if folder is None:
+        return None
     file = proposals_file(folder, examples, for_training=for_training)
     return read_proposals(file, [record.image_id for record in examples.records])

@@ -2,8 +2,8 @@
 
 import contextlib
 import difflib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
@@ -72,12 +72,15 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
     if source == "random":
         _check_that_random_weights_learn(config, backbone)
         return None
-    if source == "imagenet" and backbone.imagenet is None:
+    if source != "imagenet":
+        weights = read_weights_file(source)
+    elif backbone.imagenet is None:
         raise ConfigError(
             f"backbone.weights = 'imagenet': {config.backbone.name} has no pretrained "
             "weights; set backbone.weights to random or to the path of a file."
         )
-    weights = backbone.imagenet() if source == "imagenet" else read_weights_file(source)
+    else:
+        weights = backbone.imagenet()
     heads = [] if model.roi_head is None else [model.roi_head.box_head]
     return set_weights(weights, model.backbone, *heads)
 
@@ -130,7 +133,7 @@ def _backbone(config: Config) -> Backbone:
 
 
 @contextlib.contextmanager
-def _precision(name: str):
+def _precision(name: str) -> Iterator[None]:
     """Sets the type that layers made within the context compute in."""
     before = keras.config.dtype_policy()
     policy = "mixed_bfloat16" if name == "bfloat16" else "float32"
@@ -142,7 +145,7 @@ def _precision(name: str):
 
 
 def _backbone_model(config: Config, backbone: Backbone) -> keras.Model:
-    settings = {"frozen_blocks": config.backbone.frozen_blocks}
+    settings: dict[str, Any] = {"frozen_blocks": config.backbone.frozen_blocks}
     if backbone.has_normalization:
         settings["normalization"] = config.backbone.normalization
     return backbone.build(**settings)
@@ -159,7 +162,9 @@ def _rpn(config: Config, backbone: Backbone) -> RegionProposalNetwork:
     )
 
 
-def _roi_head(config: Config, backbone: Backbone, class_names) -> RoIHead:
+def _roi_head(
+    config: Config, backbone: Backbone, class_names: Sequence[str]
+) -> RoIHead:
     return RoIHead(
         len(class_names),
         _box_head(config, backbone),

@@ -1,6 +1,6 @@
 """The optimizer and the schedule of a run."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -23,7 +23,7 @@ class RunPlan(NamedTuple):
     epochs: int
     validation_every: int
     keep_images: int
-    metric: dict[str, str | float | bool]
+    metric: dict[str, Any]
 
 
 def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None:

@@ -1,5 +1,7 @@
 """The learning rate over a run."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -32,7 +34,7 @@ class WarmUpStepDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.decay_steps, self.decay_factor = tuple(decay_steps), decay_factor
         self.warmup_steps, self.warmup_factor = warmup_steps, warmup_factor
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the rate at a step, a float32 scalar."""
         step = tf.cast(step, tf.float32)
         num_decays = sum(tf.cast(step >= at, tf.float32) for at in self.decay_steps)
@@ -42,7 +44,7 @@ class WarmUpStepDecay(keras.optimizers.schedules.LearningRateSchedule):
         progress = tf.minimum(step / self.warmup_steps, 1.0)
         return rate * (self.warmup_factor + (1.0 - self.warmup_factor) * progress)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             "learning_rate": self.learning_rate,

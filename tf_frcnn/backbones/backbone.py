@@ -1,6 +1,6 @@
 """The properties of a backbone that the detector needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -34,4 +34,4 @@ class Backbone(NamedTuple):
     has_normalization: bool = False
     build_tail: Callable[[str], keras.Model] | None = None
     num_roi_levels: int = 1
-    imagenet: Callable[[], Mapping[str, list[np.ndarray]]] | None = None
+    imagenet: Callable[[], dict[str, list[np.ndarray]]] | None = None

@@ -53,7 +53,7 @@ def number_unnamed_layers(network: keras.Model) -> None:
     Keras numbers them across the whole program, so that two copies of a network name
     such layers differently.
     """
-    counts = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for layer in network.layers:
         name = re.sub(r"_\d+$", "", layer.name)
         if name.replace("_", "") == type(layer).__name__.lower():

@@ -4,7 +4,7 @@ Source: He et al. 2015 (Deep residual learning), table 1 and appendix A.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -58,7 +58,7 @@ def resnet_c4(num_layers: int, variant: Variant = KERAS) -> Backbone:
             `BUBBLIIIING`.
     """
     suffix = {SLIM: "_slim", BUBBLIIIING: "_bubbliiiing"}.get(variant, "")
-    settings = {"num_layers": num_layers, "variant": variant}
+    settings: dict[str, Any] = {"num_layers": num_layers, "variant": variant}
     imagenet = functools.partial(imagenet_application, f"ResNet{num_layers}")
     return Backbone(
         functools.partial(build_c4, name=f"resnet{num_layers}_c4{suffix}", **settings),

@@ -86,7 +86,8 @@ def load(
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = config_of(description, source)
     model = build_model(config, names)
-    random, notes, replaced = description.random, description.notes, ()
+    random, notes = description.random, description.notes
+    replaced: list[str] = []
     if not keeps_predictor:
         checkpoint, replaced = _without_predictor(checkpoint, description.name_map)
         random = f"{random}|{_CLASS_DEPENDENT}"

@@ -136,7 +136,8 @@ def _numpy_number():
 
     Trainers write a mean average precision of this type beside the weights.
     """
-    make, (dtype, _) = np.float64().__reduce__()
+    reduced: Any = np.float64().__reduce__()
+    make, (dtype, _) = reduced
     names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
     return [np.dtype, type(dtype), *((make, name) for name in names)]
 

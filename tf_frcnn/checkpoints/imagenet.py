@@ -115,7 +115,7 @@ def _describe_slim(checkpoint: Checkpoint, variant: str | None) -> Description:
 
 def _slim_head(scope) -> NameMap:
     """Maps fc6 and fc7, which are convolutions of 7x7 and 1x1 there."""
-    entries = {}
+    entries: NameMap = {}
     for layer in ("fc6", "fc7"):
         entries |= slim_layer(f"box_head/{layer}", f"{scope}/{layer}")
         kernel = f"box_head/{layer}/kernel"
@@ -143,7 +143,7 @@ def _describe_keras(checkpoint: Checkpoint, variant: str | None) -> Description:
     arrays = checkpoint.arrays
     if "block1_conv1/0" in arrays:
         # The names of the layers are its own.
-        name_map = {}
+        name_map: NameMap = {}
         for weight in [
             *vgg16_backbone(""),
             "box_head/fc6/kernel",
@@ -165,7 +165,7 @@ def _describe_keras(checkpoint: Checkpoint, variant: str | None) -> Description:
 
 
 def _keras_resnet(depth) -> NameMap:
-    name_map = {}
+    name_map: NameMap = {}
     for weight in slim_resnet("", depth):
         part, layer, _ = weight.split("/")
         variables = ("kernel", "bias") if layer.endswith("_conv") else _BATCH_NORM

@@ -46,7 +46,7 @@ def slim_normalized(
 
 def slim_vgg16(scope: str) -> NameMap:
     """Maps the 13 convolutions of VGG16."""
-    entries = {}
+    entries: NameMap = {}
     for block, count in enumerate(_VGG16_CONVOLUTIONS, start=1):
         for number in range(1, count + 1):
             entries |= slim_layer(

@@ -27,7 +27,7 @@ def resnet_stage(part: str, number: int, name: str, units: int, **norms) -> Name
         units: how many there are.
         norms: of `torch_batch_norm`.
     """
-    entries = {}
+    entries: NameMap = {}
     for unit in range(units):
         weight, module = f"{part}/conv{number}_block{unit + 1}", f"{name}.{unit}"
         pairs = [(k, f"conv{k}", f"bn{k}") for k in (1, 2, 3)]

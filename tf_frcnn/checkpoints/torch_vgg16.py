@@ -16,7 +16,7 @@ def vgg16_backbone(name: str) -> NameMap:
     Args:
         name: of the module that holds them, such as "features".
     """
-    entries = {}
+    entries: NameMap = {}
     for block, places in enumerate(_PLACES, start=1):
         for number, place in enumerate(places, start=1):
             weight = f"backbone/block{block}_conv{number}"

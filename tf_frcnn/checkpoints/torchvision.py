@@ -148,7 +148,7 @@ def _resnet50(epsilon):
 
 
 def _pyramid(first_level, num_levels, has_norms):
-    entries = {}
+    entries: NameMap = {}
     for n in range(num_levels):
         for own, module in (("lateral", "inner"), ("output", "layer")):
             weight = f"backbone/fpn_{own}{first_level + n}"

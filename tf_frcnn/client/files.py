@@ -64,7 +64,7 @@ def detect_files(
 
 def _class_names(answers: Iterable[Answer]):
     """Returns the names by label; a class without detections has none."""
-    names = {}
+    names: dict[int, str] = {}
     for answer in answers:
         for label, name in zip(answer.labels.tolist(), answer.names, strict=True):
             if names.setdefault(label, name) != name:

@@ -106,7 +106,7 @@ class RestService:
 
 def _within(seconds: float, function: Callable[[], Any]) -> Any:
     """Returns a function's result; raises TimeoutError if that takes longer."""
-    result = Future()
+    result: Future[Any] = Future()
 
     def work():
         try:
@@ -122,11 +122,12 @@ def _within(seconds: float, function: Callable[[], Any]) -> Any:
 class _UnlessLate(Retry):
     """Retries as urllib3 does, but does not ask a slow server to work twice."""
 
-    def increment(self, *args, error=None, **settings):
+    def increment(self, *args, **settings):
+        error: Any = settings.get("error")
         causes = (error, *getattr(error, "args", ()))  # A TimeoutError: of sending.
         if any(isinstance(cause, (ReadTimeoutError, TimeoutError)) for cause in causes):
             raise error
-        return super().increment(*args, error=error, **settings)
+        return super().increment(*args, **settings)
 
 
 def _retry(retries):

@@ -78,7 +78,9 @@ class RpcService:
 
 
 def _options(retries):
-    method = {"name": [{"service": "tensorflow.serving.PredictionService"}]}
+    method: dict[str, Any] = {
+        "name": [{"service": "tensorflow.serving.PredictionService"}]
+    }
     if retries:
         method["retryPolicy"] = {
             "maxAttempts": 1 + retries,

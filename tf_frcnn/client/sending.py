@@ -49,7 +49,8 @@ def send_images(
         return [read_answer(output, service.address) for output in outputs]
 
     def ask_for_most(rows):
-        kept, suspects = list(rows), []
+        kept = list(rows)
+        suspects: list[int] = []
         while kept:
             try:
                 return dict(zip(kept, ask(kept), strict=True)), suspects

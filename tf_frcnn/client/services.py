@@ -50,7 +50,7 @@ def connect(
     require_at_least(0, retries=retries, version=version or 0)
     require_at_least(1, concurrency=concurrency)
     require_at_least(0.001, timeout=timeout)
-    settings = {"timeout": timeout, "retries": retries}
+    settings: dict[str, Any] = {"timeout": timeout, "retries": retries}
     if (url is None) == (grpc is None):
         raise ValueError("Give exactly one of --url and --grpc.")
     try:
@@ -60,7 +60,8 @@ def connect(
             return RestService(url, model, version, concurrency=concurrency, **settings)
         from tf_frcnn.client.rpc import RpcService
 
-        return RpcService(grpc, model, version, **settings)
+        # Without a url there is a grpc.
+        return RpcService(grpc, model, version, **settings)  # type: ignore[arg-type]
     except ImportError as error:
         raise ImportError(
             f"{url or grpc}: asking a server needs more packages ({error}); install "

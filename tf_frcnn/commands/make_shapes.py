@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 HELP = "write the shapes as a VOC folder"
 
@@ -33,6 +34,7 @@ def write_shapes(directory: Path, counts: Mapping[str, int], seed: int) -> None:
     from tf_frcnn.data import read_shapes, write_voc
 
     for split, count in counts.items():
-        examples = read_shapes(None, split, seed=seed, **{f"num_{split}": count})
+        size: dict[str, Any] = {f"num_{split}": count}
+        examples = read_shapes(None, split, seed=seed, **size)
         write_voc(examples, directory, split)
         print(f"{directory}: {split}, {count} images.")

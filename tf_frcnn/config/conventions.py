@@ -5,7 +5,8 @@ program instead of listing them.
 """
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -46,7 +47,7 @@ class Conventions(Settings):
     own side, or not at all."""
 
     @classmethod
-    def of(cls, value) -> "Conventions":
+    def of(cls, value: Self | str | Mapping[str, Any] | None) -> Self:
         """Returns conventions from an instance, a name, a mapping, or None."""
         return super().of({"base": value} if isinstance(value, str) else value)
 
@@ -59,7 +60,7 @@ class Conventions(Settings):
         return CONVENTIONS.get(values.get("base", "plain"), {}) | values
 
     @pydantic.model_serializer(mode="wrap")
-    def _as_differences(self, handler) -> Any:
+    def _as_differences(self, handler: Callable[[Self], dict[str, Any]]) -> Any:
         """Returns the name alone where nothing differs from it."""
         values = handler(self)
         base = values.pop("base")

@@ -121,7 +121,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         ConfigError: for a file that is not a mapping, an unknown or repeated setting, a
             value that is not allowed, or settings that contradict each other.
     """
-    settings, origins = {}, {}
+    settings: dict[str, Any] = {}
+    origins: dict[str, str] = {}
     for file, own in _chain(Path(recipe_path(source))):
         settings |= own
         origins |= dict.fromkeys(own, file)
@@ -143,7 +144,7 @@ def make_config(settings: Mapping[str, Any], source: str) -> Config:
         source: what error messages call them.
     """
     settings = dict(settings)
-    start = {}
+    start: dict[str, Any] = {}
     if _BASE in settings:
         for _, own in _chain(Path(recipe_path(settings.pop(_BASE)))):
             start |= own
@@ -166,12 +167,14 @@ def config_schema() -> str:
     return json.dumps(schema, indent=1)
 
 
-def _chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
+def _chain(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """Returns (file, its settings by path) of a file and its bases, the bases first."""
-    chain, seen = [], []
+    chain: list[tuple[str, dict[str, Any]]] = []
+    seen: list[Path] = []
+    path: Path | None = file
     while path is not None:
         if path.resolve() in seen:
-            names = " -> ".join(file.name for file in [*seen, path])
+            names = " -> ".join(part.name for part in [*seen, path])
             raise ConfigError(f"{path}: base leads back to itself: {names}.", _BASE)
         seen.append(path.resolve())
         tree = read_yaml(path)

@@ -5,7 +5,7 @@ its class and nowhere else: layers, YAML files, `--set`, the JSON schema and the
 documentation take them from there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
@@ -44,7 +44,7 @@ class Settings(pydantic.BaseModel):
     )
     section: ClassVar[str] = ""
 
-    def __init__(self, **values):
+    def __init__(self, **values: Any):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
@@ -53,14 +53,17 @@ class Settings(pydantic.BaseModel):
     @classmethod
     def of(cls, value: Self | Mapping[str, Any] | None) -> Self:
         """Returns settings from an instance, a mapping, or None for the defaults."""
-        return value if isinstance(value, cls) else cls(**(value or {}))
+        if isinstance(value, cls):
+            return value
+        # mypy leaves Self among the types: `cls` may be a subclass of it.
+        return cls(**(value or {}))  # type: ignore[arg-type]
 
     @classmethod
     def path(cls, name: str) -> str:
         """Returns the dotted path of a field."""
         return f"{cls.section}.{name}" if cls.section else name
 
-    def replace(self, **changes) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """Returns settings with other values for some fields, checked."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**values | changes)
@@ -100,7 +103,7 @@ def settings_config(**settings: Settings) -> dict[str, Any]:
 def _limits(interval: str, kind: str) -> WrapValidator:
     """Words a number's errors with the allowed interval."""
 
-    def check(value, handler):
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
             return handler(value)
         except pydantic.ValidationError as error:
@@ -111,12 +114,17 @@ def _limits(interval: str, kind: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-_OUTSIDE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
-_OUTSIDE += ("finite_number",)
+_OUTSIDE = (
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+    "finite_number",
+)
 
 
-def _demand(is_met, message: str) -> AfterValidator:
-    def check(value):
+def _demand(is_met: Callable[[Any], bool], message: str) -> AfterValidator:
+    def check(value: Any) -> Any:
         if not is_met(value):
             raise PydanticCustomError("demand", message)
         return value

@@ -6,10 +6,11 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tf_frcnn.drawing.boxes import class_color
 
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "log_level": "warning",
     "ws": "none",
     "lifespan": "off",

@@ -26,7 +26,8 @@ def class_color(label: int) -> tuple[int, int, int]:
     """Returns the RGB colour 0..255 of a class, always the same for a label."""
     hue = (label * _GOLDEN_RATIO) % 1.0
     saturation, value = [(1.0, 1.0), (0.5, 1.0), (1.0, 0.65)][label % 3]
-    return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_boxes(
@@ -71,7 +72,7 @@ def draw_boxes(
     names = {
         row: _shorten(captions[row], font, image.shape[1] - 2 * line) for row in rows
     }
-    places = {}
+    places: dict[np.integer, Rectangle] = {}
     for row in rows:
         size = sum(font.getmetrics()), math.ceil(font.getlength(names[row])) + 2 * line
         places[row] = place_label(size, frames[row], places.values(), image.shape[:2])
@@ -164,7 +165,9 @@ def _line_width(image: np.ndarray) -> int:
 
 
 def _font(image: np.ndarray) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=max(10, round(max(image.shape[:2]) / 45)))
+    size = max(10, round(max(image.shape[:2]) / 45))
+    # With a size it is never the bitmap font.
+    return ImageFont.load_default(size)  # type: ignore[return-value]
 
 
 def _frame(box: np.ndarray, image: np.ndarray) -> Rectangle:

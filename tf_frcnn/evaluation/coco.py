@@ -86,11 +86,8 @@ def evaluate_coco(
         evaluation.summarize()
     # [thresholds, recalls, K, areas, numbers of detections]; all areas, 100 detections.
     precision = _without_gaps(evaluation.eval["precision"][:, :, :, 0, 2])
-    return COCOResult(
-        *_without_gaps(evaluation.stats),
-        class_ap=precision.mean(axis=(0, 1)),
-        class_ap50=precision[0].mean(axis=0),
-    )
+    class_ap, class_ap50 = precision.mean(axis=(0, 1)), precision[0].mean(axis=0)
+    return COCOResult._make([*_without_gaps(evaluation.stats), class_ap, class_ap50])
 
 
 def _annotations(rows: GroundTruth | DetectedBoxes, **columns: Any) -> list[dict]:

@@ -1,6 +1,6 @@
 """Boxes of many images in flat arrays, and their best overlaps."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -39,7 +39,10 @@ class DetectedBoxes(NamedTuple):
     labels: np.ndarray
 
 
-def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
+Rows = TypeVar("Rows", bound=NamedTuple)
+
+
+def check_rows(rows: Rows, num_classes: int | None = None) -> Rows:
     """Returns the same tuple in the types of this package, or raises a ValueError.
 
     Args:
@@ -47,7 +50,7 @@ def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
         num_classes: K, where labels are to be checked.
     """
     kind = type(rows).__name__
-    rows = rows._make(map(_typed_column, rows._fields, rows))
+    rows = type(rows)._make(map(_typed_column, rows._fields, rows))
     lengths = {name: len(column) for name, column in rows._asdict().items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{kind}: fields of different lengths: {lengths}.")
@@ -55,7 +58,8 @@ def check_rows(rows: NamedTuple, num_classes: int | None = None) -> NamedTuple:
         if not np.isfinite(column).all():
             raise ValueError(f"{kind}: {name} must be finite; some are not.")
     if num_classes is not None:
-        wrong = rows.labels[(rows.labels < 0) | (rows.labels >= num_classes)]
+        labels = rows._asdict()["labels"]
+        wrong = labels[(labels < 0) | (labels >= num_classes)]
         if wrong.size:
             allowed = f"labels must lie in 0..{num_classes - 1}; leave out padded rows"
             raise ValueError(f"{kind}: a label is {wrong[0]}, but {allowed}.")

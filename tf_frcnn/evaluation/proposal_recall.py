@@ -67,7 +67,7 @@ def proposal_recall(
     rank = _rank_in_image(proposals.image_index, proposals.scores)
     best_iou = np.empty([len(num_proposals), len(boxes)])
     for row, limit in enumerate(num_proposals):
-        used = proposals._make(column[rank < limit] for column in proposals)
+        used = ProposedBoxes(*(column[rank < limit] for column in proposals))
         _, best_iou[row] = best_overlaps(boxes, images, used.boxes, used.image_index)
     covered = best_iou[..., np.newaxis] >= _IOU_THRESHOLDS
     excess = np.maximum(best_iou - 0.5, 0.0)

@@ -75,7 +75,7 @@ def evaluate_voc(
     ground_truth = check_rows(ground_truth, num_classes)
     detections = check_rows(detections, num_classes)
     by_score = np.argsort(-detections.scores, kind="stable")
-    detections = detections._make(column[by_score] for column in detections)
+    detections = DetectedBoxes(*(column[by_score] for column in detections))
     countable = ~ground_truth.difficult | use_difficult
     index, iou = best_overlaps(
         detections.boxes,

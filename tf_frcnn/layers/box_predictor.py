@@ -32,7 +32,7 @@ class BoxPredictor(keras.layers.Layer):
     def build(self, hidden_shape):
         """Creates the weights for hidden units of shape [B, R, C]."""
         self.logits.build(hidden_shape)
-        if self.roi.regress_boxes:
+        if self.deltas is not None:
             self.deltas.build(hidden_shape)
 
     def call(self, hidden):
@@ -45,7 +45,7 @@ class BoxPredictor(keras.layers.Layer):
                 predictor does not regress.
         """
         logits = self.logits(hidden)
-        if not self.roi.regress_boxes:
+        if self.deltas is None:
             none = tf.zeros_like(logits[..., :1, tf.newaxis])
             return logits, tf.repeat(none, 4, axis=-1)
         deltas = self.deltas(hidden)

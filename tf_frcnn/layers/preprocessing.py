@@ -83,7 +83,8 @@ class Preprocessing(keras.layers.Layer):
         columns = tf.cast(tf.range(tf.shape(images)[2]), tf.float32)
         columns = columns < image_sizes[:, 1:]
         inside = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
-        is_bgr, means, divisors = _MODES[self.images.mode]
+        # __init__ has seen that there is a mode.
+        is_bgr, means, divisors = _MODES[self.images.mode]  # type: ignore[index]
         images = images[..., ::-1] if is_bgr else images
         normalised = (images - tf.constant(means)) / tf.constant(divisors)
         return tf.where(inside[..., tf.newaxis], normalised, 0.0)

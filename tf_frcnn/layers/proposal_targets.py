@@ -74,7 +74,9 @@ class ProposalTargetLayer(keras.layers.Layer):
         )
         return RoITargets(*targets, tf.where(sampled, levels, 0))
 
-    def _targets(self, boxes, matched, is_object, sampled, ground_truth):
+    def _targets(
+        self, boxes, matched, is_object, sampled, ground_truth
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns boxes, labels and deltas of `RoITargets`."""
         gt_boxes, gt_labels = ground_truth
         labels = tf.gather(gt_labels, matched, batch_dims=1) + 1

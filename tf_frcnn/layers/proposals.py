@@ -61,14 +61,15 @@ class ProposalLayer(keras.layers.Layer):
             sizes = anchors.level_sizes
             columns = [_split(values, sizes) for values in candidates]
             groups = [Proposals(*level) for level in zip(*columns, strict=True)]
-            ranks = _split(*ranks, sizes)
+            ranks = _split(ranks[0], sizes)
         groups = [_best(*own, num_before) for own in zip(groups, ranks, strict=True)]
         if self.conventions.cut_first:
             groups = [self._without_small(group, scales) for group in groups]
         if training or self.proposals.test_nms:
             groups = [self._without_overlaps(group, num_after) for group in groups]
-        columns = zip(*groups, strict=True)
-        kept = Proposals(*(tf.concat(column, axis=1) for column in columns))
+        kept = Proposals(
+            *(tf.concat(column, axis=1) for column in zip(*groups, strict=True))
+        )
         return _padded(_best(kept, kept.scores, num_after), num_after)
 
     def _candidates(self, rpn, anchors, image_sizes):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -29,7 +29,7 @@ class Pooling(NamedTuple):
 
 
 def _crop(roi: RoISettings) -> Pooling:
-    settings = {"max_pool": roi.crop_max_pool}
+    settings: dict[str, Any] = {"max_pool": roi.crop_max_pool}
     return Pooling(
         functools.partial(crop_pool, **settings),
         functools.partial(crop_pool_by_gather, **settings),
@@ -41,7 +41,10 @@ def _pool(roi: RoISettings) -> Pooling:
 
 
 def _align(roi: RoISettings) -> Pooling:
-    settings = {"aligned": roi.aligned, "sampling_ratio": roi.sampling_ratio}
+    settings: dict[str, Any] = {
+        "aligned": roi.aligned,
+        "sampling_ratio": roi.sampling_ratio,
+    }
     pool = functools.partial(roi_align, **settings)
     if not roi.sampling_ratio:
         return Pooling(pool)

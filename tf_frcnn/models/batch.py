@@ -13,7 +13,7 @@ import tensorflow as tf
 Batch = dict[str, tf.Tensor]
 
 
-def with_defaults(inputs) -> Batch:
+def with_defaults(inputs: Batch | tf.Tensor) -> Batch:
     """Returns the batch with defaults for missing entries; images may come alone."""
     batch = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
     images = batch["images"] = tf.cast(batch["images"], tf.float32)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.layers import Preprocessing
-from tf_frcnn.models.batch import canvas_size, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.structures import Proposals
@@ -90,12 +90,12 @@ class Detector(keras.Model):
                 part.build(features_shape)
         self.built = True
 
-    def features(self, batch) -> list[tf.Tensor]:
+    def features(self, batch: Batch) -> list[tf.Tensor]:
         """Computes the backbone's maps, float [B, h, w, C] each, finest first."""
         maps = self.backbone(self.preprocessing(batch["images"], batch["image_sizes"]))
         return list(maps) if isinstance(maps, list | tuple) else [maps]
 
-    def propose(self, inputs, training: bool = False) -> Proposals:
+    def propose(self, inputs: Batch | tf.Tensor, training: bool = False) -> Proposals:
         """Proposes boxes, continuous corners in pixels of the file.
 
         Args:
@@ -103,21 +103,26 @@ class Detector(keras.Model):
             training: whether to return as many proposals as in training.
         """
         batch = with_defaults(inputs)
-        rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
-        proposals = self.rpn.propose(rpn, batch, training=training)
-        return self.rpn.in_file(proposals, batch)
+        # Only a FastRCNN has none, and proposes nothing.
+        rpn: RegionProposalNetwork = self.rpn  # type: ignore[assignment]
+        state = rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
+        return rpn.in_file(rpn.propose(state, batch, training=training), batch)
 
-    def rpn_results(self, inputs) -> dict[str, tf.Tensor]:
+    def rpn_results(self, inputs: Batch | tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the RPN's intermediate results; see its `named_results`."""
         batch = with_defaults(inputs)
-        return self.rpn.named_results(self.features(batch), batch)
+        # As in `propose`.
+        rpn: RegionProposalNetwork = self.rpn  # type: ignore[assignment]
+        return rpn.named_results(self.features(batch), batch)
 
-    def seeds(self, step) -> Seeds:
+    def seeds(self, step: tf.Tensor | int) -> Seeds:
         """Returns the keys of a step, which is an int scalar."""
         keys = [tf.constant(self.seed * _NUM_KEYS + n, tf.int64) for n in range(3)]
         return Seeds(*(tf.stack([key, tf.cast(step, tf.int64)]) for key in keys))
 
-    def compute_losses(self, batch, step, training=False) -> dict[str, tf.Tensor]:
+    def compute_losses(
+        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Computes float32 scalars under `loss_names` for a batch at a step."""
         raise TypeError(f"{type(self).__name__} does not define compute_losses.")
 

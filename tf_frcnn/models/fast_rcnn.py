@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tf_frcnn.models.batch import canvas_size, inner_boxes, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, inner_boxes, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.structures import Proposals
 
 
@@ -20,6 +21,7 @@ class FastRCNN(Detector):
         2015, section 3.2.
     """
 
+    roi_head: RoIHead
     loss_names = ("loss", "roi_class_loss", "roi_box_loss", "decay_loss")
 
     def call(self, inputs, training=None):
@@ -29,7 +31,9 @@ class FastRCNN(Detector):
         logits, deltas = self.roi_head(features, proposals, canvas_size(batch))
         return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
 
-    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+    def compute_losses(
+        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Computes the RoI head's losses, the weight decay and their sum."""
         batch, seeds = with_defaults(inputs), self.seeds(step)
         canvas = canvas_size(batch)

@@ -3,8 +3,10 @@
 import keras
 import tensorflow as tf
 
-from tf_frcnn.models.batch import canvas_size, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.roi_head import RoIHead
+from tf_frcnn.models.rpn import RegionProposalNetwork
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -18,6 +20,8 @@ class FasterRCNN(Detector):
     Source: Ren et al. 2015; training is the approximate joint one of section 3.2.
     """
 
+    rpn: RegionProposalNetwork
+    roi_head: RoIHead
     loss_names = (
         "loss",
         "rpn_class_loss",
@@ -37,7 +41,9 @@ class FasterRCNN(Detector):
         logits, deltas = self.roi_head(features, proposals, canvas)
         return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
 
-    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+    def compute_losses(
+        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Computes the four losses, the weight decay and their sum.
 
         Args:

@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from tf_frcnn.models.batch import canvas_size, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.rpn import RegionProposalNetwork
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -18,13 +19,16 @@ class ProposalNetwork(Detector):
     Source: Ren et al. 2015, section 3.1.
     """
 
+    rpn: RegionProposalNetwork
     loss_names = ("loss", "rpn_class_loss", "rpn_box_loss", "decay_loss")
 
     def call(self, inputs, training=None):
         """Proposes boxes; `inputs` is a batch, or its `images` alone."""
         return self.propose(inputs, training=False)._asdict()
 
-    def compute_losses(self, inputs, step, training=False) -> dict[str, tf.Tensor]:
+    def compute_losses(
+        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Computes the RPN's losses, the weight decay and their sum; as `FasterRCNN`.
 
         The RPN computes the same in training and in inference.

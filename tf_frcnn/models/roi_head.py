@@ -116,7 +116,14 @@ class RoIHead(keras.layers.Layer):
         finest = strides[0].bit_length() - 1
         return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
 
-    def targets(self, features, proposals, batch: Batch, canvas, seed) -> RoITargets:
+    def targets(
+        self,
+        features: Sequence[tf.Tensor],
+        proposals: Proposals,
+        batch: Batch,
+        canvas: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> RoITargets:
         """Chooses the RoIs to learn from, with their targets.
 
         Args:
@@ -143,7 +150,9 @@ class RoIHead(keras.layers.Layer):
             lambda values: tf.gather(values, index, batch_dims=1), rois
         )
 
-    def losses_of(self, logits, deltas, rois: RoITargets) -> dict[str, tf.Tensor]:
+    def losses_of(
+        self, logits: tf.Tensor, deltas: tf.Tensor, rois: RoITargets
+    ) -> dict[str, tf.Tensor]:
         """Computes `roi_class_loss` and `roi_box_loss`, float32 scalars."""
         class_loss = self.stage_losses.of_classes(logits, rois.labels)
         deltas, box_loss = self._deltas_of_labels(deltas, rois.labels), tf.constant(0.0)
@@ -157,7 +166,13 @@ class RoIHead(keras.layers.Layer):
             return None
         return self.predictor.deltas_of(deltas, labels)
 
-    def detect(self, proposals: Proposals, logits, deltas, batch: Batch) -> Detections:
+    def detect(
+        self,
+        proposals: Proposals,
+        logits: tf.Tensor,
+        deltas: tf.Tensor,
+        batch: Batch,
+    ) -> Detections:
         """Makes detections, continuous corners in pixels of the file."""
         own = proposals._replace(boxes=in_file(proposals.boxes, batch))
         found = self.detection_layer(own, logits, deltas, batch["file_sizes"])

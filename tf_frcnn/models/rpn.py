@@ -92,14 +92,18 @@ class RegionProposalNetwork(keras.layers.Layer):
         maps = [self.head(level) for level in features]
         return RPNState(anchors, maps, self.head.flatten(maps))
 
-    def propose(self, state: RPNState, batch: Batch, training=None) -> Proposals:
+    def propose(
+        self, state: RPNState, batch: Batch, training: bool | None = None
+    ) -> Proposals:
         """Selects proposals, in network pixels; constants for the gradient."""
         sizes, scales = batch["image_sizes"], batch["scales"]
         return self.proposal_layer(
             state.outputs, state.anchors, sizes, scales, training=training
         )
 
-    def losses_of(self, state: RPNState, batch: Batch, seed) -> dict[str, tf.Tensor]:
+    def losses_of(
+        self, state: RPNState, batch: Batch, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Computes `rpn_class_loss` and `rpn_box_loss`, float32 scalars.
 
         Args:
@@ -130,7 +134,9 @@ class RegionProposalNetwork(keras.layers.Layer):
         )
         return proposals._replace(boxes=boxes)
 
-    def named_results(self, features, batch: Batch) -> dict[str, tf.Tensor]:
+    def named_results(
+        self, features: Sequence[tf.Tensor], batch: Batch
+    ) -> dict[str, tf.Tensor]:
         """Returns the intermediate results under the names of the original.
 
         Args:

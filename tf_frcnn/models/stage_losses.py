@@ -53,15 +53,23 @@ class StageLosses:
         self.sigma = getattr(loss, f"{stage}_sigma")
         self.divisor = getattr(loss, f"{stage}_divisor")
 
-    def of_classes(self, logits, labels) -> tf.Tensor:
+    def of_classes(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Computes the mean classification loss, float32 []."""
         return classification_loss(logits, labels, losses=self.class_losses)
 
-    def of_boxes(self, deltas, targets, labels) -> tf.Tensor:
+    def of_boxes(
+        self, deltas: tf.Tensor, targets: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
         """Computes the box loss, float32 []."""
         return box_loss(deltas, targets, labels, sigma=self.sigma, divisor=self.divisor)
 
-    def of_rows(self, logits, deltas, targets, labels) -> tf.Tensor:
+    def of_rows(
+        self,
+        logits: tf.Tensor,
+        deltas: tf.Tensor | None,
+        targets: tf.Tensor,
+        labels: tf.Tensor,
+    ) -> tf.Tensor:
         """Sums both losses of every row, float32 [B, N]; without deltas one loss."""
         losses = self.class_losses(logits, labels)
         if deltas is not None:

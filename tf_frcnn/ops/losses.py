@@ -1,6 +1,7 @@
 """The losses of both stages; every reduction leaves out rows labelled -1."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -87,7 +88,7 @@ def classification_loss(
     labels: tf.Tensor,
     *,
     losses: Callable[..., tf.Tensor] = classification_losses,
-    **settings,
+    **settings: Any,
 ) -> tf.Tensor:
     """Averages the losses of all rows that are labelled.
 

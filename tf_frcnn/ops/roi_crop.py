@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,7 @@ def crop_pool(
 
     Source: tf-faster-rcnn:lib/nets/network.py, `_crop_pool_layer`.
     """
-    settings = {"pooled_size": pooled_size, "max_pool": max_pool}
+    settings: dict[str, Any] = {"pooled_size": pooled_size, "max_pool": max_pool}
     if 1 in features.shape[1:3]:
         # The image op finds no sample outside a map of one row or column.
         levels = tf.zeros(tf.shape(boxes)[:2], tf.int32)

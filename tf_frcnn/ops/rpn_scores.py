@@ -38,7 +38,9 @@ def softmax_over_pairs(scores: tf.Tensor) -> tf.Tensor:
     return reshape_from_two_channels(two, scores.shape[-1] // 2)
 
 
-def flatten_to_anchors(maps: tf.Tensor, num_anchors: int, *, values_first: bool):
+def flatten_to_anchors(
+    maps: tf.Tensor, num_anchors: int, *, values_first: bool
+) -> tf.Tensor:
     """Flattens a map of V values per anchor to one row per anchor.
 
     Args:

@@ -62,7 +62,7 @@ def train_alternating(
     splits = splits or Splits(config)
     class_names = _write_run_files(config, directory, splits)
     folders = [directory / STEPS_FOLDER / name for name in STEP_NAMES]
-    models = []
+    models: list[Detector] = []
     for step, folder in enumerate(folders):
         print(f"Step {step + 1} of {len(folders)}: {folder.name[2:]}.")
         proposals = folders[step - 1] / PROPOSALS_FOLDER

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -181,7 +181,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
     os.replace(part, path)
 
 
-def _read_rows(path: Path) -> Sequence[dict]:
+def _read_rows(path: Path) -> list[dict]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:

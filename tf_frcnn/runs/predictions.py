@@ -19,7 +19,7 @@ def output_names(examples: ExampleSet, output: Path) -> list[str]:
     Raises:
         ValueError: a PNG would overwrite one of the images.
     """
-    names = {}
+    names: dict[str, None] = {}
     for record in examples.records:
         stem = name = Path(record.source).stem
         count = 1
@@ -53,7 +53,7 @@ def write_predictions(
     output.mkdir(parents=True, exist_ok=True)
     for row, (record, name) in enumerate(zip(examples.records, names, strict=True)):
         own = detections_of_image(found, row)
-        own = own._make(column[own.scores >= min_score] for column in own)
+        own = DetectedBoxes(*(column[own.scores >= min_score] for column in own))
         (image,) = load_images(examples, [row])
         drawn = draw_boxes(
             image, own.boxes, own.labels, examples.class_names, scores=own.scores

@@ -25,7 +25,7 @@ from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import NON_FINITE_LOSS, Detector
+from tf_frcnn.models import NON_FINITE_LOSS, Detector, RegionProposalNetwork
 from tf_frcnn.runs.callbacks import (
     BestWeights,
     LastWeights,
@@ -202,11 +202,13 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
         )
     else:
         figure = "val_recall"
+        # A detector without a RoI head has an RPN.
+        rpn: RegionProposalNetwork = prepared.model.rpn  # type: ignore[assignment]
         validation = ValidationRecall(
             prepared.validation,
             prepared.validation_batches,
             every=plan.validation_every,
-            num_proposals=prepared.model.rpn.proposal_layer.proposals.test_post_nms,
+            num_proposals=rpn.proposal_layer.proposals.test_post_nms,
         )
     # The last weights last: they end the epoch, and what was interrupted before is
     # repeated.

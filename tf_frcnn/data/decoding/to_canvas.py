@@ -40,9 +40,8 @@ def to_network_size(
     if boxes is None:
         boxes = tf.zeros([0, 4])
     file_size = tf.shape(image)[:2]
-    plan = plan_resize(
-        *tf.unstack(file_size), short_side, resizing.long_side, resizing.method
-    )
+    height, width = tf.unstack(file_size)
+    plan = plan_resize(height, width, short_side, resizing.long_side, resizing.method)
     plan = plan._replace(sizes=check_size(plan.sizes))
     resized, boxes = resize(image, boxes, plan, resizing.method)
     sides = {"image_sizes": plan.sizes, "scales": plan.scales, "file_sizes": file_size}

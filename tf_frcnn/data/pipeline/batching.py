@@ -91,7 +91,7 @@ def training_batches(
             [], [seed, epoch], minval=None, maxval=None, dtype=tf.int64, alg="philox"
         )
 
-        def prepare(position, item):
+        def prepare(position: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
             # The order is drawn from [epoch_seed, 0].
             side = tf.random.stateless_uniform(
                 [],

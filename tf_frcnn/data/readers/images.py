@@ -22,7 +22,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     Raises:
         DataError: a file or folder does not exist, or a pattern or folder has no image.
     """
-    found = {}
+    found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():

@@ -105,8 +105,8 @@ def draw_background(rng: np.random.Generator, height: int, width: int) -> np.nda
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     coarse = rng.uniform(0, 255, 3) + rng.normal(0, 35, (*rng.integers(3, 9, 2), 3))
-    coarse = Image.fromarray(np.clip(coarse, 0, 255).astype(np.uint8))
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    image = Image.fromarray(np.clip(coarse, 0, 255).astype(np.uint8))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -149,5 +149,5 @@ def _strew_clutter(rng: np.random.Generator, image: Image.Image) -> None:
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -149,7 +149,8 @@ def _read_split(builder, part: str, class_names, policy: Policy) -> ExampleSet:
 
     decoders = {"image": tfds.decode.SkipDecoding()}
     dataset = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False)
-    records, rows = [], []
+    records: list[Record] = []
+    rows: list[int] = []
     with FactsCache(builder.data_path) as cache:
         for example in dataset.as_numpy_iterator():
             record = _record(example, tfds_names, class_names, problems, cache)

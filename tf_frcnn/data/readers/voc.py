@@ -92,7 +92,7 @@ def read_voc(
 
 
 def _names_in(folder: VocFolder, cache: FactsCache) -> tuple[str, ...]:
-    names = set()
+    names: set[str] = set()
     for path in folder.annotations.values():
         try:
             names.update(drawn.name for drawn in _annotation(path, cache).objects)
@@ -187,7 +187,9 @@ def _drawn_as_stored(pair: _Pair, facts: ImageFacts) -> bool:
 
 
 def _settle_size(pair: _Pair, facts: ImageFacts, problems: Problems) -> str:
-    (height, width), stated = facts.upright_size, pair.annotation.size
+    height, width = facts.upright_size
+    # A file that states no size states no wrong one.
+    stated: tuple[int, int] = pair.annotation.size  # type: ignore[assignment]
     outcome = "the boxes are taken as they are"
     if _drawn_as_stored(pair, facts):
         outcome = "the boxes are turned upright with it"

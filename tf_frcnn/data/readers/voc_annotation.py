@@ -63,8 +63,10 @@ def _object(element: Element) -> DrawnObject:
         raise UnreadableAnnotationError(
             f"difficult = {difficult!r} of a {name} must be 0 or 1"
         )
-    corners = tuple(_number(element, f"bndbox/{corner}") for corner in CORNERS)
-    return DrawnObject(name, corners, difficult == "1")
+    ymin, xmin, ymax, xmax = (
+        _number(element, f"bndbox/{corner}") for corner in CORNERS
+    )
+    return DrawnObject(name, (ymin, xmin, ymax, xmax), difficult == "1")
 
 
 def _number(element: Element, path: str) -> float:
