@@ -282,8 +282,7 @@ def _cubic_kernel(x):
     return tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
 
 
-# "bilinear" follows no single program: it does what most do, without their rounding
-# errors.
+# "bilinear" is what most programs do, without the rounding errors of any.
 # Source, of the others:
 #   caffe: py-faster-rcnn:lib/utils/blob.py and tf-faster-rcnn:lib/model/test.py, with
 #     OpenCV's resize.
