@@ -37,7 +37,9 @@ def unknown_settings(text):
     return [
         f"{section}.{name}"
         for section, name in named
-        if name not in FIELDS[section] and f"{section}.{name}" not in OTHERS
+        if name not in FIELDS[section]
+        and f"{section}.{name}" not in OTHERS
+        and not [*(ROOT / "tf_frcnn" / section).glob(f"{name}*")]
     ]
 
 
