@@ -1,10 +1,8 @@
 """Runs that the commands are tried on, and image files."""
 
-import contextlib
 import io
 
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.helpers.paths import QUICKSTART
@@ -33,20 +31,6 @@ SETTINGS = {
 }
 
 
-@contextlib.contextmanager
-def operations_stay():
-    """Keeps deterministic operations, once asked for, from staying on for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def operations_as_usual():
-    with operations_stay():
-        yield
-
-
 @pytest.fixture(scope="session")
 def small_settings():
     """The arguments that make a run of the quickstart small."""
@@ -57,9 +41,8 @@ def small_settings():
 def trained_run(small_settings, tmp_path_factory):
     """The folder of a small run of the quickstart, trained by the command."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    with operations_stay():
-        arguments = ["train", str(QUICKSTART), "--output", str(folder)]
-        assert main([*arguments, *small_settings]) == 0
+    arguments = ["train", str(QUICKSTART), "--output", str(folder)]
+    assert main([*arguments, *small_settings]) == 0
     return folder
 
 
