@@ -104,7 +104,7 @@ def run_in():
 
 @pytest.fixture(scope="session", params=["eager", "graph", "xla"])
 def in_mode(request, run_in):
-    """Is `run_in` with the mode chosen: a test that uses it runs once in each mode."""
+    """Gives `run_in` in one mode: a test that uses it runs once in each mode."""
     return functools.partial(run_in, request.param)
 
 

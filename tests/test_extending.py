@@ -5,11 +5,12 @@ import importlib.util
 import pytest
 
 from tf_frcnn.backbones import BACKBONES
-from tf_frcnn.config import load_config
+from tf_frcnn.config import ConfigError, load_config
 from tf_frcnn.data import DATASETS
 from tf_frcnn.evaluation import METRICS
 from tf_frcnn.layers import ROI_POOLINGS
 from tf_frcnn.models import CLASS_LOSSES
+from tf_frcnn.runs.alternating import train_alternating
 from tf_frcnn.runs.evaluation import evaluate_run
 from tf_frcnn.runs.training import train
 
@@ -127,5 +128,9 @@ def test_a_part_from_a_file_outside_of_the_package_trains(setting, tmp_path):
 def test_an_unknown_name_is_told_before_the_first_step(setting, tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL)
     config = load_config(tmp_path / "small.yaml", [f"{setting}=unknown"])
-    with pytest.raises(ValueError, match=f"{setting} = 'unknown'"):
-        train(config, tmp_path / "run")
+    alternating = {"scheme": "alternating", "step_epochs": (1, 1, 1, 1)}
+    in_turns = config.replace(train=config.train.replace(**alternating))
+    for run, own in ((train, config), (train_alternating, in_turns)):
+        with pytest.raises(ConfigError, match=f"{setting} = 'unknown'"):
+            run(own, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -42,7 +42,7 @@ def executed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(executed):
-    """What the last cell of the quickstart prints."""
+    """The output of the quickstart's last cell."""
     return json.loads(executed["quickstart.ipynb"].cells[-1].outputs[0].text)
 
 

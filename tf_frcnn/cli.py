@@ -2,10 +2,14 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from tf_frcnn.commands import COMMANDS
+
+# How an error begins that says which file or option it is in.
+_NAMES_SOURCE = re.compile(r"--set\b|[^:]*\.ya?ml\b|[^:]*: No such file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,9 +31,9 @@ def _file_of(options: argparse.Namespace, error: Exception) -> str:
     """Returns "FILE: " if an error in the configuration does not name its file."""
     from tf_frcnn.config import ConfigError
 
-    sources = (str(getattr(options, "config", "")), "--set")
-    names_it = not isinstance(error, ConfigError) or str(error).startswith(sources)
-    return "" if names_it else f"{options.config}: "
+    if not isinstance(error, ConfigError) or _NAMES_SOURCE.match(str(error)):
+        return ""
+    return f"{options.config}: "
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -89,7 +89,7 @@ def backbone():
 
 @pytest.fixture
 def head():
-    """Is a head of two units for RoIs of one cell and three channels."""
+    """A head of two units for RoIs of one cell and three channels."""
     head = FullyConnectedHead({"head_units": 2})
     head.build((None, None, 1, 1, 3))
     return head

@@ -20,7 +20,7 @@ def tail():
 
 @pytest.fixture(scope="module")
 def reference(randomize):
-    """Is ResNet50 of keras.applications, its weights random but seeded."""
+    """ResNet50 of keras.applications, its weights random but seeded."""
     keras.utils.set_random_seed(0)
     network = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=(None, None, 3)

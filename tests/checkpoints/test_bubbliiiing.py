@@ -160,9 +160,9 @@ def pair(loaded, file, torch_parts, draw, tmp_path_factory):
     """Gives the model, its batch of an image, and what the original and ours find."""
     _, arrays, is_resnet = file
     image = draw(*PICTURE, seed=4)
-    image = tmp_path_factory.mktemp("pictures") / "picture.png"
-    image.write_bytes(tf.io.encode_png(image).numpy())
-    examples = read_images([image], VOC)
+    path = tmp_path_factory.mktemp("images") / "image.png"
+    path.write_bytes(tf.io.encode_png(image).numpy())
+    examples = read_images([path], VOC)
     images = loaded.config.images.replace(short_side=SHORT_SIDE)
     batches = build_evaluation_batches(loaded.config.replace(images=images), examples)
     expected = run(torch_parts[1](arrays, ORDER), image, is_resnet)

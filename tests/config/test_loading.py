@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tf_frcnn.config import (
     Config,
     ConfigError,
+    Conventions,
     DataSettings,
     ImageSettings,
     RoISettings,
@@ -355,6 +356,27 @@ def test_a_fault_of_a_base_is_blamed_on_its_file(write):
     path = write("base: b.yaml\nrpn: {positive_iou: 6}")
     assert message(path) == "a.yaml: rpn.positive_iou = 6 must lie in (0, 1]."
     assert message(path, "rpn.positive_iou=7").startswith("--set: rpn.positive_iou = 7")
+
+
+def test_of_two_files_that_contradict_each_other_the_later_is_blamed(write):
+    Path("b.yaml").write_text("seed: 1\nproposals: {train_post_nms: 100}\n")
+    path = write("base: b.yaml\nseed: 2\nproposals: {train_pre_nms: 50}")
+    assert message(path).startswith("a.yaml: proposals.train_post_nms = 100 must be")
+    path = write("base: b.yaml\nseed: 2\nproposals: {train_pre_nms: 200}")
+    overrides = ["seed=3", "proposals.train_post_nms=300"]
+    assert message(path, *overrides).startswith("--set: proposals.train_post_nms = 300")
+
+
+def test_another_program_comes_without_the_habits_of_the_base(write):
+    Path("b.yaml").write_text("conventions: {base: caffe, max_log_scale: 2.5}\n")
+    inherited = load_config(write("base: b.yaml")).conventions
+    assert inherited.plus_one and inherited.max_log_scale == 2.5
+    changed = load_config(write("base: b.yaml\nconventions: {clip: none}")).conventions
+    assert changed == inherited.replace(clip="none")
+    other = load_config(write("base: b.yaml\nconventions: torchvision")).conventions
+    assert other == Conventions.of("torchvision")
+    overridden = load_config("b.yaml", ["conventions=plain"]).conventions
+    assert overridden == Conventions()
 
 
 def test_a_base_must_exist_and_not_lead_back(write):

@@ -1,4 +1,4 @@
-"""What the page says where something goes wrong."""
+"""The page's words for what goes wrong."""
 
 import threading
 

@@ -1,1 +1,1 @@
-"""What several tests share and no user needs."""
+"""Code that several tests share and no user needs."""

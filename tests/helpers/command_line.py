@@ -1,4 +1,4 @@
-"""What the command `tf-frcnn` prints."""
+"""The output of the command `tf-frcnn`."""
 
 from tf_frcnn.cli import main
 

@@ -1,4 +1,4 @@
-"""What a detector computes of a batch, stage by stage."""
+"""The results of a detector for a batch, stage by stage."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What torchvision's Faster R-CNNs compute, for comparison with their conversions.
+"""The results of torchvision's Faster R-CNNs, for comparison with their conversions.
 
 Runs in any Python with torch and torchvision, which need not be the one that has
 TensorFlow:

@@ -16,7 +16,7 @@ def dropped(head, seed, num_rois=32):
 
 @pytest.fixture
 def head():
-    """Is a head that without dropout returns its input of positive values."""
+    """A head that without dropout returns its input of positive values."""
     head = FullyConnectedHead({"head_units": UNITS, "dropout": 0.25})
     head.build((None, None, 1, 1, UNITS))
     head.set_weights([np.eye(UNITS), np.zeros(UNITS)] * 2)

@@ -394,3 +394,23 @@ def test_stored_proposals_are_continuous_where_the_network_counts_last_pixels(
     expected, found = whole(batch), second(batch | stored)
     np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-4)
     np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-5)
+
+
+def test_a_saved_model_keeps_the_type_that_its_parts_compute_in(
+    tiny_detector, tmp_path
+):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny_detector()
+    finally:
+        keras.config.set_dtype_policy(before)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for own in (model, loaded):
+        first = own.backbone.layers[1]
+        computing = (own.rpn.head.convs[0], own.roi_head.box_head, first)
+        assert {layer.compute_dtype for layer in computing} == {"bfloat16"}
+        policies = (own.rpn.head, own.roi_head.pooling, own.roi_head.predictor)
+        assert {layer.dtype_policy.name for layer in policies} == {"mixed_bfloat16"}
+        assert own.roi_head.predictor.logits.compute_dtype == "float32"

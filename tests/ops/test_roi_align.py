@@ -25,7 +25,7 @@ ROUTES = {
 
 @pytest.fixture(params=ROUTES)
 def align(request, run_in):
-    """Is RoIAlign with a fixed number of samples, by one route."""
+    """RoIAlign with a fixed number of samples, by one route."""
     return run_in(*ROUTES[request.param])
 
 

@@ -23,7 +23,7 @@ ROUTES = {
 
 @pytest.fixture(params=ROUTES)
 def crop(request, run_in):
-    """Is the crop by one route; `tf.image.crop_and_resize` has no XLA kernel."""
+    """The crop by one route; `tf.image.crop_and_resize` has no XLA kernel."""
     return run_in(*ROUTES[request.param])
 
 

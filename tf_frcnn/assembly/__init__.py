@@ -8,7 +8,7 @@ from tf_frcnn.assembly.data import (
     build_training_batches,
     proposals_file,
 )
-from tf_frcnn.assembly.model import build_model, load_initial_weights
+from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weights
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
 
@@ -23,6 +23,7 @@ __all__ = [
     "build_resizing",
     "build_step_config",
     "build_training_batches",
+    "check_parts",
     "compile_model",
     "is_alternating",
     "load_initial_weights",

@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_frcnn.config import Config, ConfigError, ImageSettings
+from tf_frcnn.assembly.names import look_up
+from tf_frcnn.config import Config, ImageSettings
 from tf_frcnn.data import (
     DATASETS,
     CachedProposals,
@@ -22,7 +23,6 @@ from tf_frcnn.data import (
     read_proposals,
     training_batches,
 )
-from tf_frcnn.data.checks.problems import nearest_name
 
 _ROLES = ("train", "validation", "test")
 
@@ -38,7 +38,8 @@ def build_examples(
             a split in the reader's own terms.
         class_names: replace those of the configuration, as a run's own classes do.
     """
-    data, read = config.data, _reader(config)
+    data = config.data
+    read = look_up(DATASETS, data.reader, "data.reader")
     return read(
         _folder(data.directory),
         _split_name(config, split),
@@ -77,16 +78,6 @@ class Splits:
 
 def _split_name(config: Config, split: str) -> str:
     return getattr(config.data, f"{split}_split") if split in _ROLES else split
-
-
-def _reader(config: Config) -> Callable[..., ExampleSet]:
-    name = config.data.reader
-    if name not in DATASETS:
-        raise ConfigError(
-            f"data.reader = {name!r} must be one of {', '.join(DATASETS)}"
-            f"{nearest_name(name, DATASETS) or '.'}"
-        )
-    return DATASETS[name]
 
 
 def _own_settings(read: Callable[..., ExampleSet], config: Config) -> dict[str, Any]:

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 import keras
 
 from tf_frcnn import layers
+from tf_frcnn.assembly.names import look_up
 from tf_frcnn.backbones import BACKBONES, Backbone, application_backbone
 from tf_frcnn.backbones.pretrained import LoadReport, read_weights_file, set_weights
 from tf_frcnn.config import Config, ConfigError
+from tf_frcnn.data import DATASETS
+from tf_frcnn.evaluation import METRICS
 from tf_frcnn.models import (
+    CLASS_LOSSES,
     Detector,
     FasterRCNN,
     FastRCNN,
@@ -26,6 +30,7 @@ def build_model(config: Config, class_names: Sequence[str]) -> Detector:
 
     The weights follow from the seed of the configuration.
     """
+    check_parts(config)
     keras.utils.set_random_seed(config.seed)
     backbone, kind = _backbone(config), _KINDS[config.model.kind]
     mode = config.images.mode or backbone.image_mode
@@ -42,6 +47,27 @@ def build_model(config: Config, class_names: Sequence[str]) -> Detector:
         )
     model.build()
     return model
+
+
+def check_parts(config: Config) -> None:
+    """Raises a ConfigError for a name that no registry has, or parts that do not fit.
+
+    A run checks them before it writes or reads anything.
+    """
+    look_up(DATASETS, config.data.reader, "data.reader")
+    look_up(layers.ROI_POOLINGS, config.roi.pooling, "roi.pooling")
+    look_up(CLASS_LOSSES, config.loss.rpn_classes, "loss.rpn_classes")
+    look_up(CLASS_LOSSES, config.loss.roi_classes, "loss.roi_classes")
+    look_up(METRICS, config.evaluation.metric, "evaluation.metric")
+    backbone = _backbone(config)
+    if backbone.build_tail is not None and config.roi.head_convs:
+        raise ConfigError(
+            f"roi.head_convs = {config.roi.head_convs} has no effect with "
+            f"backbone.name = {config.backbone.name!r}, whose own tail is the head; "
+            "leave it out.",
+            "roi.head_convs",
+            "backbone.name",
+        )
 
 
 class _Kind(NamedTuple):
@@ -180,11 +206,6 @@ def _roi_head(
 def _box_head(config: Config, backbone: Backbone) -> keras.layers.Layer:
     roi = config.roi
     if backbone.build_tail is not None:
-        if roi.head_convs:
-            raise ConfigError(
-                f"roi.head_convs = {roi.head_convs} has no effect with backbone.name = "
-                f"{config.backbone.name!r}, whose own tail is the head; leave it out."
-            )
         return layers.TailHead(backbone.build_tail(config.backbone.normalization))
     if roi.head_convs:
         return layers.ConvolutionalHead(

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import keras
 
 from tf_frcnn.assembly.schedule import WarmUpStepDecay
-from tf_frcnn.config import Config, ConfigError
-from tf_frcnn.evaluation import METRICS
+from tf_frcnn.config import Config
 from tf_frcnn.models.detector import Detector
 
 
@@ -47,16 +46,7 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
 
 
 def build_plan(config: Config) -> RunPlan:
-    """Returns the settings of a run beside its model and its data.
-
-    Raises:
-        ConfigError: the metric is unknown.
-    """
-    if config.evaluation.metric not in METRICS:
-        raise ConfigError(
-            f"evaluation.metric = {config.evaluation.metric!r} must be one of "
-            f"{', '.join(METRICS)}."
-        )
+    """Returns the settings of a run beside its model and its data."""
     return RunPlan(
         epochs=config.train.epochs,
         validation_every=config.train.validation_every,

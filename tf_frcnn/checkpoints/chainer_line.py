@@ -1,4 +1,4 @@
-"""What the two descendants of ChainerCV's Faster R-CNN in PyTorch have in common.
+"""The common parts of the two descendants of ChainerCV's Faster R-CNN in PyTorch.
 
 simple-faster-rcnn-pytorch and bubbliiiing's faster-rcnn-pytorch name the parts alike:
 extractor, rpn, head.classifier, head.cls_loc and head.score.

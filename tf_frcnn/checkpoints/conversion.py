@@ -187,7 +187,7 @@ def check_classes(
         if repeated:
             fault = f"has {repeated[0]!r} twice"
         elif background:
-            fault = f"has {background[0]!r}, which is no class: leave it out"
+            fault = f"has {background[0]!r}, which is not a class: leave it out"
         raise ValueError(f"{origin}: {list(names)[:5]} {fault}.")
     return names
 

@@ -29,7 +29,7 @@ class Taken:
 
 @dataclass
 class LoadReport:
-    """What became of every weight. A weight is named "part/layer/variable".
+    """The fate of every weight. A weight is named "part/layer/variable".
 
     Attributes:
         loaded: weight -> the name it had in the file.
@@ -37,7 +37,7 @@ class LoadReport:
         random: weights that keep their random values, as intended.
         missing: weights the file lacks.
         unexpected: names of the file that the detector has no place for.
-        ignored: names of the file that are no part of a detector, such as those of an
+        ignored: names in the file that do not belong to a detector, such as those of an
             optimizer.
     """
 
@@ -92,7 +92,7 @@ def apply_map(
         model: the detector.
         checkpoint: the file's contents.
         name_map: weight -> where it comes from.
-        ignored: regular expression of names of the file that are no part of a detector.
+        ignored: regular expression of names that do not belong to a detector.
         random: regular expression of weights that the file need not have.
         strict: whether missing and unexpected weights are errors.
 

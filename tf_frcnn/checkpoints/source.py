@@ -1,4 +1,4 @@
-"""What a module of this package says of a source of published weights."""
+"""The description of a source of published weights, as each module gives it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class Description(NamedTuple):
         num_classes: K, without background; None where the file knows no objects.
         class_names: of the K classes, where the published file is known.
         name_map: weight -> where it comes from.
-        ignored: regular expression of names of the file that are no part of a detector.
+        ignored: regular expression of names that do not belong to a detector.
         random: regular expression of weights that the file need not have.
         notes: what the user should know of what was assumed.
     """

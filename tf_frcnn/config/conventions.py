@@ -25,7 +25,7 @@ class Conventions(Settings):
     measures continuous corners everywhere."""
     plus_one: bool = False
     """Whether widths are xmax - xmin + 1, as in caffe, wherever boxes are coded,
-    clipped and compared."""
+    clipped and compared, except in the NMS of proposals."""
     nms_plus_one: bool = False
     """Whether the NMS of proposals adds 1 to sides."""
     max_log_scale: Positive | None = None

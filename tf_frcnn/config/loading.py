@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tf_frcnn.config.conventions import Conventions
+from tf_frcnn.config.conventions import CONVENTIONS, Conventions
 from tf_frcnn.config.network import (
     AnchorSettings,
     BackboneSettings,
@@ -19,7 +19,7 @@ from tf_frcnn.config.network import (
     RoISettings,
     RPNSettings,
 )
-from tf_frcnn.config.recipes import recipe_path
+from tf_frcnn.config.recipes import recipe_names, recipe_path
 from tf_frcnn.config.run import (
     DataSettings,
     EvaluationSettings,
@@ -31,6 +31,7 @@ from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
 _OVERRIDE = "--set"  # what messages call the source of overrides
 _BASE = "base"  # the key of a recipe that another one starts from
+_Layer = tuple[str, dict[str, Any]]  # where settings come from, and they by path
 
 
 class Config(Settings):
@@ -121,19 +122,10 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         ConfigError: for a file that is not a mapping, an unknown or repeated setting, a
             value that is not allowed, or settings that contradict each other.
     """
-    settings: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for file, own in _chain(Path(recipe_path(source))):
-        settings |= own
-        origins |= dict.fromkeys(own, file)
+    layers = _chain(recipe_path(source))
     for override in overrides:
-        own = _collect(_parse_override(override), _OVERRIDE)
-        settings |= own
-        origins |= dict.fromkeys(own, _OVERRIDE)
-    try:
-        return _build(settings)
-    except ConfigError as error:
-        raise _blamed(error, origins, str(source)) from None
+        layers.append((_OVERRIDE, _collect(_parse_override(override), _OVERRIDE)))
+    return _build_layers(layers, str(source))
 
 
 def make_config(settings: Mapping[str, Any], source: str) -> Config:
@@ -144,11 +136,9 @@ def make_config(settings: Mapping[str, Any], source: str) -> Config:
         source: what error messages call them.
     """
     settings = dict(settings)
-    start: dict[str, Any] = {}
-    if _BASE in settings:
-        for _, own in _chain(Path(recipe_path(settings.pop(_BASE)))):
-            start |= own
-    return _build(start | _collect(settings, source))
+    base = settings.pop(_BASE, None)
+    layers = [] if base is None else _chain(recipe_path(base))
+    return _build_layers([*layers, (source, _collect(settings, source))], source)
 
 
 def dump_config(config: Config) -> str:
@@ -159,9 +149,13 @@ def dump_config(config: Config) -> str:
 def config_schema() -> str:
     """Returns the JSON schema of a configuration file, for editors, as text."""
     schema = Config.model_json_schema(mode="validation")
-    name = {"type": "string", "description": "Recipe that the file starts from."}
+    name = {
+        "type": "string",
+        "description": "Recipe that the file starts from.",
+        "examples": recipe_names(),
+    }
     schema["properties"] = {_BASE: name, **schema["properties"]}
-    by_name = {"type": "string"}
+    by_name = {"enum": [*CONVENTIONS]}
     conventions = schema["properties"]["conventions"]
     conventions["anyOf"] = [by_name, {"$ref": conventions.pop("$ref")}]
     return json.dumps(schema, indent=1)
@@ -194,16 +188,27 @@ def _base_path(base: Any, path: Path) -> Path:
         raise ConfigError(f"{path}: base: {error}", _BASE) from None
 
 
-def _blamed(error: ConfigError, origins: dict[str, str], source: str) -> ConfigError:
-    """Returns the error with the name of the last file that contributes to it."""
-    blamed = [
-        origin
-        for path, origin in origins.items()
-        if any(fault.startswith(path) for fault in error.paths)
-    ]
-    sources = dict.fromkeys(origins.values())
-    culprit = max(blamed, key=[*sources].index, default=source)
-    return ConfigError(f"{culprit}: {error}", *error.paths)
+def _build_layers(layers: list[_Layer], source: str) -> Config:
+    """Builds a configuration of which later layers replace settings of earlier ones.
+
+    Raises:
+        ConfigError: with the name of the last layer that contributes to it.
+    """
+    settings: dict[str, Any] = {}
+    for _, own in layers:
+        if "conventions.base" in own:  # Another program, without the habits of this.
+            settings = {n: v for n, v in settings.items() if n[:12] != "conventions."}
+        settings |= own
+    try:
+        return _build(settings)
+    except ConfigError as error:
+        culprits = [
+            origin
+            for origin, own in layers
+            if any(fault.startswith(path) for fault in error.paths for path in own)
+        ]
+        culprit = culprits[-1] if culprits else source
+        raise ConfigError(f"{culprit}: {error}", *error.paths) from None
 
 
 def _parse_override(override: str) -> dict[str, Any]:

@@ -215,8 +215,8 @@ class RoISettings(Settings):
     sampling_ratio: CountOrZero = 2
     """Samples of "align" per cell and axis; 0: as many as the RoI has cells."""
     level_rule: Literal["size", "anchor"] = "size"
-    """Map that a RoI is pooled from: by its size, by the anchor that it came from, or
-    the coarsest."""
+    """Choice of the map that a RoI is pooled from: by its size, or by the level of the
+    anchor that it came from (the coarsest map serves those beyond it)."""
     class_agnostic: bool = False
     """Whether one box per RoI serves all classes."""
     regress_boxes: bool = True

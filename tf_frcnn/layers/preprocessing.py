@@ -41,8 +41,7 @@ class Preprocessing(keras.layers.Layer):
     """Normalises images and sets the pixels beyond each image to zero.
 
     It also keeps how files become such images: `images` says to which size they are
-    scaled and on which canvas they are placed, which the input pipeline, the exported
-    model and `detect` read.
+    scaled and on which canvas they are placed, which exports and the demo read.
 
     The mode "caffe" gives BGR minus the ImageNet means, the input of the VGG16 and
     ResNet weights of the caffe line and of `keras.applications`; "fast_rcnn" BGR minus

@@ -65,9 +65,11 @@ class RoIHead(keras.layers.Layer):
         self.detections = DetectionSettings.of(detections)
         self.loss = LossSettings.of(loss)
         self.stage_losses = StageLosses(self.loss, "roi")
-        self.pooling = RoIPooling(strides, self.roi, self.conventions)
+        self.pooling = RoIPooling(
+            strides, self.roi, self.conventions, dtype=self.dtype_policy
+        )
         self.box_head = box_head
-        self.predictor = BoxPredictor(num_classes, self.roi)
+        self.predictor = BoxPredictor(num_classes, self.roi, dtype=self.dtype_policy)
         self.proposal_targets = ProposalTargetLayer(*self._sampling())
         self.detection_layer = DetectionLayer(
             self.detections, self.roi, self.conventions

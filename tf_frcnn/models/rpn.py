@@ -68,7 +68,8 @@ class RegionProposalNetwork(keras.layers.Layer):
         super().__init__(**{"autocast": False, **kwargs})
         self.conventions = Conventions.of(conventions)
         self.anchor_grid = AnchorGrid(strides, anchors, self.conventions)
-        self.head = RPNHead(self.anchor_grid.anchors.per_cell, rpn)
+        num_anchors = self.anchor_grid.anchors.per_cell
+        self.head = RPNHead(num_anchors, rpn, dtype=self.dtype_policy)
         self.anchor_targets = AnchorTargetLayer(rpn, self.conventions)
         self.proposal_layer = ProposalLayer(proposals, self.conventions)
         self.loss = LossSettings.of(loss)

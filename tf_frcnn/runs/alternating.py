@@ -20,6 +20,7 @@ from tf_frcnn.assembly import (
     build_evaluation_batches,
     build_model,
     build_step_config,
+    check_parts,
     proposals_file,
 )
 from tf_frcnn.config import Config
@@ -58,6 +59,7 @@ def train_alternating(
         FileExistsError, FileNotFoundError, NonFiniteLossError: as `train`.
     """
     directory = Path(directory)
+    check_parts(config)
     check_run_folder(directory, resume)
     splits = splits or Splits(config)
     class_names = _write_run_files(config, directory, splits)

@@ -17,6 +17,7 @@ from tf_frcnn.assembly import (
     build_model,
     build_plan,
     build_training_batches,
+    check_parts,
     compile_model,
     load_initial_weights,
 )
@@ -95,6 +96,7 @@ def train(
         NonFiniteLossError: a loss became NaN or infinite.
     """
     directory = Path(directory)
+    check_parts(config)
     check_run_folder(directory, resume)
     if resume:
         _report_changes(directory, config)

@@ -143,3 +143,24 @@ def test_without_the_variable_the_cache_of_the_user_is_taken(monkeypatch, tmp_pa
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_folder() == Path("/home/someone/.cache/tf_frcnn")
+
+
+def test_a_relative_folder_is_that_below_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_FRCNN_CACHE", "kept")
+    assert cache_folder() == tmp_path / "kept"
+    keep("relative")
+    assert known("relative") and [*(tmp_path / "kept").iterdir()]
+
+
+def test_facts_about_files_that_are_gone_are_dropped(tmp_path):
+    files = [tmp_path / name for name in ("a", "b")]
+    for file in files:
+        file.write_text("x")
+    with FactsCache("gone") as cache:
+        for file in files:
+            cache.recall_file(file, lambda: 1)
+    files[0].unlink()
+    keep("gone", key="new")
+    with FactsCache("gone") as cache:
+        assert cache._facts.keys() == {str(files[1]), "new"}

@@ -22,11 +22,10 @@ def cache_folder() -> Path | None:
     default it is `tf_frcnn` in XDG_CACHE_HOME or ~/.cache.
     """
     named = os.environ.get(CACHE_VARIABLE)
-    if named is None:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        named = os.path.join(base, "tf_frcnn")
-    folder = Path(os.path.expanduser(named))
-    return folder if folder.is_absolute() else None
+    if named is not None:
+        return Path(os.path.expanduser(named)).absolute() if named else None
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "tf_frcnn" if base.is_absolute() else None
 
 
 class FactsCache:
@@ -62,7 +61,8 @@ class FactsCache:
         if self._path is None or not self._has_new:
             return
         # A copy, since after an error threads may still find facts.
-        content = json.dumps(dict(self._facts), separators=(",", ":")).encode()
+        facts = {k: fact for k, fact in dict(self._facts).items() if _is_there(k)}
+        content = json.dumps(facts, separators=(",", ":")).encode()
         part = self._path.with_suffix(f".{os.getpid()}.part")
         with contextlib.suppress(OSError):
             try:
@@ -112,3 +112,8 @@ class FactsCache:
         """Returns a checksum of the content, the versions and the name."""
         about = repr((_FORMAT, tf.__version__, self._name)).encode()
         return hashlib.sha256(about + content).hexdigest().encode()
+
+
+def _is_there(key: str) -> bool:
+    """Says whether a fact's file exists still; names that are no paths stay."""
+    return not os.path.isabs(key) or os.path.exists(key)

@@ -12,6 +12,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tf_frcnn.data.checks.facts_cache import FactsCache
 
+# Of the files that are taken for images.
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
 # Many cameras write MPO into .jpg files: a JPEG followed by further images.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
 

@@ -12,7 +12,7 @@ _GIF, _BMP = b"GIF8", b"BM"
 
 
 def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
-    """Decodes an image as `data.transforms.decode_image` does, and turns it upright.
+    """Decodes an image as `transforms.decode_image` does, and turns it upright.
 
     The size that its header claims is checked before memory is taken for its pixels.
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.checks.images import UnreadableImageError, inspect_files
+from tf_frcnn.data.checks.images import (
+    IMAGE_ENDINGS,
+    UnreadableImageError,
+    inspect_files,
+)
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
 def find_images(patterns: Sequence[str | Path]) -> list[Path]:
@@ -26,7 +28,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+            files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS]
         elif path.is_file():
             files = [path]
         else:
@@ -35,7 +37,7 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
         if not files:
             raise DataError(
                 f"{pattern}: no image found; give a file, a folder or a pattern of "
-                f"files that end in {', '.join(IMAGE_SUFFIXES)}."
+                f"files that end in {', '.join(IMAGE_ENDINGS)}."
             )
         found |= dict.fromkeys(sorted(files))
     return list(found)

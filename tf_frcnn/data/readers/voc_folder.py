@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from tf_frcnn.data.checks.images import IMAGE_ENDINGS
 from tf_frcnn.data.checks.problems import DataError, Problems, nearest_name
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 NEEDED_FOLDERS = ("JPEGImages", "Annotations")
 
 
