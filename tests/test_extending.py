@@ -103,6 +103,7 @@ def registries():
         registry.update(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("setting", FILES)
 def test_a_part_from_a_file_outside_of_the_package_trains(setting, tmp_path):

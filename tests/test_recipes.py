@@ -45,6 +45,7 @@ def recipe(request):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_recipe_trains_a_step_and_predicts(recipe, batch):
     config = load_config(recipe, SMALL)
     model = build_model(config, ("wide", "tall"))

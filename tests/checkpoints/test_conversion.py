@@ -258,7 +258,7 @@ def test_alternating_training_starts_from_no_run(tmp_path, capsys):
     [
         ((), "must be a list of names"),
         (("a", "a"), "has 'a' twice"),
-        (("__background__", "a"), "is no class: leave it out"),
+        (("__background__", "a"), "is not a class: leave it out"),
     ],
 )
 def test_a_bad_class_list_is_named(file, classes_file, tmp_path, capsys, names, fault):
