@@ -13,12 +13,11 @@ from tf_frcnn.data import evaluation_batches
 from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import RUNTIMES, ExportError, convert_model
 from tf_frcnn.export.runtimes import Runtime
-from tf_frcnn.models.faster_rcnn import FasterRCNN
+from tf_frcnn.models import FasterRCNN, RegionProposalNetwork, RoIHead
 from tf_frcnn.runs.inference import detect
 
 pytestmark = pytest.mark.slow
 
-SHARED = SHARED
 BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
 WITHOUT = [
     name
@@ -37,16 +36,26 @@ def pyramid(tiny_detector):
     single = tiny_detector(detections={"score_threshold": 0.3})
     maps = [single.backbone.get_layer(f"stage{n}_add").output for n in (3, 4)]
     maps = feature_pyramid(maps, 32, first_level=3, extra_level=True)
-    parts = single.parts._replace(
-        backbone=keras.Model(single.backbone.input, maps),
-        anchor_grid=layers.AnchorGrid((8, 16, 32), style="centred", scales=(4,)),
-        rpn_head=layers.RPNHead(3, channels=32, score_form="sigmoid"),
-        proposal_layer=layers.ProposalLayer(test_counts=(60, 40), per_level=True),
-        roi_pooling=layers.RoIPooling((8, 16), method="align"),
-        box_head=layers.FullyConnectedHead(64, dropout=0.0),
-        box_predictor=layers.BoxPredictor(2),
+    counts = {"test_pre_nms": 60, "test_post_nms": 40, "per_level": True}
+    roi = {"pooling": "align", "head_units": 64, "dropout": 0.0}
+    model = FasterRCNN(
+        single.preprocessing,
+        keras.Model(single.backbone.input, maps),
+        RegionProposalNetwork(
+            (8, 16, 32),
+            anchors={"style": "centred", "scales": (4,)},
+            rpn={"channels": 32, "score_form": "sigmoid"},
+            proposals=counts,
+        ),
+        RoIHead(
+            2,
+            layers.FullyConnectedHead(roi),
+            (8, 16),
+            roi=roi,
+            detections=single.roi_head.detections,
+        ),
+        class_names=single.class_names,
     )
-    model = FasterRCNN(parts, single.class_names)
     model.build()
     logits = model.roi_head.predictor.logits
     logits.set_weights([10 * logits.kernel.numpy(), np.array([0, 0.5, 0.2])])

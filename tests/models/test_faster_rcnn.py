@@ -254,6 +254,7 @@ def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_images):
     assert not found["boxes"][~found["valid"]].any()
 
 
+@pytest.mark.usefixtures("repeatable_operations")
 def test_biases_may_learn_at_twice_the_rate(tiny_detector, two_images):
     once, twice = tiny_detector(), tiny_detector(bias_rate=2.0)
     for model in (once, twice):

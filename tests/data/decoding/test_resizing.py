@@ -14,7 +14,6 @@ from tf_frcnn.data.decoding.resizing import RESIZE_METHODS, plan_resize, resize
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.readers.shapes import make_shapes
 
-SHARED = SHARED
 BLOOD = sorted((SHARED / "data" / "bccd" / "JPEGImages").glob("*.jpg"))[:2]
 LIMITS = {"grows": (600, 1000), "shrinks": (77, 101), "the long side": (600, 621)}
 

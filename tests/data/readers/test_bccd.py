@@ -6,7 +6,6 @@ import pytest
 from tests.helpers.paths import SHARED
 from tf_frcnn.data.readers.voc import read_voc
 
-SHARED = SHARED
 BCCD = SHARED / "data" / "bccd"
 
 pytestmark = pytest.mark.skipif(
