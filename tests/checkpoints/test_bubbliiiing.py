@@ -12,6 +12,8 @@ from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.runs.inference import detect
 
+pytestmark = pytest.mark.slow
+
 SHORT_SIDE = 250
 PICTURE = (187, 229)  # becomes 250 x 306, maps of 15 x 19 (VGG16) and 16 x 20
 UNITS = (3, 4, 6, 3)

@@ -10,6 +10,8 @@ from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import CheckpointError
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("red cell", "platelet")
 FC_UNITS = 64  # of the files' 4096
 FAST_RCNN_MEANS = np.float32([102.9801, 115.9465, 122.7717])  # BGR

@@ -10,6 +10,8 @@ from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.config import load_config
 from tf_frcnn.runs.inference import load_run, take_weights
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("red cell", "platelet")
 FC_UNITS = 64  # of torch_original's VGG16
 

@@ -23,6 +23,8 @@ from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.runs.inference import detect, detections_of_image
 from tf_frcnn.structures import Proposals
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "tests" / "helpers" / "torchvision_reference.py"
 SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
 BOXES = np.float32([[20, 30, 120, 200], [150, 40, 280, 180], [60, 100, 100, 140]])
