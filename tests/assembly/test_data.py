@@ -10,7 +10,7 @@ from tf_frcnn.assembly import (
     build_resizing,
     build_training_batches,
 )
-from tf_frcnn.config import ConfigError, load_config
+from tf_frcnn.config import ConfigError
 from tf_frcnn.data import (
     DATASETS,
     SHAPE_CLASSES,
@@ -20,11 +20,6 @@ from tf_frcnn.data import (
     write_voc,
 )
 
-SMALL = """
-data: {reader: shapes, train_split: train, validation_split: validation,
-  num_train: 4, num_validation: 3, num_test: 2}
-images: {short_side: 64, long_side: 96}
-"""
 # A data set of four images in a module of its own.
 READER = """
 import numpy as np
@@ -43,18 +38,6 @@ def read(location, split, *, class_names=(), policy=Policy()):
     name = f"{split} of {location}"
     return ExampleSet(name, ("wide", "tall"), records, Problems(), images)
 """
-
-
-@pytest.fixture(scope="module")
-def config_of(tmp_path_factory):
-    """Makes a small configuration in which some settings are replaced."""
-    path = tmp_path_factory.mktemp("configs") / "small.yaml"
-    path.write_text(SMALL)
-
-    def make(settings=()):
-        return load_config(path, [f"{name}={v}" for name, v in dict(settings).items()])
-
-    return make
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,7 @@ from tf_frcnn.assembly import (
 from tf_frcnn.config import ConfigError, load_config
 from tf_frcnn.models import FastRCNN, ProposalNetwork
 
-SMALL = """
-data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
-  num_validation: 3, num_test: 2}
-images: {short_side: 64, long_side: 96}
-backbone: {name: tiny, weights: random, frozen_blocks: 0}
-rpn: {channels: 8}
-roi: {head_units: 8}
-"""
-
-
-# No setting of these sections has its default, and hardly two have the same value.
+# Settings other than the defaults, of which hardly two have the same value.
 UNUSUAL = """
 seed: 7
 conventions: {base: tf_faster_rcnn, max_log_scale: 1.5}
@@ -41,18 +31,6 @@ train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
   validation_every: 3, keep_images: 6}
 evaluation: {metric: area, iou: 0.65, plus_one: true}
 """
-
-
-@pytest.fixture(scope="module")
-def config_of(tmp_path_factory):
-    """Makes a small configuration in which some settings are replaced."""
-    path = tmp_path_factory.mktemp("configs") / "small.yaml"
-    path.write_text(SMALL)
-
-    def make(settings=()):
-        return load_config(path, [f"{name}={v}" for name, v in dict(settings).items()])
-
-    return make
 
 
 @pytest.fixture(scope="module")

@@ -197,7 +197,11 @@ def _build_layers(layers: list[_Layer], source: str) -> Config:
     settings: dict[str, Any] = {}
     for _, own in layers:
         if "conventions.base" in own:  # Another program, without the habits of this.
-            settings = {n: v for n, v in settings.items() if n[:12] != "conventions."}
+            settings = {
+                path: value
+                for path, value in settings.items()
+                if not path.startswith("conventions.")
+            }
         settings |= own
     try:
         return _build(settings)
@@ -225,9 +229,6 @@ def _build(settings: dict[str, Any]) -> Config:
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
         (parts[section] if section else whole)[name] = value
-    if whole:
-        # Their errors come before those of the sections.
-        Config(**whole)
     for section, own in parts.items():
         whole[section] = SECTIONS[section](**own)
     return Config(**whole)
