@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers.command_line import failure_of
 from tests.helpers.paths import QUICKSTART
+from tests.helpers.random_run import write_random_run
 from tf_frcnn import commands
 from tf_frcnn.cli import main
 from tf_frcnn.commands import COMMANDS
@@ -22,6 +23,29 @@ def test_a_setting_that_is_not_allowed_is_named(capsys):
     assert line == "--set: rpn.positive_iou = 1.7 must lie in (0, 1]."
     line = failure_of(capsys, "show-config", QUICKSTART, "--set", "train.epoch=1")
     assert "did you mean train.epochs?" in line
+
+
+@pytest.mark.parametrize(
+    "setting", ["roi.pooling", "backbone.name", "evaluation.metric", "data.reader"]
+)
+def test_a_name_that_no_registry_has_is_blamed_on_what_gave_it(
+    setting, capsys, tmp_path
+):
+    arguments = ["train", QUICKSTART, "--output", tmp_path / "run"]
+    line = failure_of(capsys, *arguments, "--set", f"{setting}=unknown")
+    assert line.startswith(f"--set: {setting} = 'unknown'")
+    section, name = setting.split(".")
+    file = tmp_path / "own.yaml"
+    file.write_text(f"base: quickstart\n{section}: {{{name}: unknown}}\n")
+    line = failure_of(capsys, "train", file, "--output", tmp_path / "run")
+    assert line.startswith(f"{file}: {setting} = 'unknown'")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_given_for_a_run_is_blamed_on_the_option_too(capsys, tmp_path):
+    run = write_random_run(tmp_path)
+    line = failure_of(capsys, "evaluate", run, "--set", "evaluation.metric=x")
+    assert line.startswith("--set: evaluation.metric = 'x' must be one of 11-point")
 
 
 def test_a_missing_configuration_is_named(capsys, tmp_path):

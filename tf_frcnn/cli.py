@@ -28,12 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _file_of(options: argparse.Namespace, error: Exception) -> str:
-    """Returns "FILE: " if an error in the configuration does not name its file."""
+    """Returns the source of a setting's error, with ": ", if it does not name it."""
     from tf_frcnn.config import ConfigError
 
     if not isinstance(error, ConfigError) or _NAMES_SOURCE.match(str(error)):
         return ""
-    return f"{options.config}: "
+    faults = error.paths or (str(error).partition(" = ")[0],)
+    given = vars(options)
+    overridden = {text.partition("=")[0].strip() for text in given.get("set", ())}
+    file = given.get("config") or given.get("run_folder")
+    return "--set: " if overridden & {*faults} else f"{file}: "
 
 
 def _parser() -> argparse.ArgumentParser:
