@@ -55,15 +55,12 @@ def measure(settings, seed):
     """Trains a variant; returns its mAP on the test images."""
     # TensorFlow takes seconds to import: not for --help.
     from tf_frcnn.assembly import (
-        build_evaluation_batches,
         build_examples,
-        build_plan,
         is_alternating,
     )
     from tf_frcnn.config import load_config
-    from tf_frcnn.evaluation import evaluate_voc
+    from tf_frcnn.models.evaluating import evaluate
     from tf_frcnn.runs.alternating import train_alternating
-    from tf_frcnn.runs.inference import detect, ground_truth_of
     from tf_frcnn.runs.training import train
 
     quickstart = ROOT / "configs" / "quickstart.yaml"
@@ -74,10 +71,7 @@ def measure(settings, seed):
         with contextlib.redirect_stdout(nowhere):
             model = scheme(config, Path(directory) / "run")
     examples = build_examples(config, "test", model.class_names)
-    found = detect(model, examples, build_evaluation_batches(config, examples))
-    metric = build_plan(config).metric
-    truth = ground_truth_of(examples)
-    return evaluate_voc(truth, found, len(model.class_names), **metric).mean
+    return evaluate(model, examples).mean
 
 
 if __name__ == "__main__":

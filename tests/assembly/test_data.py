@@ -19,6 +19,7 @@ from tf_frcnn.data import (
     derive_canvases,
     write_voc,
 )
+from tf_frcnn.models import inputs
 
 # A data set of four images in a module of its own.
 READER = """
@@ -110,7 +111,7 @@ def test_a_data_set_may_come_from_a_file_outside_the_package(
     settings = {"data.reader": "mine", "data.train_split": "all", "data.batch_size": 2}
     config = config_of(settings)
     examples = build_examples(config, "train")
-    batches, per_epoch = build_training_batches(config, examples)
+    batches, per_epoch, *_ = build_training_batches(config, examples)
     first, second = batches.take(2).as_numpy_iterator()
     assert per_epoch == 2 and examples.name == "all of None"
     for batch in (first, second):
@@ -168,11 +169,11 @@ def test_each_image_has_its_canvas_where_sides_are_padded_to_a_multiple(config_o
     config = config_of(settings)
     assert build_resizing(config.images) == ((64,), None, 32, "bicubic")
     examples = build_examples(config, "train")
-    batches, per_epoch = build_training_batches(config, examples)
+    batches, per_epoch, *_ = build_training_batches(config, examples)
     assert per_epoch == 4
     for batch in (
         *batches.take(4),
-        *assembly.build_evaluation_batches(config, examples),
+        *assembly.build_evaluation_batches(config, examples).dataset,
     ):
         own = -(-batch["image_sizes"].numpy() // 32) * 32
         np.testing.assert_array_equal(own, [batch["images"].shape[1:3]])
@@ -181,7 +182,7 @@ def test_each_image_has_its_canvas_where_sides_are_padded_to_a_multiple(config_o
 def test_training_batches_obey_the_settings(config_of, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        assembly.data, "training_batches", lambda *a, **k: calls.append((a, k))
+        inputs, "training_batches", lambda *a, **k: calls.append((a, k))
     )
     settings = {"images.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
     settings |= {"data.train_short_sides": [48, 80], "images.resize": "caffe"}
@@ -189,7 +190,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
         switches = {"data.flip": flip, "data.train_on_difficult": difficult}
         config = config_of(settings | switches)
-        _, per_epoch = build_training_batches(config, examples, start_epoch)
+        _, per_epoch, *_ = build_training_batches(config, examples, epoch=start_epoch)
         assert per_epoch == 2  # four images, three at a time
     same = {"batch_size": 3, "seed": 5, "proposals": None}
     resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")

@@ -11,6 +11,7 @@ from tf_frcnn.assembly import (
 )
 from tf_frcnn.config import ConfigError, load_config
 from tf_frcnn.models import FastRCNN, ProposalNetwork
+from tf_frcnn.models.evaluating import metric_of
 
 # Settings other than the defaults, of which hardly two have the same value.
 UNUSUAL = """
@@ -111,8 +112,13 @@ def test_adam_takes_the_same_schedule_and_clipping(config_of):
 
 
 def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
+    assert build_plan(unusual_config) == (5, 3, 6)
+
+
+def test_the_model_knows_its_configuration_and_metric(unusual_model, unusual_config):
     metric = {"metric": "area", "iou_threshold": 0.65, "plus_one": True}
-    assert build_plan(unusual_config) == (5, 3, 6, metric)
+    assert metric_of(unusual_model) == metric
+    assert unusual_model.settings == unusual_model.config == unusual_config
 
 
 def test_the_weights_fit_the_settings(unusual_model):

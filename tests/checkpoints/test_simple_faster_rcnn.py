@@ -10,7 +10,7 @@ from tf_frcnn.checkpoints.class_lists import VOC
 from tf_frcnn.checkpoints.files import Checkpoint, read_checkpoint
 from tf_frcnn.checkpoints.simple_faster_rcnn import SOURCE
 from tf_frcnn.data.readers.images import read_images
-from tf_frcnn.runs.inference import detect
+from tf_frcnn.models.evaluating import observe
 
 pytestmark = pytest.mark.slow
 
@@ -63,9 +63,11 @@ def pair(request, loaded, arrays, torch_parts, draw, tmp_path_factory):
     file.write_bytes(tf.io.encode_png(image).numpy())
     examples = read_images([file], VOC)
     images = loaded.config.images.replace(short_side=SHORT_SIDE)
-    batches = build_evaluation_batches(loaded.config.replace(images=images), examples)
+    batches = build_evaluation_batches(
+        loaded.config.replace(images=images), examples
+    ).dataset
     expected = run(torch_parts[1](arrays, ORDER), image)
-    found = detect(loaded.model, examples, batches)
+    _, found = observe(loaded.model, batches)
     found = np.column_stack([found.labels, found.scores, found.boxes])
     return loaded.model, next(iter(batches)), expected, found
 

@@ -15,7 +15,7 @@ from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.config import make_config
 from tf_frcnn.data import make_shapes
-from tf_frcnn.runs.inference import detect
+from tf_frcnn.models.evaluating import observe
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def pair(request, tmp_path_factory):
     size = {"short_side": SHORT_SIDE, "long_side": LONG_SIDE}
     config = loaded.config.replace(images=loaded.config.images.replace(**size))
     examples = make_shapes(1, seed=3, short_side=(125, 125))
-    batches = build_evaluation_batches(config, examples)
+    batches = build_evaluation_batches(config, examples).dataset
     image = tf.io.decode_png(examples.images.items[0]).numpy()
     scale = SHORT_SIDE / min(image.shape[:2])
     blob = image[..., ::-1].astype(np.float32) - MEANS
@@ -48,7 +48,7 @@ def pair(request, tmp_path_factory):
         loaded=loaded,
         batch=batch,
         stages=stages,
-        found=detect(loaded.model, examples, batches),
+        found=observe(loaded.model, batches)[1],
         expected=slim.Original(arrays, scope).run(blob, scale, image.shape[:2]),
     )
 

@@ -20,7 +20,8 @@ from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.config import dump_config, load_config, make_config
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.drawing.boxes import write_png
-from tf_frcnn.runs.inference import detect, detections_of_image
+from tf_frcnn.models.evaluating import observe
+from tf_frcnn.runs.inference import detections_of_image
 from tf_frcnn.structures import Proposals
 
 pytestmark = pytest.mark.slow
@@ -102,7 +103,7 @@ class Converted:
         self.batches = {
             Path(b["image_ids"].numpy()[0].decode()).stem: b
             for b in build_evaluation_batches(self.config, self.examples)
-            .unbatch()
+            .dataset.unbatch()
             .batch(1)
         }
         self.reference = np.load(folder / f"{name}.npz")
@@ -190,8 +191,8 @@ def test_box_head_on_the_same_proposals(converted, image):
 
 
 def test_detections_of_image_files(converted):
-    batches = build_evaluation_batches(converted.config, converted.examples)
-    found = detect(converted.model, converted.examples, batches)
+    batches = build_evaluation_batches(converted.config, converted.examples).dataset
+    _, found = observe(converted.model, batches)
     shares = []
     for row, record in enumerate(converted.examples.records):
         own, image = detections_of_image(found, row), Path(record.source).stem

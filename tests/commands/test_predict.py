@@ -12,7 +12,7 @@ from tf_frcnn.cli import main
 from tf_frcnn.commands.predict import predict_files
 from tf_frcnn.data import SHAPE_CLASSES, DataError
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.runs import inference
+from tf_frcnn.models import evaluating
 from tf_frcnn.runs.inference import load_run
 
 
@@ -98,10 +98,10 @@ def test_detections_below_the_least_score_are_left_out(
 def blind(monkeypatch):
     """Makes the commands detect nothing, at once."""
 
-    def detect(model, examples, batches):
-        return DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+    def observe(model, examples):
+        return None, DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
 
-    monkeypatch.setattr(inference, "detect", detect)
+    monkeypatch.setattr(evaluating, "observe", observe)
 
 
 def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_path):

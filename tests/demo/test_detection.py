@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_frcnn.assembly import build_evaluation_batches
 from tf_frcnn.data import Resizing
 from tf_frcnn.data.readers.images import read_images
 from tf_frcnn.demo import ImageError, image_detector
-from tf_frcnn.runs.inference import detect as detect_in_batches
+from tf_frcnn.models.evaluating import observe
 from tf_frcnn.runs.predictions import list_detections
 
 pytestmark = pytest.mark.slow
@@ -29,8 +28,7 @@ def test_detections_are_those_of_predict(name, run, detect, shape_file, tmp_path
         image.save(tmp_path / name, quality=95, exif=exif)
         sides = image.size if name == "turned.jpg" else image.size[::-1]
     examples = read_images([tmp_path / name], run.model.class_names)
-    batches = build_evaluation_batches(run.config, examples)
-    found = detect_in_batches(run.model, examples, batches)
+    _, found = observe(run.model, examples)
     expected = list_detections(found, run.model.class_names)
     answer = detect((tmp_path / name).read_bytes())
     assert (answer["height"], answer["width"]) == sides

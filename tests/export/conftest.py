@@ -9,7 +9,8 @@ from tests.helpers.made_once import made_once
 from tf_frcnn.data import Resizing, evaluation_batches, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import export_model
-from tf_frcnn.runs.inference import detect, detections_of_image
+from tf_frcnn.models.evaluating import observe
+from tf_frcnn.runs.inference import detections_of_image
 
 
 @pytest.fixture(scope="session")
@@ -70,5 +71,5 @@ def signatures(exported):
 def expected(model, resizing, images):
     """The model's own detections of each image."""
     batches = evaluation_batches(images, resizing, batch_size=1)
-    found = detect(model, images, batches)
+    _, found = observe(model, batches)
     return [detections_of_image(found, row) for row in range(len(images.records))]

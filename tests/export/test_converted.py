@@ -14,7 +14,7 @@ from tf_frcnn.data.readers.images import find_images, read_images
 from tf_frcnn.export import RUNTIMES, ExportError, convert_model
 from tf_frcnn.export.runtimes import Runtime
 from tf_frcnn.models import FasterRCNN, RegionProposalNetwork, RoIHead
-from tf_frcnn.runs.inference import detect
+from tf_frcnn.models.evaluating import observe
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def test_another_runtime_detects_the_same_in_shapes_and_in_blood(
     path = convert_model(model, resizing, tmp_path, shapes_and_blood, **settings)
     resizing = resizing._replace(canvases=((160, 160),))
     batches = evaluation_batches(shapes_and_blood, resizing, batch_size=1)
-    found = detect(model, shapes_and_blood, batches)
+    _, found = observe(model, batches)
     assert set(found.image_index) == {0, 1, 2, 3, 4} and len(found.scores) > 15
     batch = next(batches.as_numpy_iterator())
     names = ("images", "image_sizes", "scales", "file_sizes")

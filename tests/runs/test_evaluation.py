@@ -8,9 +8,9 @@ from tf_frcnn.assembly import build_examples
 from tf_frcnn.data import SHAPE_CLASSES
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.runs import evaluation
 from tf_frcnn.runs.evaluation import evaluate_run
-from tf_frcnn.runs.inference import ground_truth_of
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +22,18 @@ def run_folder(tmp_path_factory):
 def half_seeing(monkeypatch):
     """Makes the commands find the first half of the objects, and propose all."""
 
-    def detect(model, examples, batches):
+    def observe(model, examples):
         truth = ground_truth_of(examples)
         rows = slice(len(truth.labels) // 2)
         columns = (truth.image_index, truth.boxes, np.ones(len(truth.labels)))
-        return DetectedBoxes(*(column[rows] for column in (*columns, truth.labels)))
+        columns = (column[rows] for column in (*columns, truth.labels))
+        return truth, DetectedBoxes(*columns)
 
-    def propose(model, examples, batches, *, training):
+    def propose(model, examples, *, training):
         truth = ground_truth_of(examples)
         return ProposedBoxes(truth.image_index, truth.boxes, np.ones(len(truth.labels)))
 
-    monkeypatch.setattr(evaluation, "detect", detect)
+    monkeypatch.setattr(evaluation, "observe", observe)
     monkeypatch.setattr(evaluation, "propose", propose)
 
 

@@ -14,12 +14,14 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.helpers.paths import QUICKSTART
+from tf_frcnn import callbacks
+from tf_frcnn.assembly import build_training_batches
 from tf_frcnn.config import load_config
 from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models.faster_rcnn import FasterRCNN
-from tf_frcnn.runs import callbacks
-from tf_frcnn.runs.training import NonFiniteLossError, train
+from tf_frcnn.models import FasterRCNN, NonFiniteLossError
+from tf_frcnn.models.evaluating import ground_truth_of
+from tf_frcnn.runs.training import train
 
 LAST, BEST = "weights/last.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
@@ -252,9 +254,8 @@ def test_a_non_finite_loss_names_step_and_images_and_keeps_the_weights(copied_ru
 def quick_epochs(monkeypatch):
     """Makes `fit` count its steps and call the callbacks, and the detector blind."""
 
-    def fit(
-        model, batches, *, steps_per_epoch, initial_epoch, epochs, callbacks, **settings
-    ):
+    def fit(model, examples, *, initial_epoch, epochs, callbacks, **settings):
+        steps_per_epoch = build_training_batches(model.settings, examples).steps
         for callback in callbacks:
             callback.set_model(model)
             callback.set_params({"epochs": epochs})
@@ -266,11 +267,12 @@ def quick_epochs(monkeypatch):
             for callback in callbacks:
                 callback.on_epoch_end(epoch, logs)
 
-    def detect(model, examples, batches):
-        return DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+    def observe(model, examples):
+        nothing = DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+        return ground_truth_of(examples), nothing
 
     monkeypatch.setattr(FasterRCNN, "fit", fit)
-    monkeypatch.setattr(callbacks, "detect", detect)
+    monkeypatch.setattr(callbacks, "observe", observe)
 
 
 def test_a_run_interrupted_in_validation_logs_every_epoch_once(
@@ -280,7 +282,7 @@ def test_a_run_interrupted_in_validation_logs_every_epoch_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks, "detect", interrupt)
+        patch.setattr(callbacks, "observe", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config_of(), tmp_path)  # in the end of the second epoch
     train(config_of(), tmp_path, resume=True)

@@ -1,16 +1,15 @@
 """Builds what a configuration describes; no other package reads its fields."""
 
-from tf_frcnn.assembly.data import (
-    Splits,
+from tf_frcnn.assembly.data import Splits, build_examples
+from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weights
+from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
+from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
+from tf_frcnn.models.inputs import (
     build_evaluation_batches,
-    build_examples,
     build_resizing,
     build_training_batches,
     proposals_file,
 )
-from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weights
-from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
-from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
 
 __all__ = [
     "STEP_NAMES",

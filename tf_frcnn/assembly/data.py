@@ -2,27 +2,12 @@
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from tf_frcnn.assembly.names import look_up
-from tf_frcnn.config import Config, ImageSettings
-from tf_frcnn.data import (
-    DATASETS,
-    CachedProposals,
-    ExampleSet,
-    Policy,
-    Resizing,
-    derive_canvases,
-    evaluation_batches,
-    num_batches,
-    read_proposals,
-    training_batches,
-)
+from tf_frcnn.config import Config
+from tf_frcnn.data import DATASETS, ExampleSet, Policy
 
 _ROLES = ("train", "validation", "test")
 
@@ -92,65 +77,3 @@ def _own_settings(read: Callable[..., ExampleSet], config: Config) -> dict[str, 
 def _folder(path: str | None) -> str | None:
     """Returns the path with ~ expanded, which shells do not do after an "="."""
     return path and os.path.expanduser(path)
-
-
-def build_resizing(images: ImageSettings, short_sides: Sequence[int] = ()) -> Resizing:
-    """Returns how images are brought to the network's size.
-
-    Args:
-        images: of a configuration, or of a model's preprocessing.
-        short_sides: of training, which draws from several; none for the one of
-            `images`.
-    """
-    short_sides = tuple(short_sides) or (images.short_side,)
-    # Their settings are pairs, and a long side is there where they are to be derived.
-    canvases: Any = images.pad_to or images.canvases
-    canvases = canvases or derive_canvases(short_sides, images.long_side)  # type: ignore[arg-type]
-    return Resizing(short_sides, images.long_side, canvases, images.resize)
-
-
-def build_training_batches(
-    config: Config, examples: ExampleSet, start_epoch: int = 0
-) -> tuple[tf.data.Dataset, int]:
-    """Returns the endless stream of training batches and the batches per epoch."""
-    data = config.data
-    resizing = build_resizing(config.images, data.train_short_sides)
-    batches = training_batches(
-        examples,
-        resizing,
-        batch_size=data.batch_size,
-        flip=data.flip,
-        drop_difficult=not data.train_on_difficult,
-        seed=config.seed,
-        start_epoch=start_epoch,
-        proposals=_stored_proposals(config, examples, for_training=True),
-    )
-    return batches, num_batches(examples, resizing, batch_size=data.batch_size)
-
-
-def build_evaluation_batches(config: Config, examples: ExampleSet) -> tf.data.Dataset:
-    """Returns the batches of one pass over the examples."""
-    return evaluation_batches(
-        examples,
-        build_resizing(config.images),
-        batch_size=config.data.batch_size,
-        proposals=_stored_proposals(config, examples, for_training=False),
-    )
-
-
-def proposals_file(
-    folder: str | Path, examples: ExampleSet, *, for_training: bool
-) -> Path:
-    """Returns the file of an example set's proposals for training or for testing."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", examples.name)
-    return Path(folder) / f"{'train' if for_training else 'test'}_{name}.npz"
-
-
-def _stored_proposals(
-    config: Config, examples: ExampleSet, *, for_training: bool
-) -> CachedProposals | None:
-    folder = _folder(config.data.proposals)
-    if folder is None:
-        return None
-    file = proposals_file(folder, examples, for_training=for_training)
-    return read_proposals(file, [record.image_id for record in examples.records])

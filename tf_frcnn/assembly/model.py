@@ -34,9 +34,10 @@ def build_model(config: Config, class_names: Sequence[str]) -> Detector:
     keras.utils.set_random_seed(config.seed)
     backbone, kind = _backbone(config), _KINDS[config.model.kind]
     mode = config.images.mode or backbone.image_mode
+    config = config.replace(images=config.images.replace(mode=mode))
     with _precision(config.train.precision):
         model = kind.model(
-            layers.Preprocessing(config.images.replace(mode=mode)),
+            layers.Preprocessing(config.images),
             _backbone_model(config, backbone),
             _rpn(config, backbone) if kind.has_rpn else None,
             _roi_head(config, backbone, class_names) if kind.has_roi_head else None,
@@ -44,6 +45,7 @@ def build_model(config: Config, class_names: Sequence[str]) -> Detector:
             weight_decay=config.train.weight_decay,
             bias_rate=2.0 if config.train.double_bias_rate else 1.0,
             seed=config.seed,
+            config=config,
         )
     model.build()
     return model

@@ -70,7 +70,6 @@ def serve_demo(
     import tensorflow as tf
 
     from tf_frcnn import demo
-    from tf_frcnn.assembly import build_resizing
     from tf_frcnn.runs.inference import load_detector
 
     demo.require_packages()
@@ -80,7 +79,7 @@ def serve_demo(
     with demo.listen(host, port) as listener:
         run = load_detector(directory)
         names = run.model.class_names
-        resizing = build_resizing(run.model.preprocessing.images)
+        resizing = run.model.resizing
         detect = demo.image_detector(run.model, resizing, int(max_megapixels * 1e6))
         detect(tf.io.encode_png(tf.zeros([64, 64, 3], tf.uint8)).numpy())  # Warms up.
         demo.serve(

@@ -110,7 +110,6 @@ def export_run(
     Returns:
         The folder of the version that was written.
     """
-    from tf_frcnn.assembly import build_resizing
     from tf_frcnn.data.readers.images import find_images, read_images
     from tf_frcnn.export import RUNTIMES, convert_model, export_model
     from tf_frcnn.runs.inference import load_detector
@@ -125,6 +124,6 @@ def export_run(
     samples = read_images(
         find_images([directory / SAMPLES_FOLDER]), run.model.class_names
     )
-    resizing, info = build_resizing(run.model.preprocessing.images), run_info(run)
+    resizing, info = run.model.resizing, run_info(run)
     write = convert_model if is_converted else export_model
     return write(run.model, resizing, target, samples, info=info, **settings)

@@ -31,15 +31,14 @@ def predict_files(
         output: folder for the results.
         min_score: detections below it are neither drawn nor listed.
     """
-    from tf_frcnn.assembly import build_evaluation_batches
     from tf_frcnn.data.readers.images import find_images, read_images
-    from tf_frcnn.runs.inference import detect, load_detector
+    from tf_frcnn.models.evaluating import observe
+    from tf_frcnn.runs.inference import load_detector
     from tf_frcnn.runs.predictions import output_names, write_predictions
 
     run = load_detector(directory)
     examples = read_images(find_images(patterns), run.model.class_names)
     examples.problems.print()
     output_names(examples, output)  # Fails early if a file would be overwritten.
-    batches = build_evaluation_batches(run.config, examples)
-    found = detect(run.model, examples, batches)
+    _, found = observe(run.model, examples)
     write_predictions(examples, found, output, min_score)

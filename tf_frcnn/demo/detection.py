@@ -1,6 +1,5 @@
 """Detection in one encoded image."""
 
-import re
 import time
 from collections.abc import Callable
 
@@ -8,17 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import Resizing
+from tf_frcnn.data.decoding.encoded import reason_of
+from tf_frcnn.data.decoding.pictures import ImageError
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.signatures import Signatures
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.predictions import list_detections
-
-# The message of the graph's refusals is "NAME: REASON".
-_REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
-
-
-class ImageError(ValueError):
-    """An image is refused; the message is the reason."""
 
 
 def image_detector(
@@ -50,10 +44,10 @@ def image_detector(
         try:
             found = detect_in_graph(tf.constant(data))
         except tf.errors.InvalidArgumentError as error:
-            refusal = _REFUSAL.search(error.message)
-            if refusal is None:
+            reason = reason_of(error)
+            if reason is None:
                 raise
-            raise ImageError(f"{refusal[1]}.") from error
+            raise ImageError(f"{reason}.") from error
         height, width = found["file_sizes"].numpy().astype(int).tolist()
         detections = _detected_boxes(found)
         return {

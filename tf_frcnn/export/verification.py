@@ -11,7 +11,8 @@ from tf_frcnn.data.pipeline.batching import evaluation_batches
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.sample_requests import SampleRequest
 from tf_frcnn.models import FasterRCNN
-from tf_frcnn.runs.inference import detect, detections_of_image
+from tf_frcnn.models.evaluating import observe
+from tf_frcnn.runs.inference import detections_of_image
 
 # How far the reloaded model's detections may be from the model's own: pixels of the
 # file, and scores.
@@ -62,8 +63,7 @@ def own_detections(
         resizing: of the images.
         samples: images.
     """
-    batches = evaluation_batches(samples, resizing, batch_size=1)
-    found = detect(model, samples, batches)
+    _, found = observe(model, evaluation_batches(samples, resizing, batch_size=1))
     if not len(found.scores):
         print(
             f"Note: none of the sample images ({len(samples.records)}) has a "

@@ -1,6 +1,7 @@
 """Detectors as Keras models: their parts, and the models made of them."""
 
-from tf_frcnn.models.detector import NON_FINITE_LOSS, Detector
+from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.errors import NON_FINITE_LOSS, NonFiniteLossError
 from tf_frcnn.models.fast_rcnn import FastRCNN
 from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.models.proposal_network import ProposalNetwork
@@ -14,6 +15,7 @@ __all__ = [
     "Detector",
     "FastRCNN",
     "FasterRCNN",
+    "NonFiniteLossError",
     "ProposalNetwork",
     "RegionProposalNetwork",
     "RoIHead",

@@ -10,6 +10,8 @@ and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys are not read.
 
 import tensorflow as tf
 
+from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
+
 Batch = dict[str, tf.Tensor]
 
 
@@ -24,6 +26,54 @@ def with_defaults(inputs: Batch | tf.Tensor) -> Batch:
     file_sizes = tf.round(batch["image_sizes"] / batch["scales"])
     batch.setdefault("file_sizes", file_sizes)
     return batch
+
+
+def check_objects(batch: Batch, num_classes: int) -> Batch:
+    """Returns a batch whose objects are sound, labels as int32.
+
+    Args:
+        batch: with `boxes` and `labels`.
+        num_classes: K.
+
+    Raises:
+        ValueError: it has no objects at all.
+        tf.errors.InvalidArgumentError: a box is not finite, or a label is not below K;
+            the message begins with `BAD_DATA`.
+    """
+    if not isinstance(batch, dict) or not {"boxes", "labels"} <= batch.keys():
+        has = ", ".join(batch) if isinstance(batch, dict) else "images alone"
+        raise ValueError(
+            f"A batch needs boxes and labels to learn from, but has {has}."
+        )
+    labels = tf.cast(batch["labels"], tf.int32)
+    boxes = tf.cast(batch["boxes"], tf.float32)
+    is_object = (labels >= 0)[..., tf.newaxis]
+    is_finite = tf.math.is_finite(boxes) | ~is_object
+    names = batch.get("image_ids", "unknown")
+    checks = [
+        tf.debugging.Assert(
+            tf.reduce_all(is_finite),
+            [f"{BAD_DATA}: a box is NaN or infinite; images", names],
+            100,
+        ),
+        tf.debugging.Assert(
+            tf.reduce_all((labels >= -1) & (labels < num_classes)),
+            [
+                f"{BAD_DATA}: labels must lie in 0..{num_classes - 1}, or be -1 in "
+                "padded rows, but reach from",
+                *(
+                    tf.reduce_min(labels),
+                    "to",
+                    tf.reduce_max(labels),
+                    "; images",
+                    names,
+                ),
+            ],
+            100,
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return batch | {"boxes": tf.identity(boxes), "labels": tf.identity(labels)}
 
 
 def canvas_size(batch: Batch) -> tf.Tensor:

@@ -6,14 +6,17 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_frcnn.config import Config
+from tf_frcnn.data.pipeline.tensor_examples import check_box_format
 from tf_frcnn.layers import Preprocessing
-from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
+from tf_frcnn.models.batch import Batch, canvas_size, check_objects, with_defaults
+from tf_frcnn.models.data_model import DataModel
+from tf_frcnn.models.entry_points import EntryPoints
+from tf_frcnn.models.errors import NON_FINITE_LOSS
+from tf_frcnn.models.optimizer import build_optimizer
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.structures import Proposals
-
-# The message of a run that a non-finite loss stopped begins with this.
-NON_FINITE_LOSS = "The loss is not finite at step"
 
 
 class Seeds(NamedTuple):
@@ -34,7 +37,7 @@ class Seeds(NamedTuple):
 _NUM_KEYS = 4
 
 
-class Detector(keras.Model):
+class Detector(EntryPoints, DataModel):
     """A backbone and the parts that read its maps, trained on batches of images.
 
     A subclass names its losses in `loss_names`, computes them in `compute_losses`, and
@@ -49,7 +52,12 @@ class Detector(keras.Model):
         class_names: of the K classes, without background.
         weight_decay: factor of half the sum of squares of all trainable kernels.
         bias_rate: the biases' learning rate as a multiple of the kernels'.
-        seed: of sampling and dropout, together with the optimizer's step.
+        seed: of sampling and dropout, together with the number of the step.
+        config: the configuration it was built from; None for one made of parts by hand,
+            whose `settings` are the defaults.
+        box_format: of the boxes in datasets given to `fit`, one of Keras's names, such
+            as "xyxy"; None where the data tell. Detections are (ymin, xmin, ymax,
+            xmax) in pixels whatever it is.
     """
 
     loss_names: tuple[str, ...] = ("loss", "decay_loss")
@@ -66,15 +74,26 @@ class Detector(keras.Model):
         weight_decay: float = 0.0005,
         bias_rate: float = 1.0,
         seed: int = 0,
+        config: Config | dict | None = None,
+        box_format: str | None = None,
         **kwargs,
     ):
+        check_box_format(box_format)
         super().__init__(**{"autocast": False, **kwargs})
         self.preprocessing, self.backbone = preprocessing, backbone
         self.rpn, self.roi_head = rpn, roi_head
         self.class_names, self.seed = tuple(class_names), seed
         self.weight_decay, self.bias_rate = weight_decay, bias_rate
+        self.config = None if config is None else Config.of(config)
+        self.box_format = box_format
         self.loss_trackers = {n: keras.metrics.Mean(n) for n in self.loss_names}
         self._use_xla(False)
+
+    @property
+    def settings(self) -> Config:
+        """The configuration, with the model's own preprocessing and seed."""
+        config = Config() if self.config is None else self.config
+        return config.replace(images=self.preprocessing.images, seed=self.seed)
 
     @property
     def parts(self) -> dict[str, keras.layers.Layer]:
@@ -137,14 +156,27 @@ class Detector(keras.Model):
         losses = losses | {"decay_loss": self.decay_loss()}
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
-    def compile(self, optimizer="sgd", *, jit_compile: bool = False, **kwargs):
+    def compile(self, optimizer=None, *, jit_compile: bool | str = False, **kwargs):
         """Compiles as Keras does, with XLA only on request.
 
-        XLA then compiles the network and its gradients, but not the whole step, because
-        it supports neither strings (`image_ids`) nor distributed variables.
+        Without an optimizer it takes the recipe's, at a constant learning rate.
+
+        XLA compiles the network and its gradients, but not the whole step, because it
+        supports neither strings (`image_ids`) nor distributed variables.
         """
-        self._use_xla(jit_compile)
+        for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
+            if kwargs.get(name):
+                raise ValueError(
+                    f"compile: {name} is not used; the losses are the detector's own, "
+                    "and tf_frcnn.callbacks.MeanAveragePrecision measures the mAP."
+                )
+        self._use_xla(jit_compile is True)
+        if optimizer is None:
+            train = self.settings.train
+            optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def _use_xla(self, uses_xla):
         self.uses_xla = uses_xla
@@ -157,12 +189,12 @@ class Detector(keras.Model):
 
     def get_compile_config(self):
         """Returns the arguments of `compile`."""
-        return super().get_compile_config() | {"jit_compile": self.uses_xla}
+        config = super().get_compile_config()
+        return config | {"jit_compile": self.uses_xla} if config else config
 
     def compile_from_config(self, config):
         """Compiles with the result of `get_compile_config`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def build_from_config(self, config):
         """Creates the weights."""
@@ -180,8 +212,9 @@ class Detector(keras.Model):
             tf.errors.InvalidArgumentError: a loss is not finite; the weights are left
                 as they were, and the message names the step and the images.
         """
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        step = tf.convert_to_tensor(self.optimizer.iterations)
+        batch = check_objects(_batch_in(batch), len(self.class_names))
+        # Not `iterations`, which stands still while gradients are accumulated.
+        step = tf.convert_to_tensor(self.optimizer._iterations)
         losses, gradients = self._gradient_step(_tensors_of(batch), step)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         report = [NON_FINITE_LOSS, step, "images", batch.get("image_ids", "unknown")]
@@ -206,16 +239,17 @@ class Detector(keras.Model):
 
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        batch = check_objects(_batch_in(batch), len(self.class_names))
         return self._track(self._loss_step(_tensors_of(batch), 0))
 
     def predict_step(self, batch):
-        """Detects objects in a batch; `image_ids` are passed through."""
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        detections = self._detection_step(_tensors_of(batch))
-        if isinstance(batch, dict) and "image_ids" in batch:
-            detections["image_ids"] = batch["image_ids"]
-        return detections
+        """Detects objects in a batch; `image_ids` and `rows` are passed through."""
+        batch = _batch_in(batch)
+        found = self._detection_step(_tensors_of(batch))
+        names = [
+            n for n in ("image_ids", "rows") if isinstance(batch, dict) and n in batch
+        ]
+        return found | {name: batch[name] for name in names}
 
     def _track(self, losses):
         for name, value in losses.items():
@@ -232,6 +266,10 @@ class Detector(keras.Model):
             "weight_decay": self.weight_decay,
             "bias_rate": self.bias_rate,
             "seed": self.seed,
+            "config": None
+            if self.config is None
+            else self.config.model_dump(mode="json"),
+            "box_format": self.box_format,
         }
 
     @classmethod
@@ -246,7 +284,21 @@ class Detector(keras.Model):
 
 
 def _tensors_of(inputs):
-    """Returns the batch without its strings, which XLA does not support."""
+    """Returns the batch without what the network does not read.
+
+    XLA supports no strings.
+    """
     if not isinstance(inputs, dict):
         return inputs
-    return {name: value for name, value in inputs.items() if name != "image_ids"}
+    return {n: value for n, value in inputs.items() if n not in ("image_ids", "rows")}
+
+
+def _batch_in(data):
+    """Returns the batch of what Keras hands to a step."""
+    batch, _, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError(
+            "sample_weight is not used by a detector, whose losses are those of "
+            "sampled anchors and RoIs; leave it out."
+        )
+    return batch

@@ -59,7 +59,7 @@ class RoIHead(keras.layers.Layer):
         conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
-        super().__init__(**{"autocast": False, **kwargs})
+        super().__init__(**{"autocast": False, "name": "roi_head", **kwargs})
         self.num_classes, self.num_proposals = num_classes, num_proposals
         self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
         self.detections = DetectionSettings.of(detections)

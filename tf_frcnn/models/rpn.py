@@ -65,7 +65,7 @@ class RegionProposalNetwork(keras.layers.Layer):
         conventions: Conventions | str | dict | None = None,
         **kwargs,
     ):
-        super().__init__(**{"autocast": False, **kwargs})
+        super().__init__(**{"autocast": False, "name": "rpn", **kwargs})
         self.conventions = Conventions.of(conventions)
         self.anchor_grid = AnchorGrid(strides, anchors, self.conventions)
         num_anchors = self.anchor_grid.anchors.per_cell

@@ -17,7 +17,6 @@ import numpy as np
 from tf_frcnn.assembly import (
     STEP_NAMES,
     Splits,
-    build_evaluation_batches,
     build_model,
     build_step_config,
     check_parts,
@@ -27,8 +26,9 @@ from tf_frcnn.config import Config
 from tf_frcnn.data import CachedProposals, DataError, read_proposals, write_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models import Detector, FasterRCNN
+from tf_frcnn.models.evaluating import propose
 from tf_frcnn.runs.callbacks import save_weights
-from tf_frcnn.runs.inference import CONFIG_FILE, LAST_WEIGHTS, propose, write_settings
+from tf_frcnn.runs.inference import CONFIG_FILE, LAST_WEIGHTS, write_settings
 from tf_frcnn.runs.training import check_run_folder, train, write_samples
 
 STEPS_FOLDER, PROPOSALS_FOLDER = "steps", "proposals"
@@ -120,8 +120,7 @@ def _store_proposals(config: Config, model: Detector, folder, splits: Splits) ->
         image_ids = [record.image_id for record in examples.records]
         if _holds(file, image_ids):
             continue
-        batches = build_evaluation_batches(config, examples)
-        proposed = propose(model, examples, batches, training=for_training)
+        proposed = propose(model, examples, training=for_training)
         folder.mkdir(exist_ok=True)
         write_proposals(file, _by_image(proposed, len(image_ids)), image_ids)
         print(f"Proposals of {examples.name}: {file}")

@@ -2,7 +2,6 @@
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,53 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet
-from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc, proposal_recall
-from tf_frcnn.runs.inference import (
-    BEST_WEIGHTS,
-    LAST_WEIGHTS,
-    detect,
-    ground_truth_of,
-    propose,
-)
+from tf_frcnn.evaluation import proposal_recall
+from tf_frcnn.models.evaluating import ground_truth_of, propose
+from tf_frcnn.runs.inference import BEST_WEIGHTS, LAST_WEIGHTS
 
 LOG_FILE = "log.csv"
-
-
-class ValidationMAP(keras.callbacks.Callback):
-    """Adds `val_mAP` to the logs, so that callbacks after it can monitor it.
-
-    Args:
-        examples: the validation set.
-        batches: its evaluation batches.
-        every: epochs from one validation to the next; the last epoch is validated too.
-        on_detections: called with the epoch (from 0) and the detections.
-        **metric: keyword arguments of `evaluate_voc`.
-    """
-
-    def __init__(
-        self,
-        examples: ExampleSet,
-        batches: tf.data.Dataset,
-        *,
-        every: int = 1,
-        on_detections: Callable[[int, DetectedBoxes], None] | None = None,
-        **metric,
-    ):
-        super().__init__()
-        self.examples, self.batches, self.every = examples, batches, every
-        self.on_detections, self.metric = on_detections, metric
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Detects, evaluates, and adds the result to the logs."""
-        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
-            return
-        detections = detect(self.model, self.examples, self.batches)
-        num_classes = len(self.examples.class_names)
-        truth = ground_truth_of(self.examples)
-        result = evaluate_voc(truth, detections, num_classes, **self.metric)
-        logs["val_mAP"] = float(np.nan_to_num(result.mean))
-        if self.on_detections:
-            self.on_detections(epoch, detections)
 
 
 class ValidationRecall(keras.callbacks.Callback):
@@ -64,31 +21,24 @@ class ValidationRecall(keras.callbacks.Callback):
 
     Args:
         examples: the validation set.
-        batches: its evaluation batches.
         num_proposals: number of best proposals per image that count.
         every: epochs from one validation to the next; the last epoch is validated too.
     """
 
-    def __init__(
-        self,
-        examples: ExampleSet,
-        batches: tf.data.Dataset,
-        *,
-        num_proposals: int,
-        every: int = 1,
-    ):
+    adds_to_logs = True
+
+    def __init__(self, examples: ExampleSet, *, num_proposals: int, every: int = 1):
         super().__init__()
-        self.examples, self.batches, self.every = examples, batches, every
+        self.examples, self.every = examples, every
         self.num_proposals = num_proposals
 
     def on_epoch_end(self, epoch, logs=None):
         """Proposes, measures, and adds the result to the logs."""
         if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
             return
-        proposals = propose(self.model, self.examples, self.batches, training=False)
         recall = proposal_recall(
             ground_truth_of(self.examples),
-            proposals,
+            propose(self.model, self.examples, training=False),
             num_proposals=[self.num_proposals],
         )
         logs["val_recall"] = float(np.nan_to_num(recall.average_recalls[0]))

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.assembly import Splits, build_evaluation_batches, build_plan
+from tf_frcnn.assembly import Splits, build_plan
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages
-from tf_frcnn.runs.inference import detect, ground_truth_of, load_run, propose
+from tf_frcnn.models.evaluating import ground_truth_of, observe, propose
+from tf_frcnn.runs.inference import load_run
 from tf_frcnn.runs.reports import (
     detection_metrics,
     print_metrics,
@@ -43,11 +44,10 @@ def evaluate_run(
     run = load_run(directory, overrides)
     examples = (splits or Splits(run.config)).read(split, run.model.class_names)
     examples.problems.print()
-    batches = build_evaluation_batches(run.config, examples)
-    truth, name = ground_truth_of(examples), split.replace("/", "_")
+    name = split.replace("/", "_")
     metrics = {"data": examples.name, "num_images": len(examples.records)}
     if run.model.roi_head is not None:
-        found = detect(run.model, examples, batches)
+        truth, found = observe(run.model, examples)
         metrics |= detection_metrics(run, truth, found, coco=coco)
         for image_id, image in ComparisonImages(
             examples, build_plan(run.config).keep_images
@@ -55,7 +55,7 @@ def evaluate_run(
             write_png(directory / "drawings" / f"{name}_{image_id}.png", image)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
-            truth, propose(run.model, examples, batches, training=True)
+            ground_truth_of(examples), propose(run.model, examples, training=True)
         )
     print_metrics(metrics)
     metrics = without_nan(metrics)

@@ -1,19 +1,15 @@
-"""Detections of whole data sets and files, their evaluation, and trained runs."""
+"""Run folders: their files, and the models in them."""
 
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tf_frcnn.assembly import build_model
 from tf_frcnn.config import Config, dump_config, load_config
-from tf_frcnn.data import ExampleSet
-from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
-from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector
 
 CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
@@ -52,7 +48,24 @@ def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
         FileNotFoundError: the folder lacks a file that every run has.
     """
     directory = Path(directory)
-    config = load_config(run_config(directory), overrides)
+    return load_run_as(directory, load_config(run_config(directory), overrides))
+
+
+def load(directory: str | Path) -> Detector:
+    """Returns the trained model of a run folder, or of any folder of that form.
+
+    Args:
+        directory: of a run, of a converted checkpoint, or of `save_to_preset`.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+    """
+    return load_run(directory).model
+
+
+def load_run_as(directory: Path, config: Config) -> Run:
+    """Loads a run's weights into the network of a configuration; see `load_run`."""
+    run_config(directory)
     model = build_model(config, run_classes(directory))
     weights = [directory / BEST_WEIGHTS, directory / LAST_WEIGHTS]
     found = [path for path in weights if path.is_file()]
@@ -155,70 +168,8 @@ def _weighted_parts(model: Detector) -> dict[str, keras.layers.Layer]:
     return parts
 
 
-def ground_truth_of(examples: ExampleSet) -> GroundTruth:
-    """Returns the objects of an example set; image i is record i."""
-    records = examples.records
-    counts = [len(record.boxes) for record in records]
-    return GroundTruth(
-        image_index=np.repeat(np.arange(len(records)), counts),
-        boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
-        labels=np.concatenate([r.labels for r in records]),
-        difficult=np.concatenate([r.difficult for r in records]),
-    )
-
-
-def detect(
-    model: Detector, examples: ExampleSet, batches: tf.data.Dataset
-) -> DetectedBoxes:
-    """Detects objects in all batches; image i is record i, boxes in file pixels.
-
-    Args:
-        model: the detector.
-        examples: the set that the batches were made from.
-        batches: evaluation batches.
-    """
-    parts = []
-    for rows, found in _outputs(model.predict_step, examples, batches):
-        image, slot = np.nonzero(found["valid"])
-        own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
-        parts.append((rows[image], *own))
-    return DetectedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def propose(
-    model: Detector,
-    examples: ExampleSet,
-    batches: tf.data.Dataset,
-    *,
-    training: bool,
-) -> ProposedBoxes:
-    """Collects the RPN's proposals in file pixels; other arguments as for `detect`.
-
-    Args:
-        training: whether to return as many proposals as in training.
-    """
-
-    step = functools.partial(model.propose, training=training)
-    parts = []
-    for rows, found in _outputs(step, examples, batches):
-        image, slot = np.nonzero(found.valid)
-        parts.append((rows[image], found.boxes[image, slot], found.scores[image, slot]))
-    return ProposedBoxes(*map(np.concatenate, zip(*parts, strict=True)))
-
-
 def detections_of_image(detections: DetectedBoxes, image: int) -> DetectedBoxes:
     """Returns the detections of one image, best first."""
     rows = np.flatnonzero(detections.image_index == image)
     rows = rows[np.argsort(-detections.scores[rows], kind="stable")]
     return DetectedBoxes(*(column[rows] for column in detections))
-
-
-def _outputs(step, examples, batches) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yields the records' rows and the step's outputs as arrays, batch by batch."""
-    row_of = {record.image_id: row for row, record in enumerate(examples.records)}
-    # One graph for all canvases and for a last, smaller batch.
-    graph = tf.function(step, input_signature=[batches.element_spec])
-    for batch in batches:
-        ids = [image_id.decode() for image_id in batch["image_ids"].numpy()]
-        outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
-        yield np.array([row_of[image_id] for image_id in ids]), outputs

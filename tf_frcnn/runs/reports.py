@@ -7,7 +7,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from tf_frcnn.assembly import build_plan
 from tf_frcnn.config import dump_config
 from tf_frcnn.evaluation import (
     METRICS,
@@ -18,6 +17,7 @@ from tf_frcnn.evaluation import (
     proposal_recall,
 )
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.models.evaluating import metric_of
 from tf_frcnn.runs.inference import Run
 
 # Wide enough for the tables also where the output is a file.
@@ -80,8 +80,8 @@ def print_metrics(metrics: dict) -> None:
 
 def _voc_metrics(run: Run, truth, found) -> dict:
     """Returns both VOC metrics at the run's IoU and the area metric over many."""
-    settings = dict(build_plan(run.config).metric)
-    chosen, names = settings.pop("metric"), run.model.class_names
+    settings, names = metric_of(run.model), run.model.class_names
+    chosen = settings.pop("metric")
     results = {
         metric: evaluate_voc(truth, found, len(names), metric=metric, **settings)
         for metric in METRICS

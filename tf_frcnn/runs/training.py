@@ -13,7 +13,6 @@ import tensorflow as tf
 from tf_frcnn.assembly import (
     RunPlan,
     Splits,
-    build_evaluation_batches,
     build_model,
     build_plan,
     build_training_batches,
@@ -21,17 +20,17 @@ from tf_frcnn.assembly import (
     compile_model,
     load_initial_weights,
 )
+from tf_frcnn.callbacks import MeanAveragePrecision
 from tf_frcnn.config import Config, dump_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import NON_FINITE_LOSS, Detector, RegionProposalNetwork
+from tf_frcnn.models import Detector, NonFiniteLossError, RegionProposalNetwork
 from tf_frcnn.runs.callbacks import (
     BestWeights,
     LastWeights,
     RunLog,
-    ValidationMAP,
     ValidationRecall,
 )
 from tf_frcnn.runs.inference import (
@@ -46,20 +45,14 @@ from tf_frcnn.runs.inference import (
 PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; the message names the step and the images."""
-
-
 class _Prepared(NamedTuple):
     """Everything a run trains with."""
 
     directory: Path
     plan: RunPlan
     model: Detector
+    training: ExampleSet
     validation: ExampleSet
-    validation_batches: tf.data.Dataset
-    batches: tf.data.Dataset
-    steps_per_epoch: int
     start_epoch: int
 
 
@@ -107,24 +100,18 @@ def train(
         return prepared.model
     try:
         prepared.model.fit(
-            prepared.batches,
-            steps_per_epoch=prepared.steps_per_epoch,
+            prepared.training,
             initial_epoch=prepared.start_epoch,
             epochs=prepared.plan.epochs,
-            validation_data=prepared.validation_batches,
+            validation_data=prepared.validation,
             validation_freq=_validated_epochs(prepared.plan),
             callbacks=_callbacks(prepared),
-            shuffle=False,
         )
-    except tf.errors.InvalidArgumentError as error:
-        if NON_FINITE_LOSS not in error.message:
-            raise
-        start = error.message.index(NON_FINITE_LOSS)
-        what = error.message[start:].splitlines()[0].replace("] [", " ").rstrip("]")
+    except NonFiniteLossError as error:
         raise NonFiniteLossError(
-            f"{what}. The weights before this step are those of "
-            f"{directory / LAST_WEIGHTS}, if an epoch was finished. Lower "
-            "train.learning_rate, set train.clip_norm or raise train.warmup_steps."
+            f"{error} Those of the last finished epoch are in "
+            f"{directory / LAST_WEIGHTS}. The settings are train.learning_rate, "
+            "train.clip_norm and train.warmup_steps."
         ) from error
     return prepared.model
 
@@ -143,14 +130,14 @@ def _prepare(
     model = build_model(config, class_names)
     if start_from:
         start_from(model)
-    batches, steps_per_epoch = build_training_batches(config, examples)
+    # Known of a data set that was read.
+    steps_per_epoch: int = build_training_batches(config, examples).steps  # type: ignore[assignment]
     compile_model(config, model, steps_per_epoch)
     start_epoch = 0
     if resume and (directory / LAST_WEIGHTS).is_file():
         model.load_weights(directory / LAST_WEIGHTS)
         start_epoch = int(model.optimizer.iterations.numpy()) // steps_per_epoch
         print(f"Resuming after epoch {start_epoch}.")
-        batches, _ = build_training_batches(config, examples, start_epoch)
     elif not start_from and (report := load_initial_weights(config, model)):
         random = f"; random: {', '.join(report.random)}" if report.random else ""
         print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
@@ -160,10 +147,8 @@ def _prepare(
         directory=directory,
         plan=build_plan(config),
         model=model,
+        training=examples,
         validation=validation,
-        validation_batches=build_evaluation_batches(config, validation),
-        batches=batches,
-        steps_per_epoch=steps_per_epoch,
         start_epoch=start_epoch,
     )
 
@@ -195,12 +180,10 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
 
     if prepared.model.roi_head is not None:
         figure = "val_mAP"
-        validation = ValidationMAP(
+        validation = MeanAveragePrecision(
             prepared.validation,
-            prepared.validation_batches,
             every=plan.validation_every,
             on_detections=keep_drawings,
-            **plan.metric,
         )
     else:
         figure = "val_recall"
@@ -208,7 +191,6 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
         rpn: RegionProposalNetwork = prepared.model.rpn  # type: ignore[assignment]
         validation = ValidationRecall(
             prepared.validation,
-            prepared.validation_batches,
             every=plan.validation_every,
             num_proposals=rpn.proposal_layer.proposals.test_post_nms,
         )

@@ -1,5 +1,7 @@
 """Encoded images of requests: refused with a reason, or decoded, in the graph."""
 
+import re
+
 import tensorflow as tf
 
 from tf_frcnn.data.decoding.byte_fields import attempt, read_number
@@ -9,6 +11,8 @@ from tf_frcnn.data.decoding.transforms import decode_image, turn_upright
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _GIF, _BMP = b"GIF8", b"BM"
+# The message of a refusal is "NAME: REASON".
+_REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
 
 def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
@@ -60,6 +64,12 @@ def refuse(is_bad: tf.Tensor, name, reason) -> tf.Operation:
         name, reason: string [] each; the message is "NAME: REASON".
     """
     return tf.debugging.Assert(~is_bad, [tf.strings.join([name, ": ", reason])])
+
+
+def reason_of(error: tf.errors.InvalidArgumentError) -> str | None:
+    """Returns the reason of a refusal, None for another error."""
+    found = _REFUSAL.search(error.message)
+    return None if found is None else found[1]
 
 
 def _begins(data, magic):

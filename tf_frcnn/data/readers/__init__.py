@@ -11,8 +11,11 @@ its own settings: one named like a setting of `data`, or `seed`, gets that setti
 value. `DATASETS["mine"] = read_mine` adds a reader from anywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike, fspath
+from typing import Any
 
+from tf_frcnn.data.checks.problems import DataError, Policy, nearest_name
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.readers.shapes import read_shapes
 from tf_frcnn.data.readers.tfds_voc import read_tfds_voc
@@ -23,3 +26,43 @@ DATASETS: dict[str, Callable[..., ExampleSet]] = {
     "tfds_voc": read_tfds_voc,
     "shapes": read_shapes,
 }
+
+
+def read_data(
+    reader: str,
+    location: str | PathLike | None = None,
+    split: str = "train",
+    *,
+    class_names: Sequence[str] = (),
+    policy: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> ExampleSet:
+    """Reads and checks a data set, and prints what was found wrong in it.
+
+    Args:
+        reader: a name of `DATASETS`: "voc" (a folder in VOC's layout), "tfds_voc"
+            (VOC of TensorFlow Datasets) or "shapes" (drawn).
+        location: the folder; None where the reader needs none.
+        split: a name in the reader's own terms.
+        class_names: the classes in the order of their labels; empty: those of the data.
+            Give those of the training data to all other splits.
+        policy: what is done about faults, see `Policy`; None for the defaults.
+        **settings: the reader's own, such as `one_based=False` of "voc".
+
+    Raises:
+        DataError: there is no such reader, or the data cannot be used.
+    """
+    if reader not in DATASETS:
+        raise DataError(
+            f"reader = {reader!r} must be one of {', '.join(DATASETS)}"
+            f"{nearest_name(reader, DATASETS) or '.'}"
+        )
+    examples = DATASETS[reader](
+        None if location is None else fspath(location),
+        split,
+        class_names=tuple(class_names),
+        policy=Policy(policy or {}),
+        **settings,
+    )
+    examples.problems.print()
+    return examples

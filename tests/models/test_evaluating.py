@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.data import (
+    ExampleSet,
+    Problems,
+    Record,
+    Resizing,
+    evaluation_batches,
+    make_shapes,
+)
+from tf_frcnn.data.decoding.transforms import decode_image
+from tf_frcnn.evaluation import evaluate_voc
+from tf_frcnn.models.evaluating import ground_truth_of, observe, propose
+from tf_frcnn.runs.inference import detections_of_image
+
+# Two canvases, so that batches do not keep the order of the records.
+RESIZING = Resizing((96,), 128, ((96, 128), (128, 96)))
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Upright and lying images in turn, larger than the network sees them."""
+    shapes = make_shapes(12, seed=4)
+    lies = [record.width > record.height for record in shapes.records]
+    chosen = [lies.index(False), lies.index(True)]
+    chosen += [lies.index(False, chosen[0] + 1), lies.index(True, chosen[1] + 1)]
+    return shapes.subset(chosen)
+
+
+@pytest.fixture(scope="module")
+def batches(examples):
+    return evaluation_batches(examples, RESIZING, batch_size=3)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_detector):
+    return tiny_detector(detections={"score_threshold": 0.0})
+
+
+def network_input(examples, row):
+    """Returns one image on a canvas of its own size, and network / file pixels."""
+    record = examples.records[row]
+    (data,) = [b for i, b in examples.stream().as_numpy_iterator() if i == row]
+    scale = 96 / min(record.height, record.width)
+    size = [round(record.height * scale), round(record.width * scale)]
+    image = decode_image(data, tf.constant(record.orientation))
+    scales = np.array(size) / [record.height, record.width]
+    return tf.image.resize(image, size)[tf.newaxis], scales.astype(np.float32)
+
+
+def padded(images):
+    """Lays an image on the canvas that the pipeline would choose."""
+    height, width = images.shape[1:3]
+    canvas = (96, 128) if width >= height else (128, 96)
+    rows, columns = canvas[0] - height, canvas[1] - width
+    return {
+        "images": tf.pad(images, [[0, 0], [0, rows], [0, columns], [0, 0]]),
+        "image_sizes": tf.constant([[height, width]], tf.float32),
+    }
+
+
+def test_detections_are_those_of_the_network_in_pixels_of_the_file(
+    model, examples, batches
+):
+    _, found = observe(model, batches)
+    assert set(found.image_index) == {0, 1, 2, 3}
+    for row in range(4):
+        images, scales = network_input(examples, row)
+        # Without scales, detections are in pixels of the network's input.
+        expected = model.predict_on_batch(padded(images))
+        own = detections_of_image(found, row)
+        count = int(expected["valid"].sum())
+        assert count == len(own.scores) > 5
+        np.testing.assert_allclose(own.scores, expected["scores"][0, :count], atol=1e-4)
+        np.testing.assert_allclose(
+            own.boxes * np.tile(scales, 2), expected["boxes"][0, :count], atol=0.02
+        )
+        np.testing.assert_array_equal(own.labels, expected["labels"][0, :count])
+
+
+def test_proposals_are_those_of_training_in_pixels_of_the_file(
+    model, examples, batches
+):
+    found = propose(model, batches, training=True)
+    for row in range(4):
+        images, scales = network_input(examples, row)
+        batch = padded(images) | {"scales": tf.constant([scales])}
+        expected = model.propose(batch, training=True)
+        own = found.image_index == row
+        valid = expected.valid.numpy()
+        assert 40 < valid.sum() == own.sum() <= 60  # at most 40 in inference
+        np.testing.assert_allclose(found.scores[own], expected.scores[valid], rtol=1e-4)
+        np.testing.assert_allclose(found.boxes[own], expected.boxes[valid], atol=0.02)
+
+
+class Seeing:
+    """A detector that finds each object as it is in the batch, in network pixels."""
+
+    def predict_step(self, batch):
+        scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
+        valid = batch["labels"] >= 0
+        return {
+            "boxes": batch["boxes"] / scales,
+            "scores": tf.cast(valid, tf.float32),
+            "labels": batch["labels"],
+            "valid": valid,
+        }
+
+
+def test_what_was_found_is_compared_with_the_objects_of_the_same_image(
+    examples, batches
+):
+    truth, (_, found) = ground_truth_of(examples), observe(Seeing(), batches)
+    order = np.argsort(found.image_index, kind="stable")
+    np.testing.assert_array_equal(found.image_index[order], truth.image_index)
+    np.testing.assert_array_equal(found.labels[order], truth.labels)
+    np.testing.assert_allclose(found.boxes[order], truth.boxes, atol=1e-3)
+    result = evaluate_voc(truth, found, len(examples.class_names), iou_threshold=0.99)
+    assert result.mean == pytest.approx(1)
+
+
+def test_if_nothing_is_found_the_columns_are_empty(tiny_detector, examples, batches):
+    blind = tiny_detector(detections={"score_threshold": 0.99})
+    _, found = observe(blind, batches)
+    assert found.boxes.shape == (0, 4)
+    assert len(found.image_index) == len(found.scores) == len(found.labels) == 0
+    assert detections_of_image(found, 2).boxes.shape == (0, 4)
+    result = evaluate_voc(ground_truth_of(examples), found, len(examples.class_names))
+    assert result.mean == 0
+
+
+def test_the_ground_truth_is_in_the_order_of_the_records():
+    boxes = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [1, 1, 5, 9]], np.float32)
+    labels, difficult = np.array([2, 0, 1]), np.array([False, True, False])
+    records = tuple(
+        Record(name, name, 20, 20, 1, boxes[rows], labels[rows], difficult[rows])
+        for name, rows in (("b", slice(0, 2)), ("c", slice(0, 0)), ("a", slice(2, 3)))
+    )
+    truth = ground_truth_of(ExampleSet("", tuple("xyz"), records, Problems(), None))
+    np.testing.assert_array_equal(truth.image_index, [0, 0, 2])
+    np.testing.assert_array_equal(truth.boxes, boxes)
+    np.testing.assert_array_equal(truth.labels, labels)
+    np.testing.assert_array_equal(truth.difficult, difficult)
+
+
+def test_images_without_any_object_have_an_empty_ground_truth():
+    empty = (np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool))
+    records = (Record("a", "a", 20, 20, 1, *empty),)
+    truth = ground_truth_of(ExampleSet("", ("x",), records, Problems(), None))
+    assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0

@@ -1,0 +1,5 @@
+PUBLISHED = {}
+
+
+def load_published(*a, **k):
+    raise NotImplementedError

@@ -1,0 +1,116 @@
+"""From single examples to batches of one canvas, whatever the data came from."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.decoding.resizing import Resizing
+from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
+from tf_frcnn.data.decoding.transforms import flip
+
+Batch = dict[str, tf.Tensor]
+
+# By field of a batch, the shape of an example's and what pads it; see `batching`.
+_FIELDS: dict[str, tuple[list[int | None], Any]] = {
+    "images": ([None, None, 3], 0.0),
+    "image_sizes": ([2], 0.0),
+    "scales": ([2], 0.0),
+    "file_sizes": ([2], 0.0),
+    "boxes": ([None, 4], 0.0),
+    "labels": ([None], -1),
+    "difficult": ([None], False),
+    "image_ids": ([], ""),
+    "rows": ([], np.int64(-1)),
+    "proposals": ([None, 4], 0.0),
+    "proposal_valid": ([None], False),
+}
+# Those with a row for each object.
+_OF_OBJECTS = ("boxes", "labels", "difficult")
+
+
+class Example(NamedTuple):
+    """An image with its objects, in pixels of the upright image.
+
+    Attributes:
+        image: uint8 or float32 [h, w, 3], RGB, 0..255.
+        boxes: float32 [n, 4], continuous corners.
+        fields: the other fields of a batch, see `batching`; `proposals` are in the same
+            pixels as the boxes.
+    """
+
+    image: tf.Tensor
+    boxes: tf.Tensor
+    fields: Batch
+
+
+def resize_example(
+    example: Example, resizing: Resizing, *, short_side=None, flip_seed=None
+) -> Batch:
+    """Brings an example to the network's size, and perhaps mirrors it.
+
+    Args:
+        example: in the file's pixels.
+        resizing: to which size.
+        short_side: integer [], one of the resizing's; None for its only one.
+        flip_seed: int64 [2], decides with probability 0.5 to mirror it; None never
+            does.
+
+    Returns:
+        The fields of a batch for this image; neither image nor boxes are padded.
+    """
+    boxes, fields = example.boxes, dict(example.fields)
+    num_boxes = tf.shape(boxes)[0]
+    if "proposals" in fields:
+        boxes = tf.concat([boxes, fields["proposals"]], axis=0)
+    resized, boxes = to_network_size(
+        example.image, resizing, short_side=short_side, boxes=boxes
+    )
+    if flip_seed is not None:
+        image = resized["images"]
+        draw = tf.random.stateless_uniform([], flip_seed, alg="philox")
+        resized["images"], boxes = tf.cond(
+            draw < 0.5, lambda: flip(image, boxes), lambda: (image, boxes)
+        )
+    fields |= {"boxes": boxes[:num_boxes]}
+    if "proposals" in fields:
+        valid = fields["proposal_valid"][:, tf.newaxis]
+        fields["proposals"] = tf.where(valid, boxes[num_boxes:], 0.0)
+    return resized | fields
+
+
+def group_into_batches(
+    examples: tf.data.Dataset,
+    canvases: tf.Tensor | int,
+    batch_size: int,
+    *,
+    num_boxes: int | None = None,
+) -> tf.data.Dataset:
+    """Batches examples of the same group; what is left over comes last.
+
+    Args:
+        examples: of (group int64 [], fields of `resize_example`).
+        canvases: as `lay_on_canvas` takes them.
+        batch_size: images per batch.
+        num_boxes: G; None for as many as the batch needs.
+
+    Returns:
+        A dataset of batches, see `batching`.
+    """
+    _, fields = examples.element_spec
+    shapes = {name: list(_FIELDS[name][0]) for name in fields}
+    for name in _OF_OBJECTS:
+        shapes[name][0] = num_boxes
+    if "proposals" in fields:
+        for name in ("proposals", "proposal_valid"):
+            shapes[name][0] = fields[name].shape[0]
+    padding = {name: _FIELDS[name][1] for name in fields}
+
+    def pad(batch):
+        return batch | {"images": lay_on_canvas(batch["images"], canvases)}
+
+    def batch(_, window):
+        members = window.map(lambda _, fields: fields)
+        return members.padded_batch(batch_size, shapes, padding).map(pad)
+
+    return examples.group_by_window(lambda group, _: group, batch, batch_size)

@@ -1,0 +1,170 @@
+"""Batches from a `tf.data` dataset of single examples, whose size may be unknown."""
+
+import tensorflow as tf
+
+from tf_frcnn.data.decoding.resizing import Resizing
+from tf_frcnn.data.decoding.to_canvas import own_canvases, smallest_canvas
+from tf_frcnn.data.pipeline.grouping import (
+    Example,
+    group_into_batches,
+    resize_example,
+)
+from tf_frcnn.data.pipeline.tensor_examples import (
+    check_form,
+    read_example,
+    single_examples,
+)
+
+# Keeps (height, width) apart in one number.
+_SIDES = 2**31
+
+
+class Stream:
+    """A dataset of single examples, in one of the forms of `tensor_examples`.
+
+    Boxes are clipped to their images; those without area are left out, and counted.
+
+    Args:
+        dataset: of the examples, or of batches of them.
+        resizing: how images are brought to the network's size.
+        num_classes: K.
+        box_format: of `BOX_FORMATS`, where the elements' names do not tell.
+
+    Attributes:
+        num_images: in a pass; None if it is not known, or endless.
+        left_out: int64 variable, number of boxes without area so far.
+
+    Raises:
+        DataError: the elements are of another form, or the format is not stated.
+    """
+
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        resizing: Resizing,
+        num_classes: int,
+        box_format: str | None = None,
+    ):
+        self._examples = single_examples(dataset)
+        check_form(self._examples, box_format)
+        self._resizing, self._num_classes = resizing, num_classes
+        self._box_format = box_format
+        size = int(self._examples.cardinality())
+        self.num_images = size if size >= 0 else None
+        with tf.device("CPU:0"):
+            self.left_out = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def training_batches(
+        self,
+        *,
+        batch_size: int,
+        flip: bool,
+        drop_difficult: bool,
+        seed: int,
+        epoch: int | tf.Variable = 0,
+    ) -> tf.data.Dataset:
+        """Returns the batches of one pass, in the dataset's order.
+
+        Sizes and mirroring follow from the seed, the epoch and an image's place.
+
+        Args:
+            batch_size: images per batch.
+            flip: mirrors every image with probability 0.5.
+            drop_difficult: leaves out objects that are difficult, a crowd or a group.
+            seed: of sizes and mirroring.
+            epoch: number of the pass; a variable is read when it begins.
+        """
+        short_sides = tf.constant(self._resizing.short_sides, tf.int64)
+
+        def prepare(epoch_seed, row, element):
+            example = self._read(row, element)
+            if drop_difficult:
+                example = _select(example, ~example.fields["difficult"])
+            side = tf.random.stateless_uniform(
+                [],
+                [epoch_seed, -1 - row],
+                maxval=len(self._resizing.short_sides),
+                dtype=tf.int64,
+                alg="philox",
+            )
+            flip_seed = [epoch_seed, 1 + row] if flip else None
+            return self._resize(
+                example, short_side=short_sides[side], flip_seed=flip_seed
+            )
+
+        def one_pass(_):
+            number = tf.cast(tf.convert_to_tensor(epoch), tf.int64)
+            epoch_seed = tf.random.stateless_uniform(
+                [],
+                [seed, number],
+                minval=None,
+                maxval=None,
+                dtype=tf.int64,
+                alg="philox",
+            )
+            return self._enumerated().map(
+                lambda row, element: prepare(epoch_seed, row, element),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+
+        prepared = tf.data.Dataset.from_tensors(0).flat_map(one_pass)
+        return self._batched(prepared, batch_size)
+
+    def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
+        """Returns the batches of one pass, unmirrored; `rows` tells an image's place.
+
+        Args:
+            batch_size: images per batch.
+        """
+        prepared = self._enumerated().map(
+            lambda row, element: self._resize(self._read(row, element)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return self._batched(prepared, batch_size)
+
+    def _enumerated(self):
+        """Returns (row, element); an element may be a tuple itself."""
+        numbered = self._examples.enumerate()
+        if isinstance(self._examples.element_spec, tuple):
+            return numbered.map(lambda row, element: (row, {"pair": element}))
+        return numbered
+
+    def _read(self, row, element):
+        if isinstance(element, dict) and "pair" in element:
+            element = element["pair"]
+        example = read_example(
+            element, row, box_format=self._box_format, num_classes=self._num_classes
+        )
+        sides = tf.tile(tf.cast(tf.shape(example.image)[:2], tf.float32), [2])
+        boxes = tf.clip_by_value(example.boxes, 0.0, sides)
+        has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1)
+        self.left_out.assign_add(tf.math.count_nonzero(~has_area))
+        return _select(example._replace(boxes=boxes), has_area)
+
+    def _resize(self, example, **drawn):
+        fields = resize_example(example, self._resizing, **drawn)
+        size, canvases = (
+            tf.shape(fields["images"], tf.int64)[:2],
+            self._resizing.canvases,
+        )
+        if isinstance(canvases, int):
+            height, width = tf.unstack(own_canvases(size, canvases))
+            return height * _SIDES + width, fields
+        return smallest_canvas(size, tf.constant(canvases, tf.int64)), fields
+
+    def _batched(self, prepared, batch_size):
+        batches = group_into_batches(prepared, self._resizing.canvases, batch_size)
+        if batch_size == 1 and self.num_images is not None:
+            known = tf.data.experimental.assert_cardinality(self.num_images)
+            batches = batches.apply(known)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _select(example: Example, keep: tf.Tensor) -> Example:
+    """Returns the example with some of its objects, bool [n]."""
+    fields = dict(example.fields)
+    for name in ("labels", "difficult"):
+        fields[name] = fields[name][keep]
+    return Example(example.image, example.boxes[keep], fields)

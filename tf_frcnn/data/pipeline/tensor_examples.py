@@ -1,0 +1,210 @@
+"""Examples that users bring as `tf.data` datasets, in the forms that are common.
+
+An element is one image with its objects, in one of these forms:
+
+- as TensorFlow Datasets has it: `image`, and `objects` with `bbox`, shares of the
+  image's sides in the order (ymin, xmin, ymax, xmax), and `label` (KITTI: `type`; Open
+  Images: `bobjects`);
+- a dict `image`, `boxes`, `labels`, whose box format is stated;
+- a pair (image, {"boxes", "labels"}), likewise.
+
+Images may be encoded (string), or of any numeric type in 0..255, grey, RGB or RGBA.
+Batches of the last two are taken apart. Rows of label -1 are padding.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from keras.utils.bounding_boxes import convert_format
+
+from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.decoding.pictures import UNIT_RANGE, lies_in_unit_range, to_rgb
+from tf_frcnn.data.pipeline.grouping import Example
+
+BOX_FORMATS = (
+    *("yxyx", "xyxy", "xywh", "center_xywh", "center_yxhw"),
+    *("rel_yxyx", "rel_xyxy", "rel_xywh", "rel_center_xywh"),
+)
+# What an error in the graph begins with that the data has caused.
+BAD_DATA = "Bad data"
+_TFDS_OBJECTS = ("objects", "bobjects", "faces")
+_TFDS_LABELS = ("label", "type")
+# Objects that detections may match, but that nothing is learned from.
+_TFDS_DIFFICULT = ("is_difficult", "is_crowd", "is_group_of")
+# The feature of TensorFlow Datasets' VOC alone, whose boxes are VOC's pixels, counted
+# from 1 and inclusive.
+_OF_VOC = "labels_no_difficult"
+
+
+def check_box_format(box_format: str | None) -> None:
+    """Raises a ValueError for an unknown format; None is none."""
+    if box_format not in (None, *BOX_FORMATS):
+        raise ValueError(
+            f"box_format = {box_format!r} must be one of {', '.join(BOX_FORMATS)}."
+        )
+
+
+def is_of_batches(dataset: tf.data.Dataset) -> bool:
+    """Returns whether a dataset holds batches for the network already."""
+    spec = dataset.element_spec
+    if isinstance(spec, dict):
+        return "images" in spec
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank == 4
+
+
+def single_examples(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the dataset of single images, taking batches of them apart."""
+    image = _image_in(dataset.element_spec)
+    return dataset.unbatch() if image.shape.rank == 4 else dataset
+
+
+def check_form(dataset: tf.data.Dataset, box_format: str | None) -> None:
+    """Raises a DataError for elements of an unknown form, or of an unstated format.
+
+    Args:
+        dataset: of single examples.
+        box_format: of `BOX_FORMATS`, or None.
+    """
+    spec = dataset.element_spec
+    _image_in(spec)
+    objects = _objects_in(spec)
+    if objects is not None and _is_of_tfds(spec):
+        if "bbox" not in objects or not _label_name(objects):
+            raise DataError(
+                f"The dataset's objects have {', '.join(objects)}; bbox and label are "
+                "needed."
+            )
+    elif objects is not None and box_format is None:
+        raise DataError(
+            "The dataset has boxes, but their format is not stated: give box_format to "
+            f"from_preset, one of {', '.join(BOX_FORMATS)}."
+        )
+
+
+def read_example(
+    element: Any, row: tf.Tensor, *, box_format: str | None, num_classes: int
+) -> Example:
+    """Brings an element into the form of the pipeline, in the graph.
+
+    Args:
+        element: of one of the module's forms.
+        row: int64 [], its place in the dataset.
+        box_format: of `BOX_FORMATS`; not read where TensorFlow Datasets' names tell.
+        num_classes: K.
+
+    Returns:
+        The example; difficult are objects that are marked difficult, a crowd or a
+        group.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a box is not finite, a label is not below K, or
+            a float image lies in 0..1; the message begins with `BAD_DATA`.
+    """
+    image = to_rgb(_image_in(element))
+    objects, size = _objects_in(element), tf.shape(image)[:2]
+    name = tf.strings.join(["image ", tf.strings.as_string(row)])
+    if objects is None:
+        boxes, labels = tf.zeros([0, 4]), tf.zeros([0], tf.int32)
+        difficult = tf.zeros([0], bool)
+    else:
+        boxes, labels, difficult = _read_objects(element, objects, size, box_format)
+        with tf.control_dependencies(_checks(boxes, labels, num_classes, name)):
+            boxes = tf.identity(boxes)
+    with tf.control_dependencies([_check_range(image, name)]):
+        image = tf.identity(image)
+    fields = {"labels": labels, "difficult": difficult, "rows": row}
+    fields["image_ids"] = tf.strings.as_string(row)
+    return Example(image, boxes, fields)
+
+
+def _image_in(element):
+    """Returns the image of an element, or its spec of an element's spec."""
+    if isinstance(element, tuple) and element:
+        return element[0]
+    if isinstance(element, dict) and "image" in element:
+        return element["image"]
+    if isinstance(element, dict | tuple):
+        has = f"has {', '.join(map(str, element)) or 'nothing'}"
+        raise DataError(
+            f"The dataset's elements are not understood: one {has}. Give dicts with "
+            "image, boxes and labels, pairs (image, {boxes, labels}), or the features "
+            "of TensorFlow Datasets."
+        )
+    return element
+
+
+def _objects_in(element):
+    """Returns the dict that holds boxes and labels, None for images alone."""
+    if isinstance(element, tuple):
+        if len(element) > 2:
+            raise DataError(
+                "The dataset has sample weights, which a detector does not use; leave "
+                "out the third part of its elements."
+            )
+        return element[1] if len(element) == 2 else None
+    if not isinstance(element, dict):
+        return None
+    for name in _TFDS_OBJECTS:
+        if isinstance(element.get(name), dict) and "bbox" in element[name]:
+            return element[name]
+    return element if "boxes" in element else None
+
+
+def _is_of_tfds(element):
+    return isinstance(element, dict) and "boxes" not in element
+
+
+def _label_name(objects):
+    return next((name for name in _TFDS_LABELS if name in objects), None)
+
+
+def _read_objects(element, objects, size, box_format):
+    """Returns float32 [n, 4], int32 [n] and bool [n], padded rows left out."""
+    if _is_of_tfds(element):
+        box_format, boxes = "rel_yxyx", objects["bbox"]
+        labels = objects[_label_name(objects)]
+        marks = [objects[name] for name in _TFDS_DIFFICULT if name in objects]
+    else:
+        boxes, labels = objects["boxes"], objects["labels"]
+        marks = [objects["difficult"]] if "difficult" in objects else []
+    boxes = tf.reshape(tf.cast(boxes, tf.float32), [-1, 4])
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    difficult = tf.zeros_like(labels, bool)
+    for mark in marks:
+        difficult |= tf.cast(tf.reshape(mark, [-1]), bool)
+    height, width = tf.unstack(tf.cast(size, tf.float32))
+    boxes = convert_format(boxes, box_format, "yxyx", height=height, width=width)
+    if isinstance(element, dict) and _OF_VOC in element:
+        boxes -= tf.constant([1.0, 1.0, 0.0, 0.0])
+    is_row = labels != -1
+    return boxes[is_row], labels[is_row], difficult[is_row]
+
+
+def _checks(boxes, labels, num_classes, name):
+    """Returns assertions on an image's objects."""
+    is_finite = tf.reduce_all(tf.math.is_finite(boxes))
+    is_known = tf.reduce_all((labels >= 0) & (labels < num_classes))
+    values = tf.strings.reduce_join(tf.strings.as_string(labels), separator=" ")
+    return [
+        _require(is_finite, name, ": a box has a corner that is NaN or infinite"),
+        _require(
+            is_known,
+            name,
+            f": labels must lie in 0..{num_classes - 1}, the classes of the model, but "
+            "are ",
+            values,
+        ),
+    ]
+
+
+def _check_range(image, name):
+    return _require(
+        ~lies_in_unit_range(image),
+        name,
+        f": {UNIT_RANGE}",
+    )
+
+
+def _require(is_met, *parts):
+    """Returns an operation that fails with `BAD_DATA` and the parts as its message."""
+    return tf.debugging.Assert(is_met, [tf.strings.join([f"{BAD_DATA}: ", *parts])])

@@ -1,0 +1,86 @@
+"""Warnings of trainings that would learn nothing, before hours are lost."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from tf_frcnn.data.examples import ExampleSet
+
+# Steps without any object after which all images seem to be negative.
+_STEPS_WITHOUT_OBJECTS = 50
+# How far the learning rate of an image may be from the recipe's.
+_RATE_FACTOR = 5.0
+
+
+def advise_on_data(model, data: ExampleSet) -> None:
+    """Warns of classes without an example, and of a set without any."""
+    counts = np.zeros(len(model.class_names), int)
+    for record in data.records:
+        is_learned = ~record.difficult | model.settings.data.train_on_difficult
+        labels = record.labels[is_learned]
+        counts += np.bincount(labels, minlength=len(counts))
+    missing = [
+        n for n, count in zip(model.class_names, counts, strict=True) if not count
+    ]
+    if not counts.any():
+        _warn(f"{data.name}: no image has an object to learn; all are negative.")
+    elif missing and model.roi_head is not None:
+        _warn(
+            f"{data.name} has no example of {', '.join(missing)}, which the model will "
+            "not learn."
+        )
+
+
+def advise_on_rate(model, batch_size: int) -> None:
+    """Warns of a constant learning rate that is far from the recipe's for an image.
+
+    Args:
+        model: the detector, compiled.
+        batch_size: images per step.
+    """
+    train, own_size = model.settings.train, model.settings.data.batch_size
+    optimizer = model.optimizer
+    is_of_recipe = type(optimizer).__name__.lower() == train.optimizer
+    if not is_of_recipe or not isinstance(optimizer.learning_rate, keras.Variable):
+        return
+    rate = float(optimizer.learning_rate)
+    times = (rate / batch_size) / (train.learning_rate / own_size)
+    if times and not 1 / _RATE_FACTOR <= times <= _RATE_FACTOR:
+        _warn(
+            f"A learning rate of {rate:g} at a batch size of {batch_size} is "
+            f"{times:.2g} times the recipe's for each image; the recipe has "
+            f"{train.learning_rate:g} at {own_size}."
+        )
+
+
+class LossAdvice(keras.callbacks.Callback):
+    """Warns where losses are exactly 0 because nothing was sampled."""
+
+    def __init__(self):
+        super().__init__()
+        self._has_warned = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the means of the losses so far."""
+        if self._has_warned:
+            return
+        box_losses = [loss for name, loss in logs.items() if name.endswith("box_loss")]
+        if logs.get("rpn_class_loss") == 0.0:
+            self._tell(
+                "No anchor is sampled: none fits inside an image, and the RPN learns "
+                "nothing (its losses are 0). Take smaller anchors (anchors.scales or "
+                "anchors.sizes) or larger images (images.short_side)."
+            )
+        elif batch + 1 >= _STEPS_WITHOUT_OBJECTS and not any(box_losses):
+            self._tell(
+                f"There was no object in {batch + 1} steps: are all images negative?"
+            )
+
+    def _tell(self, message):
+        self._has_warned = True
+        _warn(message)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=2)

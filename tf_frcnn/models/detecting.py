@@ -1,0 +1,108 @@
+"""Detections in pictures, and steps over whole data sets."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.decoding.pictures import Picture, read_picture
+from tf_frcnn.data.decoding.resizing import Resizing
+from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
+
+_PAIRS = ("image_sizes", "scales", "file_sizes")
+
+
+class Found(NamedTuple):
+    """The objects that were found in one picture, best first; n of them.
+
+    Attributes:
+        names: of the classes, n texts.
+        scores: float32 [n].
+        boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners in pixels of
+            the upright picture.
+        labels: int32 [n], in 0..K-1.
+        size: (height, width) of the upright picture in pixels.
+    """
+
+    names: tuple[str, ...]
+    scores: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    size: tuple[int, int]
+
+
+def detect_in_pictures(
+    detect: Callable[[dict], dict[str, np.ndarray]],
+    pictures: Sequence[Picture],
+    resizing: Resizing,
+    class_names: Sequence[str],
+    batch_size: int,
+) -> list[Found]:
+    """Detects objects in pictures of any sizes, batched by the canvas that they need.
+
+    Args:
+        detect: returns `Detections` as a dict of arrays, for a batch.
+        pictures: see `read_picture`.
+        resizing: to the network's size, with one short side.
+        class_names: of the K classes.
+        batch_size: most pictures per batch.
+
+    Returns:
+        In the order of the pictures.
+    """
+    results: dict[int, Found] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, dict]]] = {}
+
+    def detect_in_those(members):
+        batch = _batch_of([example for _, example in members])
+        found = detect(batch)
+        for place, (row, _) in enumerate(members):
+            size = batch["file_sizes"][place].numpy()
+            own = {name: values[place] for name, values in found.items()}
+            results[row] = _found(own, size, class_names)
+
+    for row, picture in enumerate(pictures):
+        example = _on_canvas(read_picture(picture, f"images[{row}]"), resizing)
+        members = waiting.setdefault(tuple(example["images"].shape), [])
+        members.append((row, example))
+        if len(members) == batch_size:
+            detect_in_those(members)
+            members.clear()
+    for members in waiting.values():
+        if members:
+            detect_in_those(members)
+    return [results[row] for row in range(len(results))]
+
+
+def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict, Any]]:
+    """Yields each batch and a step's outputs for it, as arrays; images are left out."""
+    # One graph for all canvases and for a last, smaller batch.
+    graph = tf.function(step, input_signature=[batches.element_spec])
+    for batch in batches:
+        outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
+        yield {n: v.numpy() for n, v in batch.items() if n != "images"}, outputs
+
+
+def _on_canvas(image: tf.Tensor, resizing: Resizing) -> dict[str, tf.Tensor]:
+    """Returns one picture's part of a batch, padded."""
+    example, _ = to_network_size(image, resizing)
+    images = lay_on_canvas(example["images"][tf.newaxis], resizing.canvases)
+    return example | {"images": images[0]}
+
+
+def _batch_of(examples: Sequence[dict]) -> dict[str, tf.Tensor]:
+    names = ("images", *_PAIRS)
+    return {name: tf.stack([example[name] for example in examples]) for name in names}
+
+
+def _found(found, size, class_names):
+    valid = found["valid"]
+    labels = found["labels"][valid]
+    return Found(
+        names=tuple(class_names[label] for label in labels),
+        scores=found["scores"][valid],
+        boxes=found["boxes"][valid],
+        labels=labels,
+        size=(int(size[0]), int(size[1])),
+    )

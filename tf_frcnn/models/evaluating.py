@@ -1,0 +1,151 @@
+"""The mean average precision of a detector on any data."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, VOCResult, evaluate_voc
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
+from tf_frcnn.models.detecting import run_batches
+from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.inputs import Batches, build_evaluation_batches, is_raw
+
+
+class Evaluation(NamedTuple):
+    """The result of `evaluate`.
+
+    Attributes:
+        mean: mean average precision over the classes that have objects; NaN if none
+            has.
+        by_class: average precision under each class's name; NaN where it has no object.
+        result: the curves behind it.
+    """
+
+    mean: float
+    by_class: dict[str, float]
+    result: VOCResult
+
+
+def evaluate(
+    model: Detector,
+    data: ExampleSet | tf.data.Dataset,
+    *,
+    batch_size: int | None = None,
+    **metric: Any,
+) -> Evaluation:
+    """Measures the mean average precision of a detector.
+
+    Args:
+        model: the detector.
+        data: as `fit` takes them: of `read_data`, a dataset of single examples, or of
+            batches.
+        batch_size: images per batch; None for the recipe's.
+        **metric: keyword arguments of `evaluate_voc`, such as `metric="area"` and
+            `iou_threshold=0.75`, instead of those of the model's recipe.
+    """
+    truth, found = observe(model, data, batch_size=batch_size)
+    return evaluate_boxes(model, truth, found, **metric)
+
+
+def evaluate_boxes(
+    model: Detector, truth: GroundTruth, found: DetectedBoxes, **metric: Any
+) -> Evaluation:
+    """Measures detections; see `evaluate`."""
+    settings = metric_of(model) | metric
+    result = evaluate_voc(truth, found, len(model.class_names), **settings)
+    figures = map(float, result.average_precisions)
+    by_class = dict(zip(model.class_names, figures, strict=True))
+    return Evaluation(float(result.mean), by_class, result)
+
+
+def metric_of(model: Detector) -> dict[str, Any]:
+    """Returns the keyword arguments of `evaluate_voc` that a model's recipe has."""
+    own = model.settings.evaluation
+    return {"metric": own.metric, "iou_threshold": own.iou, "plus_one": own.plus_one}
+
+
+def observe(
+    model: Detector,
+    data: ExampleSet | tf.data.Dataset,
+    *,
+    batch_size: int | None = None,
+) -> tuple[GroundTruth, DetectedBoxes]:
+    """Returns the objects of a data set and the detections, in pixels of the files.
+
+    Arguments as of `evaluate`. Image i is the i-th of the data.
+    """
+    truth, parts, count = [], [], 0
+    batches = _batches_of(model, data, batch_size)
+    for batch, found in run_batches(model.predict_step, batches.dataset):
+        rows = batch.get("rows", count + np.arange(len(found["valid"])))
+        count += len(rows)
+        image, slot = np.nonzero(found["valid"])
+        own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
+        parts.append((rows[image], *own))
+        truth.append(_truth_in(batch, rows))
+    batches.report_left_out()
+    detected = DetectedBoxes(*_joined(parts))
+    if isinstance(data, ExampleSet):
+        return ground_truth_of(data), detected
+    return GroundTruth(*_joined(truth)), detected
+
+
+def propose(
+    model: Detector, data: ExampleSet | tf.data.Dataset, *, training: bool
+) -> ProposedBoxes:
+    """Collects the RPN's proposals, in pixels of the files.
+
+    Args:
+        model: a detector with an RPN.
+        data: as of `evaluate`.
+        training: whether to return as many proposals as in training.
+    """
+
+    def step(batch):
+        return model.propose(batch, training=training)
+
+    parts = []
+    for batch, found in run_batches(step, _batches_of(model, data).dataset):
+        image, slot = np.nonzero(found.valid)
+        own = found.boxes[image, slot], found.scores[image, slot]
+        parts.append((batch["rows"][image], *own))
+    return ProposedBoxes(*_joined(parts))
+
+
+def ground_truth_of(examples: ExampleSet) -> GroundTruth:
+    """Returns the objects of an example set; image i is record i."""
+    records = examples.records
+    counts = [len(record.boxes) for record in records]
+    return GroundTruth(
+        image_index=np.repeat(np.arange(len(records)), counts),
+        boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
+        labels=np.concatenate([r.labels for r in records]),
+        difficult=np.concatenate([r.difficult for r in records]),
+    )
+
+
+def _batches_of(model, data, batch_size=None) -> Batches:
+    if not is_raw(data):
+        return Batches(data)
+    return build_evaluation_batches(
+        model.settings,
+        data,
+        num_classes=len(model.class_names),
+        batch_size=batch_size,
+        box_format=model.box_format,
+    )
+
+
+def _truth_in(batch, rows):
+    """Returns the columns of `GroundTruth` of a batch of arrays."""
+    image, slot = np.nonzero(batch["labels"] >= 0)
+    scales = np.tile(batch.get("scales", np.ones([len(rows), 2])), 2)
+    difficult = batch.get("difficult", np.zeros(batch["labels"].shape, bool))
+    boxes = batch["boxes"][image, slot] / scales[image]
+    return rows[image], boxes, batch["labels"][image, slot], difficult[image, slot]
+
+
+def _joined(parts):
+    return map(np.concatenate, zip(*parts, strict=True))

@@ -1,0 +1,155 @@
+"""From the data that users have to the batches that a model reads."""
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_frcnn.config import Config, ImageSettings
+from tf_frcnn.data.decoding.resizing import Resizing
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.pipeline.batching import (
+    evaluation_batches,
+    num_batches,
+    training_batches,
+)
+from tf_frcnn.data.pipeline.canvases import derive_canvases
+from tf_frcnn.data.pipeline.proposal_cache import CachedProposals, read_proposals
+from tf_frcnn.data.pipeline.streams import Stream
+from tf_frcnn.data.pipeline.tensor_examples import is_of_batches
+
+
+class Batches(NamedTuple):
+    """Batches of a data set.
+
+    Attributes:
+        dataset: the batches; endless where `steps` says how many make a pass.
+        steps: number of batches per pass; None where it is not known.
+        num_images: number of images per pass; None where it is not known.
+        stream: where the dataset is one of single examples.
+    """
+
+    dataset: tf.data.Dataset
+    steps: int | None = None
+    num_images: int | None = None
+    stream: Stream | None = None
+
+    def report_left_out(self) -> None:
+        """Warns of boxes that had no area, once the batches were read."""
+        count = 0 if self.stream is None else int(self.stream.left_out)
+        if count:
+            warnings.warn(
+                f"{count} boxes have no area within their images and were left out.",
+                stacklevel=3,
+            )
+
+
+def is_raw(data: Any) -> bool:
+    """Returns whether data consist of single images, not of batches."""
+    if isinstance(data, ExampleSet):
+        return True
+    return isinstance(data, tf.data.Dataset) and not is_of_batches(data)
+
+
+def build_training_batches(
+    config: Config,
+    data: ExampleSet | tf.data.Dataset,
+    *,
+    num_classes: int = 0,
+    batch_size: int | None = None,
+    box_format: str | None = None,
+    epoch: int | tf.Variable = 0,
+) -> Batches:
+    """Makes training batches as a configuration has them.
+
+    Args:
+        config: its `images`, `data` and `seed` are read.
+        data: an example set, shuffled anew each epoch, or a dataset of single examples,
+            in its own order; see `data.pipeline.tensor_examples`.
+        num_classes: K; only a dataset of single examples needs it.
+        batch_size: images per batch; None for the configured number.
+        box_format: of a dataset whose elements do not tell.
+        epoch: number of the first epoch, or a variable that has it when it begins.
+    """
+    own = config.data
+    resizing = build_resizing(config.images, own.train_short_sides)
+    settings: dict[str, Any] = {
+        "batch_size": batch_size or own.batch_size,
+        "flip": own.flip,
+        "drop_difficult": not own.train_on_difficult,
+        "seed": config.seed,
+    }
+    if not isinstance(data, ExampleSet):
+        stream = Stream(data, resizing, num_classes, box_format)
+        dataset = stream.training_batches(**settings, epoch=epoch)
+        return Batches(dataset, num_images=stream.num_images, stream=stream)
+    proposals = _stored_proposals(config, data, for_training=True)
+    dataset = training_batches(
+        data, resizing, **settings, start_epoch=epoch, proposals=proposals
+    )
+    steps = num_batches(data, resizing, batch_size=settings["batch_size"])
+    return Batches(dataset, steps, len(data.records))
+
+
+def build_evaluation_batches(
+    config: Config,
+    data: ExampleSet | tf.data.Dataset,
+    *,
+    num_classes: int = 0,
+    batch_size: int | None = None,
+    box_format: str | None = None,
+) -> Batches:
+    """Makes batches of one pass, unmirrored; their `rows` tell the images' places.
+
+    The arguments are those of `build_training_batches`.
+    """
+    resizing, batch_size = (
+        build_resizing(config.images),
+        batch_size or config.data.batch_size,
+    )
+    if not isinstance(data, ExampleSet):
+        stream = Stream(data, resizing, num_classes, box_format)
+        dataset = stream.evaluation_batches(batch_size=batch_size)
+        return Batches(dataset, num_images=stream.num_images, stream=stream)
+    proposals = _stored_proposals(config, data, for_training=False)
+    dataset = evaluation_batches(
+        data, resizing, batch_size=batch_size, proposals=proposals
+    )
+    return Batches(dataset, num_images=len(data.records))
+
+
+def build_resizing(images: ImageSettings, short_sides: Sequence[int] = ()) -> Resizing:
+    """Returns how images are brought to the network's size.
+
+    Args:
+        images: of a configuration, or of a model's preprocessing.
+        short_sides: of training, which draws from several; none for the one of
+            `images`.
+    """
+    short_sides = tuple(short_sides) or (images.short_side,)
+    # Their settings are pairs, and a long side is there where they are to be derived.
+    canvases: Any = images.pad_to or images.canvases
+    canvases = canvases or derive_canvases(short_sides, images.long_side)  # type: ignore[arg-type]
+    return Resizing(short_sides, images.long_side, canvases, images.resize)
+
+
+def proposals_file(
+    folder: str | Path, examples: ExampleSet, *, for_training: bool
+) -> Path:
+    """Returns the file of an example set's proposals for training or for testing."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", examples.name)
+    return Path(folder) / f"{'train' if for_training else 'test'}_{name}.npz"
+
+
+def _stored_proposals(
+    config: Config, examples: ExampleSet, *, for_training: bool
+) -> CachedProposals | None:
+    if config.data.proposals is None:
+        return None
+    folder = os.path.expanduser(config.data.proposals)
+    file = proposals_file(folder, examples, for_training=for_training)
+    return read_proposals(file, [record.image_id for record in examples.records])
