@@ -99,7 +99,8 @@ class DataModel(keras.Model):
             if verbose:
                 images, steps = training.num_images, training.steps
                 own += [Progress(images, steps, size, verbose)]
-            settings = {"steps_per_epoch": training.steps} | settings
+            if training.stream is None:  # Endless; a stream ends by itself.
+                settings = {"steps_per_epoch": training.steps} | settings
             validation_batch_size, batch_size = validation_batch_size or size, None
         if is_raw(validation_data):
             validation_data = self._evaluation_batches(

@@ -27,7 +27,7 @@ class Batches(NamedTuple):
     """Batches of a data set.
 
     Attributes:
-        dataset: the batches; endless where `steps` says how many make a pass.
+        dataset: the batches; in training endless, unless it is of a stream.
         steps: number of batches per pass; None where it is not known.
         num_images: number of images per pass; None where it is not known.
         stream: where the dataset is one of single examples.
@@ -86,7 +86,8 @@ def build_training_batches(
     if not isinstance(data, ExampleSet):
         stream = Stream(data, resizing, num_classes, box_format)
         dataset = stream.training_batches(**settings, epoch=epoch)
-        return Batches(dataset, num_images=stream.num_images, stream=stream)
+        steps = stream.num_batches(settings["batch_size"])
+        return Batches(dataset, steps, stream.num_images, stream)
     proposals = _stored_proposals(config, data, for_training=True)
     dataset = training_batches(
         data, resizing, **settings, start_epoch=epoch, proposals=proposals

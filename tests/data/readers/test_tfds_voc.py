@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import tf_frcnn
 from tf_frcnn.data.checks.problems import DataError, Policy
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.pipeline.batching import training_batches
+from tf_frcnn.data.pipeline.batching import evaluation_batches, training_batches
+from tf_frcnn.data.pipeline.streams import Stream
 from tf_frcnn.data.readers import tfds_voc
 from tf_frcnn.data.readers.tfds_voc import read_tfds_voc
 from tf_frcnn.data.readers.voc import read_voc
@@ -256,3 +258,41 @@ def test_boxes_of_a_mocked_builder_are_read_too(tmp_path, image_of, file_of):
     np.testing.assert_array_equal(examples.records[0].difficult, [True])
     assert examples.class_names[examples.records[0].labels[0]] == "cat"
     assert next(examples.stream().as_numpy_iterator()) == (0, image)
+
+
+def stream_of(prepared, split, **settings):
+    data_dir, _ = prepared
+    return tfds.load("voc/2007", split=split, data_dir=data_dir, **settings)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_the_builders_own_dataset_has_the_same_objects(prepared, encoded):
+    examples = read_tfds_voc(prepared[0], "07")
+    decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
+    dataset = stream_of(prepared, "train+validation", decoders=decoders)
+    resizing = Resizing((64,), 128, 32)
+    stream = Stream(dataset, resizing, num_classes=20)
+    batches = evaluation_batches(examples, resizing, batch_size=1)
+    expected = {tuple(batch["file_sizes"][0].numpy()): batch for batch in batches}
+    found = list(stream.evaluation_batches(batch_size=1))
+    assert len(found) == len(expected) == stream.num_images == 4
+    for batch in found:
+        same = expected[tuple(batch["file_sizes"][0].numpy())]
+        count = batch["labels"].shape[1]
+        for name in ("boxes", "labels", "difficult"):
+            np.testing.assert_array_equal(batch[name], same[name][:, :count])
+        assert not same["difficult"][:, count:].numpy().any()
+        if encoded:  # TensorFlow Datasets decodes JPEGs faster and less exactly.
+            np.testing.assert_array_equal(batch["images"], same["images"])
+
+
+def test_a_model_is_fitted_to_the_builders_dataset_as_it_stands(prepared):
+    dataset = stream_of(prepared, "train+validation")
+    model = tf_frcnn.FasterRCNN.from_preset(
+        "quickstart", num_classes=20, images={"short_side": 64, "long_side": 128}
+    )
+    model.compile()
+    history = model.fit(dataset, validation_data=dataset, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2 and np.isfinite(history["val_loss"]).all()
+    found = model.predict(stream_of(prepared, "test"), verbose=0)
+    assert len(found["boxes"]) == 2

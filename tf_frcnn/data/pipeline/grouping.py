@@ -97,7 +97,38 @@ def group_into_batches(
     Returns:
         A dataset of batches, see `batching`.
     """
-    _, fields = examples.element_spec
+
+    def batch(_, window):
+        return pad_into_batches(
+            window.map(_fields_of), canvases, batch_size, num_boxes=num_boxes
+        )
+
+    return examples.group_by_window(_group_of, batch, batch_size)
+
+
+def pad_by_groups(
+    examples: tf.data.Dataset, canvases: tf.Tensor | int, batch_size: int
+) -> tf.data.Dataset:
+    """Batches examples of the same group; what is left over makes mixed batches.
+
+    So n images make n / batch_size batches, rounded up. Arguments and result are those
+    of `group_into_batches`.
+    """
+    in_groups = examples.group_by_window(
+        _group_of, lambda _, window: window.map(_fields_of), batch_size
+    )
+    return pad_into_batches(in_groups, canvases, batch_size)
+
+
+def pad_into_batches(
+    examples: tf.data.Dataset,
+    canvases: tf.Tensor | int,
+    batch_size: int,
+    *,
+    num_boxes: int | None = None,
+) -> tf.data.Dataset:
+    """Batches examples in their order; see `group_into_batches`."""
+    fields = examples.element_spec
     shapes = {name: list(_FIELDS[name][0]) for name in fields}
     for name in _OF_OBJECTS:
         shapes[name][0] = num_boxes
@@ -109,8 +140,12 @@ def group_into_batches(
     def pad(batch):
         return batch | {"images": lay_on_canvas(batch["images"], canvases)}
 
-    def batch(_, window):
-        members = window.map(lambda _, fields: fields)
-        return members.padded_batch(batch_size, shapes, padding).map(pad)
+    return examples.padded_batch(batch_size, shapes, padding).map(pad)
 
-    return examples.group_by_window(lambda group, _: group, batch, batch_size)
+
+def _group_of(group, _):
+    return group
+
+
+def _fields_of(_, fields):
+    return fields

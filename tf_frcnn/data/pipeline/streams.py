@@ -6,7 +6,7 @@ from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.decoding.to_canvas import own_canvases, smallest_canvas
 from tf_frcnn.data.pipeline.grouping import (
     Example,
-    group_into_batches,
+    pad_by_groups,
     resize_example,
 )
 from tf_frcnn.data.pipeline.tensor_examples import (
@@ -65,7 +65,7 @@ class Stream:
     ) -> tf.data.Dataset:
         """Returns the batches of one pass, in the dataset's order.
 
-        Sizes and mirroring follow from the seed, the epoch and an image's place.
+        As far as there are enough of them, images of one canvas share a batch. Sizes and mirroring follow from the seed, the epoch and an image's place.
 
         Args:
             batch_size: images per batch.
@@ -124,6 +124,10 @@ class Stream:
         )
         return self._batched(prepared, batch_size)
 
+    def num_batches(self, batch_size: int) -> int | None:
+        """Returns the number of batches in a pass; None if it is not known."""
+        return None if self.num_images is None else -(-self.num_images // batch_size)
+
     def _enumerated(self):
         """Returns (row, element); an element may be a tuple itself."""
         numbered = self._examples.enumerate()
@@ -155,10 +159,9 @@ class Stream:
         return smallest_canvas(size, tf.constant(canvases, tf.int64)), fields
 
     def _batched(self, prepared, batch_size):
-        batches = group_into_batches(prepared, self._resizing.canvases, batch_size)
-        if batch_size == 1 and self.num_images is not None:
-            known = tf.data.experimental.assert_cardinality(self.num_images)
-            batches = batches.apply(known)
+        batches = pad_by_groups(prepared, self._resizing.canvases, batch_size)
+        if (count := self.num_batches(batch_size)) is not None:
+            batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         return batches.prefetch(tf.data.AUTOTUNE)
 
 

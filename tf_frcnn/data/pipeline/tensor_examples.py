@@ -175,7 +175,8 @@ def _read_objects(element, objects, size, box_format):
     height, width = tf.unstack(tf.cast(size, tf.float32))
     boxes = convert_format(boxes, box_format, "yxyx", height=height, width=width)
     if isinstance(element, dict) and _OF_VOC in element:
-        boxes -= tf.constant([1.0, 1.0, 0.0, 0.0])
+        # Whole pixels, of which the shares have lost some digits.
+        boxes = tf.round(1000.0 * boxes) / 1000.0 - tf.constant([1.0, 1.0, 0.0, 0.0])
     is_row = labels != -1
     return boxes[is_row], labels[is_row], difficult[is_row]
 
