@@ -12,6 +12,7 @@ from tests.helpers.paths import ROOT
 from tf_frcnn.config import SECTIONS, load_config, recipe_names
 from tf_frcnn.config.recipes import recipe_path
 from tf_frcnn.config.yaml_files import read_yaml
+from tf_frcnn.presets import list_presets
 
 PAGE = ROOT / "docs" / "variants.md"
 # Column -> the recipe that stands for a system.
@@ -37,20 +38,11 @@ def page_with_tables(page: str) -> str:
 
 def recipes_table() -> str:
     """Returns the recipes, what each is, and the figure that its head names."""
-    rows = []
-    for name in recipe_names():
-        lines = recipe_path(name).read_text().splitlines()
-        head = [line[2:] for line in lines if line.startswith("#")]
-        title = " ".join(head[: head.index("")])
-        rows.append([f"`{name}`", title, _figure(" ".join(head))])
+    rows = [
+        [f"`{name}`", preset.title, preset.figure or "-"]
+        for name, preset in list_presets().items()
+    ]
     return _table(["recipe", "system", "figure"], rows)
-
-
-def _figure(head: str) -> str:
-    if match := re.search(r"Published: (.*)\. Not run here", head):
-        return f"published: {match[1]}"
-    match = re.search(r"Reached\b.*?: mAP \([^)]*\) (0\.\d+)", head)
-    return f"here: mAP {match[1]}" if match else "-"
 
 
 def bases_table() -> str:

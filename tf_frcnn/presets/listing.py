@@ -6,8 +6,11 @@ from typing import NamedTuple
 from tf_frcnn.checkpoints.published import PUBLISHED
 from tf_frcnn.config import recipe_names, recipe_path
 
-# Millions of parameters with the 20 classes of VOC.
-_MILLIONS: dict[str, float] = {}
+# What the head of a recipe says.
+_SOURCE = re.compile(r"Source: (.*?)(?:[:;]|(?<! al)\. )")
+_PUBLISHED = re.compile(r"Published: (.*)\. Not run here")
+_REACHED = re.compile(r"Reached\b.*?: mAP \([^)]*\) (0\.\d+)")
+_SIZE = re.compile(r"Size: ([\d.]+) million")
 
 
 class Preset(NamedTuple):
@@ -38,18 +41,23 @@ def _preset(name: str) -> Preset:
     lines = recipe_path(name).read_text(encoding="utf-8").splitlines()
     head = [line[2:] for line in lines if line.startswith("#")]
     text = " ".join(head)
-    source = re.search(r"Source: ([^:.]*(?:\.[^:. ]+)*)", text)
     return Preset(
         title=" ".join(head[: head.index("")]),
-        source=source[1].strip() if source else "",
+        source=_said(_SOURCE, text),
         figure=_figure(text),
-        millions=_MILLIONS[name],
+        millions=float(_said(_SIZE, text)),
         weights=tuple(weights for recipe, weights in PUBLISHED if recipe == name),
     )
 
 
 def _figure(head: str) -> str:
-    if match := re.search(r"Published: (.*)\. Not run here", head):
-        return f"published: {match[1]}"
-    match = re.search(r"Reached\b.*?: mAP \([^)]*\) (0\.\d+)", head)
-    return f"here: mAP {match[1]}" if match else ""
+    if published := _said(_PUBLISHED, head):
+        return f"published: {published}"
+    reached = _said(_REACHED, head)
+    return f"here: mAP {reached}" if reached else ""
+
+
+def _said(pattern: re.Pattern, head: str) -> str:
+    """Returns what the head of a recipe says, "" if it does not."""
+    found = pattern.search(head)
+    return found[1] if found else ""

@@ -44,6 +44,8 @@ def _class_list(class_names, num_classes) -> tuple[str, ...] | None:
     if class_names is None:
         if num_classes is None:
             return None
+        if num_classes < 1:
+            raise ValueError(f"num_classes = {num_classes} must be at least 1.")
         return tuple(f"class {label}" for label in range(num_classes))
     names = check_classes(class_names)
     if num_classes not in (None, len(names)):
@@ -63,6 +65,12 @@ def _of_recipe(
         for note in loaded.notes:
             print(f"Note: {note}")
         return loaded.model
+    if weights is not None and not _is_of_backbone(weights):
+        own = [name for of, name in PUBLISHED if of == recipe]
+        raise ValueError(
+            f"weights = {str(weights)!r}: {preset} has "
+            f"{', '.join([*own, 'imagenet', 'random'])}, or the path of an HDF5 file."
+        )
     if names is None:
         raise ValueError(
             f"{preset}: a recipe has no classes of its own; give class_names (those of "
@@ -74,6 +82,11 @@ def _of_recipe(
     model = build_model(config, names)
     _load_backbone(config, model)
     return model
+
+
+def _is_of_backbone(weights: str | PathLike) -> bool:
+    """Returns whether weights are a backbone's: of Keras, random, or a file."""
+    return weights in ("imagenet", "random") or bool(Path(weights).suffix)
 
 
 def _load_backbone(config: Config, model: Detector) -> None:

@@ -65,7 +65,8 @@ class Stream:
     ) -> tf.data.Dataset:
         """Returns the batches of one pass, in the dataset's order.
 
-        As far as there are enough of them, images of one canvas share a batch. Sizes and mirroring follow from the seed, the epoch and an image's place.
+        As far as there are enough of them, images of one canvas share a batch. Sizes
+        and mirroring follow from the seed, the epoch and an image's place.
 
         Args:
             batch_size: images per batch.

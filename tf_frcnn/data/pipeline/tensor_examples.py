@@ -68,13 +68,16 @@ def check_form(dataset: tf.data.Dataset, box_format: str | None) -> None:
     spec = dataset.element_spec
     _image_in(spec)
     objects = _objects_in(spec)
-    if objects is not None and _is_of_tfds(spec):
-        if "bbox" not in objects or not _label_name(objects):
-            raise DataError(
-                f"The dataset's objects have {', '.join(objects)}; bbox and label are "
-                "needed."
-            )
-    elif objects is not None and box_format is None:
+    if objects is None:
+        return
+    of_tfds = ("bbox", _label_name(objects) or "label")
+    needed = of_tfds if _is_of_tfds(spec) else ("boxes", "labels")
+    if any(name not in objects for name in needed):
+        raise DataError(
+            f"The dataset's objects have {', '.join(objects)}; "
+            f"{' and '.join(needed)} are needed."
+        )
+    if not _is_of_tfds(spec) and box_format is None:
         raise DataError(
             "The dataset has boxes, but their format is not stated: give box_format to "
             f"from_preset, one of {', '.join(BOX_FORMATS)}."

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.pipeline.tensor_examples import (
+    BAD_DATA,
+    BOX_FORMATS,
+    check_box_format,
+    check_form,
+    is_of_batches,
+    read_example,
+    single_examples,
+)
+
+# (ymin, xmin, ymax, xmax) in an image of 40 x 80 pixels.
+BOX = np.array([[10.0, 20.0, 30.0, 60.0]], np.float32)
+IN_FORMATS = {
+    "yxyx": [10, 20, 30, 60],
+    "xyxy": [20, 10, 60, 30],
+    "xywh": [20, 10, 40, 20],
+    "center_xywh": [40, 20, 40, 20],
+    "center_yxhw": [20, 40, 20, 40],
+    "rel_yxyx": [0.25, 0.25, 0.75, 0.75],
+    "rel_xyxy": [0.25, 0.25, 0.75, 0.75],
+    "rel_xywh": [0.25, 0.25, 0.5, 0.5],
+    "rel_center_xywh": [0.5, 0.5, 0.5, 0.5],
+}
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
+
+
+def read(element, box_format="yxyx", num_classes=3):
+    element = tf.nest.map_structure(tf.constant, element)
+    return read_example(
+        element,
+        tf.constant(7, tf.int64),
+        box_format=box_format,
+        num_classes=num_classes,
+    )
+
+
+def pair(boxes, labels):
+    return IMAGE, {"boxes": boxes, "labels": labels}
+
+
+@pytest.mark.parametrize("box_format", BOX_FORMATS)
+def test_boxes_of_every_format_become_corners_in_pixels(box_format):
+    example = read(pair([IN_FORMATS[box_format]], [2]), box_format)
+    np.testing.assert_allclose(example.boxes, BOX, rtol=1e-6)
+    assert BOX_FORMATS == tuple(IN_FORMATS)
+
+
+@pytest.mark.parametrize("box_format", ["yxyx", "rel_xyxy"])
+def test_formats_mean_what_they_mean_in_keras(box_format):
+    from keras.utils.bounding_boxes import convert_format
+
+    box = convert_format(BOX, "yxyx", box_format, height=40, width=80)
+    np.testing.assert_allclose(
+        read(pair(np.array(box), [0]), box_format).boxes, BOX, rtol=1e-6
+    )
+
+
+def test_padded_rows_are_left_out_and_types_are_brought_into_line():
+    boxes = np.array([[0, 0, 9, 9], [1, 2, 30, 40], [0, 0, 0, 0]], np.float64)
+    example = read(pair(boxes, np.array([-1, 2, -1], np.int64)))
+    np.testing.assert_array_equal(example.boxes, boxes[1:2])
+    assert example.boxes.dtype == tf.float32
+    np.testing.assert_array_equal(example.fields["labels"], [2])
+    assert example.fields["labels"].dtype == tf.int32
+    assert not example.fields["difficult"].numpy().any()
+    assert example.fields["image_ids"] == b"7" and example.fields["rows"] == 7
+
+
+@pytest.mark.parametrize(
+    ("objects", "label", "mark"),
+    [
+        ("objects", "label", "is_crowd"),  # COCO
+        ("objects", "type", None),  # KITTI
+        ("bobjects", "label", "is_group_of"),  # Open Images
+    ],
+)
+def test_features_of_tensorflow_datasets_are_known(objects, label, mark):
+    own = {
+        "bbox": np.array([[0.25, 0.25, 0.75, 0.75], [0, 0, 1, 1]], np.float32),
+        label: np.array([1, 2], np.int64),
+    }
+    if mark:
+        own[mark] = np.array([False, True])
+    element = {"image": IMAGE, objects: own}
+    if objects == "bobjects":
+        element["objects"] = {"label": np.array([1])}  # of the whole image
+    example = read(element, box_format=None)
+    np.testing.assert_allclose(example.boxes, [*BOX, [0, 0, 40, 80]])
+    np.testing.assert_array_equal(example.fields["labels"], [1, 2])
+    np.testing.assert_array_equal(example.fields["difficult"], [False, bool(mark)])
+
+
+def test_vocs_boxes_are_pixels_from_one_as_its_files_have_them():
+    boxes = np.array([[10, 20, 30, 60]], np.float32) / [40, 80, 40, 80]
+    element = {
+        "image": IMAGE,
+        "labels_no_difficult": [1],
+        "objects": {
+            "bbox": boxes.astype(np.float32),
+            "label": [1],
+            "is_difficult": [True],
+        },
+    }
+    example = read(element, box_format=None)
+    np.testing.assert_array_equal(example.boxes, [[9, 19, 30, 60]])
+    np.testing.assert_array_equal(example.fields["difficult"], [True])
+
+
+def test_images_alone_have_no_objects():
+    example = read(IMAGE)
+    np.testing.assert_array_equal(example.image, IMAGE)
+    assert example.boxes.shape == (0, 4) and example.fields["labels"].shape == (0,)
+
+
+def test_batches_are_taken_apart_and_those_for_the_network_are_known():
+    batched = tf.data.Dataset.from_tensors(
+        (np.stack([IMAGE] * 2), {"boxes": np.stack([BOX] * 2), "labels": [[1], [2]]})
+    )
+    singles = single_examples(batched)
+    assert not is_of_batches(batched)
+    assert [int(own["labels"][0]) for _, own in singles] == [1, 2]
+    own = tf.data.Dataset.from_tensors({"images": np.zeros([1, 8, 8, 3])})
+    assert is_of_batches(own)
+    assert is_of_batches(tf.data.Dataset.from_tensors(np.zeros([1, 8, 8, 3])))
+
+
+@pytest.mark.parametrize(
+    ("element", "message"),
+    [
+        (pair(BOX, [1]), "their format is not stated: give box_format"),
+        ({"image": IMAGE, "boxes": BOX, "labels": [1]}, "their format is not stated"),
+        ({"picture": IMAGE}, "not understood: one has picture. Give dicts"),
+        ((IMAGE, {"boxes": BOX, "labels": [1]}, [1.0]), "sample weights"),
+        ({"image": IMAGE, "objects": {"bbox": BOX}}, "bbox and label are needed"),
+    ],
+)
+def test_other_forms_are_refused_with_what_would_do(element, message):
+    with pytest.raises(DataError, match=message):
+        check_form(tf.data.Dataset.from_tensors(element), None)
+
+
+def test_a_pair_without_labels_is_refused():
+    with pytest.raises(DataError, match="boxes and labels are needed"):
+        check_form(tf.data.Dataset.from_tensors((IMAGE, {"boxes": BOX})), "yxyx")
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "message"),
+    [
+        ([[0, np.nan, 5, 5]], [1], "image 7: a box has a corner that is NaN or inf"),
+        ([[0, 1, np.inf, 5]], [1], "image 7: a box has a corner that is NaN or inf"),
+        (BOX, [3], "image 7: labels must lie in 0..2, the classes of the model, but"),
+        (BOX, [-2], "but are -2"),
+    ],
+)
+def test_bad_objects_are_named_with_their_image(boxes, labels, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{BAD_DATA}.*{message}"):
+        read(pair(np.array(boxes, np.float32), labels))
+
+
+def test_an_image_in_the_range_of_0_to_1_is_refused():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="multiply by 255"):
+        read((IMAGE / np.float32(255), {"boxes": BOX, "labels": [1]}))
+
+
+def test_an_unknown_box_format_is_named_with_those_there_are():
+    with pytest.raises(
+        ValueError, match="box_format = 'xxyy' must be one of yxyx, xyx"
+    ):
+        check_box_format("xxyy")
