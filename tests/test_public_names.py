@@ -8,6 +8,7 @@ import tf_frcnn
 PUBLIC = {
     "ConfigError",
     "DataError",
+    "DownloadError",
     "FasterRCNN",
     "ImageError",
     "__version__",

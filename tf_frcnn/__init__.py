@@ -25,6 +25,7 @@ from tf_frcnn.version import __version__
 
 if TYPE_CHECKING:
     from tf_frcnn import callbacks
+    from tf_frcnn.checkpoints.published import DownloadError
     from tf_frcnn.config import ConfigError
     from tf_frcnn.data.checks.problems import DataError
     from tf_frcnn.data.decoding.pictures import ImageError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DataError",
+    "DownloadError",
     "FasterRCNN",
     "ImageError",
     "__version__",
@@ -51,6 +53,7 @@ __all__ = [
 _HOMES = {
     "ConfigError": "config",
     "DataError": "data.checks.problems",
+    "DownloadError": "checkpoints.published",
     "FasterRCNN": "models",
     "ImageError": "data.decoding.pictures",
     "callbacks": "",

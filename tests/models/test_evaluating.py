@@ -12,7 +12,13 @@ from tf_frcnn.data import (
 )
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.evaluation import evaluate_voc
-from tf_frcnn.models.evaluating import ground_truth_of, observe, propose
+from tf_frcnn.models.evaluating import (
+    Evaluation,
+    evaluate,
+    ground_truth_of,
+    observe,
+    propose,
+)
 from tf_frcnn.runs.inference import detections_of_image
 
 # Two canvases, so that batches do not keep the order of the records.
@@ -150,3 +156,12 @@ def test_images_without_any_object_have_an_empty_ground_truth():
     records = (Record("a", "a", 20, 20, 1, *empty),)
     truth = ground_truth_of(ExampleSet("", ("x",), records, Problems(), None))
     assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0
+
+
+def test_an_evaluation_shows_the_mean_and_each_class(tiny_detector, batches):
+    result = evaluate(tiny_detector(), batches)
+    assert [*result.by_class] == ["wide", "tall"]
+    assert result.mean == pytest.approx(np.nanmean([*result.by_class.values()]))
+    assert repr(Evaluation(0.75, {"a": 1.0, "b": 0.5}, None)) == (
+        "mAP 0.750: a 1.000, b 0.500"
+    )

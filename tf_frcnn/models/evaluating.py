@@ -27,6 +27,10 @@ class Evaluation(NamedTuple):
     by_class: dict[str, float]
     result: VOCResult
 
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{n} {ap:.3f}" for n, ap in self.by_class.items())
+        return f"mAP {self.mean:.3f}: {classes}"
+
 
 def evaluate(
     model: Detector,
