@@ -1,5 +1,6 @@
 """Small detectors and data for the tests of what a user calls."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +8,7 @@ import tensorflow as tf
 from tf_frcnn.data import make_shapes
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.models import FasterRCNN
+from tf_frcnn.models.data_model import DataModel
 
 # Of a detector that takes a tenth of a second per step.
 SMALL = {
@@ -28,11 +30,13 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def shapes():
-    """Six images, upright and lying, so that they need two canvases."""
+    """Two upright and two lying images, mixed: they need two canvases."""
     examples = make_shapes(12, seed=4)
     lies = [record.width > record.height for record in examples.records]
-    of_each = [[n for n, lying in enumerate(lies) if lying == kind] for kind in (0, 1)]
-    return examples.subset([*of_each[0][:3], *of_each[1][:3]])
+    upright, lying = lies.index(False), lies.index(True)
+    return examples.subset(
+        [upright, lying, lies.index(False, upright + 1), lies.index(True, lying + 1)]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +65,47 @@ def eager_detector(small_detector):
     def build(optimizer=None, **settings):
         model = small_detector(**settings)
         model.compile(optimizer, run_eagerly=True)
+        return model
+
+    return build
+
+
+class Stub(DataModel):
+    """A model without a network, whose weight each step increases by one.
+
+    Attributes:
+        trained, tested: the batches that its steps were given.
+    """
+
+    def __init__(self, settings, class_names):
+        super().__init__()
+        self._settings, self.class_names = settings, class_names
+        self.box_format, self.roi_head = "yxyx", None
+        self.weight = self.add_weight(shape=(), initializer="zeros", name="weight")
+        self.built = True
+        self.trained, self.tested = [], []
+
+    settings = property(lambda self: self._settings)
+    metrics = property(lambda self: [])
+
+    def train_step(self, batch):
+        self.trained.append(batch)
+        self.optimizer.apply([tf.constant(-1000.0)], [self.weight])
+        return {"loss": tf.constant(0.5), "rpn_box_loss": tf.constant(0.25)}
+
+    def test_step(self, batch):
+        self.tested.append(batch)
+        return {"loss": tf.constant(2.0)}
+
+
+@pytest.fixture
+def stub(small_detector, shapes):
+    """Builds stubs with the settings of a small detector, compiled."""
+    settings = small_detector().settings
+
+    def build():
+        model = Stub(settings, shapes.class_names)
+        model.compile(keras.optimizers.SGD(0.001), run_eagerly=True)
         return model
 
     return build

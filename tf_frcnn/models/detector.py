@@ -115,8 +115,8 @@ class Detector(EntryPoints, DataModel):
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
         features_shape = (None, None, None, self.backbone.outputs[0].shape[-1])
-        for part in (self.rpn, self.roi_head):
-            if part is not None and not part.built:
+        for part in self.parts.values():
+            if not part.built:
                 part.build(features_shape)
         self.built = True
 
@@ -234,10 +234,12 @@ class Detector(EntryPoints, DataModel):
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         report = [NON_FINITE_LOSS, step, "images", batch.get("image_ids", "unknown")]
         report += [part for loss in losses.items() for part in loss]
+        # Nothing moves before it, neither the count of steps nor that of the means: not
+        # in a step that fails, nor in the one for which there are no data any more.
         with tf.control_dependencies([tf.debugging.Assert(finite, report, 100)]):
             gradients = [tf.identity(gradient) for gradient in gradients]
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return self._track(losses)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return self._track(losses)
 
     def _compute_losses_and_gradients(self, batch, step):
         with tf.GradientTape() as tape:
@@ -255,7 +257,9 @@ class Detector(EntryPoints, DataModel):
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""
         batch = check_objects(batch_of(batch), len(self.class_names))
-        return self._track(self._loss_step(tensors_of(batch), 0))
+        losses = self._loss_step(tensors_of(batch), 0)
+        with tf.control_dependencies([losses["loss"]]):  # As in `train_step`.
+            return self._track(losses)
 
     def predict_step(self, batch):
         """Detects objects in a batch; `image_ids` and `rows` are passed through."""

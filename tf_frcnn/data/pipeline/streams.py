@@ -11,6 +11,7 @@ from tf_frcnn.data.decoding.to_canvas import (
 )
 from tf_frcnn.data.pipeline.grouping import (
     Example,
+    group_into_batches,
     pad_by_groups,
     resize_example,
 )
@@ -126,10 +127,16 @@ class Stream:
             )
             return lambda row, element: prepare(epoch_seed, row, element)
 
-        return self._batched(one_pass, batch_size)
+        canvases = self._resizing.canvases
+        batches = pad_by_groups(self._prepared(one_pass), canvases, batch_size)
+        if (count := self.num_batches(batch_size)) is not None:
+            batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
         """Returns the batches of one pass, unmirrored; `rows` tells an image's place.
+
+        No batch is mixed, so that an image has the same canvas whatever the others are.
 
         Args:
             batch_size: images per batch.
@@ -138,10 +145,15 @@ class Stream:
         def one_pass():
             return lambda row, element: self._resize(self._read(row, element))
 
-        return self._batched(one_pass, batch_size)
+        canvases = self._resizing.canvases
+        batches = group_into_batches(self._prepared(one_pass), canvases, batch_size)
+        if batch_size == 1 and self.num_images is not None:
+            known = tf.data.experimental.assert_cardinality(self.num_images)
+            batches = batches.apply(known)
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def num_batches(self, batch_size: int) -> int | None:
-        """Returns the number of batches in a pass; None if it is not known."""
+        """Returns the number of training batches; None if it is not known."""
         return None if self.num_images is None else -(-self.num_images // batch_size)
 
     def _enumerated(self):
@@ -182,8 +194,8 @@ class Stream:
             return height * _SIDES + width, fields
         return smallest_canvas(size, tf.constant(canvases, tf.int64)), fields
 
-    def _batched(self, one_pass, batch_size):
-        """Returns batches of what `one_pass()`, called when each begins, prepares."""
+    def _prepared(self, one_pass):
+        """Returns the examples of what `one_pass()`, called when each begins, makes."""
 
         def prepared(_):
             self.num_read.assign(0)
@@ -192,11 +204,7 @@ class Stream:
                 one_pass(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
             )
 
-        examples = tf.data.Dataset.from_tensors(0).flat_map(prepared)
-        batches = pad_by_groups(examples, self._resizing.canvases, batch_size)
-        if (count := self.num_batches(batch_size)) is not None:
-            batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return tf.data.Dataset.from_tensors(0).flat_map(prepared)
 
 
 def _select(example: Example, keep: tf.Tensor) -> Example:
