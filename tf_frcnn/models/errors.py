@@ -48,4 +48,4 @@ def _said_by(message: str) -> str:
         return in_graph[1].replace("] [", " ")
     eagerly = _EAGERLY.search(message)
     parts = eagerly[1].splitlines() if eagerly else []
-    return " ".join(re.sub(r"\bb'([^']*)'", r"\1", part) for part in parts)
+    return " ".join(re.sub(r"\bb(['\"])(.*?)\1", r"\2", part) for part in parts)
