@@ -10,12 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.backbones.pretrained import read_weights_file
+from tf_frcnn.checkpoints.torch_zip import read_torch_zip
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
 _TF_SUFFIXES = (".index", ".meta")
 _KERAS_SUFFIXES = (".h5", ".hdf5")
 # Files of PyTorch are ZIP archives, and were pickles.
-_FIRST_BYTES = {b"PK\x03\x04": ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
+_ZIP = b"PK\x03\x04"
+_FIRST_BYTES = {_ZIP: ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
 # What wraps the weights in the files of training programs.
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
 _PARALLEL = "module."
@@ -30,7 +32,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         path: of the file.
-        arrays: name -> array, numbers of half precision as float32.
+        arrays: name -> array, floating numbers as float32.
         settings: what else the file holds, where its weights are wrapped.
         sha256: of the file's bytes in hexadecimal; empty for TensorFlow's, which are
             several files.
@@ -103,24 +105,17 @@ def listed(names, most: int = 8) -> str:
 
 def _read_torch(path):
     try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: reading a file of PyTorch needs PyTorch; install it by "
-            'pip install "tf-frcnn[torch]".'
-        ) from error
-    try:
-        with torch.serialization.safe_globals(_numpy_number()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content, tensor_type = _torch_content(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: the file wants to run code, or is damaged; only tensors are read."
+            f"{path}: the file wants to run code, or is damaged "
+            f"({_first_line(error)}); only tensors are read."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a readable file of PyTorch ({_first_line(error)})."
         ) from error
-    weights, settings = _unwrapped(content, torch.is_tensor)
+    weights, settings = _unwrapped(content, tensor_type)
     if weights is None:
         raise CheckpointError(
             f"{path}: no state dict was found, neither as the whole file nor under "
@@ -129,6 +124,22 @@ def _read_torch(path):
     if all(name.startswith(_PARALLEL) for name in weights):
         weights = {n.removeprefix(_PARALLEL): value for n, value in weights.items()}
     return {name: _array_of(value) for name, value in weights.items()}, settings
+
+
+def _torch_content(path):
+    """Returns what PyTorch saved, and the type of the tensors in it."""
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) == _ZIP:
+            return read_torch_zip(path), np.ndarray
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: reading the form in which PyTorch saved before version 1.6 needs "
+            'PyTorch; install it by pip install "tf-frcnn[torch]".'
+        ) from error
+    with torch.serialization.safe_globals(_numpy_number()):
+        return torch.load(path, map_location="cpu", weights_only=True), torch.Tensor
 
 
 def _numpy_number():
@@ -142,25 +153,28 @@ def _numpy_number():
     return [np.dtype, type(dtype), *((make, name) for name in names)]
 
 
-def _unwrapped(content, is_tensor):
+def _unwrapped(content, tensor_type):
     """Returns the state dict within what a file holds, and what is beside it."""
     if not isinstance(content, Mapping):
         return None, {}
     if content and all(
-        isinstance(name, str) and is_tensor(value) for name, value in content.items()
+        isinstance(name, str) and isinstance(value, tensor_type)
+        for name, value in content.items()
     ):
         return content, {}
     for name in _WRAPPERS:
         if isinstance(content.get(name), Mapping):
-            weights, _ = _unwrapped(content[name], is_tensor)
+            weights, _ = _unwrapped(content[name], tensor_type)
             if weights:
                 return weights, {k: v for k, v in content.items() if k != name}
     return None, {}
 
 
 def _array_of(tensor):
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    if not isinstance(tensor, np.ndarray):
+        tensor = tensor.detach()
+        tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return _as_float32(tensor)
 
 
 def _read_safetensors(path):
@@ -225,7 +239,8 @@ def _read_tensorflow(path):
 
 def _as_float32(array):
     array = np.asarray(array)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    is_floating = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
+    return array.astype(np.float32, copy=False) if is_floating else array
 
 
 def _first_line(error):
