@@ -1,6 +1,10 @@
-"""Files of PyTorch written by hand, without PyTorch: true ones and others."""
+"""Files of PyTorch: written by hand, true ones and others, and by PyTorch."""
 
+import collections
+import pickle
 import zipfile
+
+import numpy as np
 
 
 def number(value):
@@ -69,3 +73,61 @@ def write_zip(path, pickled, storages, *, order=None, compression=zipfile.ZIP_ST
             archive.writestr("name/byteorder", order)
         archive.writestr("name/version", "3\n")
     return path
+
+
+def write_legacy(path, pickled, storages, *, magic=0x1950A86A20F9469CFC6C):
+    """Writes a file as PyTorch did before 1.6.
+
+    Args:
+        path: of the file.
+        pickled: the bytes of the pickle.
+        storages: key -> (count of its numbers, their bytes).
+        magic: the number that the file begins with.
+    """
+    machine = {"protocol_version": 1001, "little_endian": True}
+    parts = [pickle.dumps(part, 2) for part in (magic, 1001, machine)]
+    parts += [pickled, pickle.dumps([*storages], 2)]
+    for count, content in storages.values():
+        parts += [count.to_bytes(8, "little"), content]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def random_content(torch):
+    """Returns what a training program may save, with every kind of tensor."""
+    torch.manual_seed(0)
+    base = torch.randn(6, 10)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    numbers = (torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32)
+    numbers += (torch.int16, torch.int8, torch.uint8, torch.bool)
+    return {
+        "model": network.state_dict(),
+        "parameter": next(network.parameters()),
+        "views": [base, base.t(), base[1:4, ::3], base[2, 5], base[:0]],
+        "repeated": base[0].expand(3, 10),
+        "types": {str(dtype): base.to(dtype)[:, 1:] for dtype in numbers},
+        "milestones": collections.Counter([16, 22, 22]),
+        "shape": torch.Size([3, 4]),
+        "seen": {1, 2},
+        "map": np.float64(0.7053),
+        "settings": {"lr": 0.02, "name": "vgg16", "raw": b"\x00\xff", "none": None},
+        "epoch": 3,
+    }
+
+
+def assert_same(torch, found, expected):
+    if isinstance(expected, torch.Tensor):
+        array = np.asarray(found)
+        number = expected.detach()
+        assert str(array.dtype) == str(number.dtype).removeprefix("torch.")
+        assert array.shape == tuple(number.shape)
+        np.testing.assert_array_equal(array.astype(np.float64), number.double().numpy())
+    elif isinstance(expected, dict):
+        assert [*found] == [*expected]
+        for name, value in expected.items():
+            assert_same(torch, found[name], value)
+    elif isinstance(expected, list):
+        for own, value in zip(found, expected, strict=True):
+            assert_same(torch, own, value)
+    else:
+        assert found == expected

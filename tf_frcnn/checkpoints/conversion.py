@@ -78,7 +78,7 @@ def load(
         FileNotFoundError: there is no such file.
         CheckpointError: the file is not of this source, or incomplete, or damaged.
         ValueError: the source or the variant is unknown.
-        ImportError: PyTorch or safetensors is needed and not installed.
+        ImportError: safetensors is needed and not installed.
     """
     chosen = _source(source, variant)
     checkpoint = read_checkpoint(path)

@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.backbones.pretrained import read_weights_file
+from tf_frcnn.checkpoints.torch_legacy import read_torch_legacy
 from tf_frcnn.checkpoints.torch_zip import read_torch_zip
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
 _TF_SUFFIXES = (".index", ".meta")
 _KERAS_SUFFIXES = (".h5", ".hdf5")
-# Files of PyTorch are ZIP archives, and were pickles.
+# Files of PyTorch are ZIP archives, and were pickles before.
 _ZIP = b"PK\x03\x04"
 _FIRST_BYTES = {_ZIP: ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
 # What wraps the weights in the files of training programs.
@@ -56,7 +57,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged, wants to run code, or holds no weights, or
             a weight is not finite.
-        ImportError: the package that reads such files is not installed.
+        ImportError: safetensors is needed and not installed.
     """
     path = Path(path)
     if read := _reader_of(path):
@@ -104,18 +105,20 @@ def listed(names, most: int = 8) -> str:
 
 
 def _read_torch(path):
+    with path.open("rb") as file:
+        is_archive = file.read(len(_ZIP)) == _ZIP
     try:
-        content, tensor_type = _torch_content(path)
+        content = (read_torch_zip if is_archive else read_torch_legacy)(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: the file wants to run code, or is damaged "
-            f"({_first_line(error)}); only tensors are read."
+            f"{path}: the file wants to run code, or is damaged ({error}); only "
+            "tensors are read."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a readable file of PyTorch ({_first_line(error)})."
         ) from error
-    weights, settings = _unwrapped(content, tensor_type)
+    weights, settings = _unwrapped(content)
     if weights is None:
         raise CheckpointError(
             f"{path}: no state dict was found, neither as the whole file nor under "
@@ -123,58 +126,24 @@ def _read_torch(path):
         )
     if all(name.startswith(_PARALLEL) for name in weights):
         weights = {n.removeprefix(_PARALLEL): value for n, value in weights.items()}
-    return {name: _array_of(value) for name, value in weights.items()}, settings
+    return {name: _as_float32(array) for name, array in weights.items()}, settings
 
 
-def _torch_content(path):
-    """Returns what PyTorch saved, and the type of the tensors in it."""
-    with path.open("rb") as file:
-        if file.read(len(_ZIP)) == _ZIP:
-            return read_torch_zip(path), np.ndarray
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: reading the form in which PyTorch saved before version 1.6 needs "
-            'PyTorch; install it by pip install "tf-frcnn[torch]".'
-        ) from error
-    with torch.serialization.safe_globals(_numpy_number()):
-        return torch.load(path, map_location="cpu", weights_only=True), torch.Tensor
-
-
-def _numpy_number():
-    """Returns what NumPy's float64 is made of, which runs no code.
-
-    Trainers write a mean average precision of this type beside the weights.
-    """
-    reduced: Any = np.float64().__reduce__()
-    make, (dtype, _) = reduced
-    names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
-    return [np.dtype, type(dtype), *((make, name) for name in names)]
-
-
-def _unwrapped(content, tensor_type):
+def _unwrapped(content):
     """Returns the state dict within what a file holds, and what is beside it."""
     if not isinstance(content, Mapping):
         return None, {}
     if content and all(
-        isinstance(name, str) and isinstance(value, tensor_type)
+        isinstance(name, str) and isinstance(value, np.ndarray)
         for name, value in content.items()
     ):
         return content, {}
     for name in _WRAPPERS:
         if isinstance(content.get(name), Mapping):
-            weights, _ = _unwrapped(content[name], tensor_type)
+            weights, _ = _unwrapped(content[name])
             if weights:
                 return weights, {k: v for k, v in content.items() if k != name}
     return None, {}
-
-
-def _array_of(tensor):
-    if not isinstance(tensor, np.ndarray):
-        tensor = tensor.detach()
-        tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    return _as_float32(tensor)
 
 
 def _read_safetensors(path):
