@@ -38,7 +38,7 @@ def refused(pickled, message):
         (3, (2, 3), (0, 0), [[4, 4, 4], [4, 4, 4]]),
         (0, (3, 2), (1, 1), [[1, 2], [2, 3], [3, 4]]),
         (2, (), (), 3),
-        (2, (1,), (999,), [3]),
+        (2, (1,), (2**62,), [3]),
         (4, (2, 0), (1, 1), [[], []]),
     ],
 )
@@ -137,6 +137,12 @@ def test_containers_come_as_plain_ones():
 def test_numbers_of_numpy(value, protocol):
     found = read(pickle.dumps({"map": value}, protocol))["map"]
     assert found == value and found.dtype == value.dtype
+
+
+def test_a_number_of_numpy_has_its_byte_order():
+    value = np.float64(0.7053)
+    swapped = pickle.dumps(value, 2).replace(b"<", b">")
+    assert read(swapped) == value.byteswap()
 
 
 @pytest.mark.parametrize("value", [np.zeros(2), np.datetime64(1, "s")])
