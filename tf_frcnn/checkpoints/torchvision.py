@@ -30,14 +30,14 @@ from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 
 RESNET, _RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
 _RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
-_MOBILENET = "fasterrcnn_mobilenet_v3_large_fpn"
-_MOBILENET_320 = "fasterrcnn_mobilenet_v3_large_320_fpn"
+MOBILENET = "fasterrcnn_mobilenet_v3_large_fpn"
+MOBILENET_320 = "fasterrcnn_mobilenet_v3_large_320_fpn"
 # The first digits of the published files' SHA-256, which their names end in.
 _PUBLISHED = {
     "258fb6c6": _RESNET_COCO,
     "dd69338a": _RESNET_V2,
-    "fb6a3cc7": _MOBILENET,
-    "907ea3f9": _MOBILENET_320,
+    "fb6a3cc7": MOBILENET,
+    "907ea3f9": MOBILENET_320,
 }
 _SHORTER_NAMES = (
     (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), ".0"),
@@ -48,8 +48,8 @@ _RECIPES = {
     RESNET: ("torchvision_resnet50_fpn", 2),
     _RESNET_COCO: ("torchvision_resnet50_fpn", 2),
     _RESNET_V2: ("torchvision_resnet50_fpn_v2", 2),
-    _MOBILENET: ("torchvision_mobilenet_v3_large_fpn", 3),
-    _MOBILENET_320: ("torchvision_mobilenet_v3_large_320_fpn", 3),
+    MOBILENET: ("torchvision_mobilenet_v3_large_fpn", 3),
+    MOBILENET_320: ("torchvision_mobilenet_v3_large_320_fpn", 3),
 }
 
 
@@ -85,10 +85,10 @@ def _variant(checkpoint, given):
         has_frozen_norms = "backbone.body.bn1.num_batches_tracked" not in arrays
         notes = (f"Taken as {RESNET}, batch norm {note}.",) if has_frozen_norms else ()
         return RESNET, notes
-    for variant in (_MOBILENET, _MOBILENET_320):
+    for variant in (MOBILENET, MOBILENET_320):
         if variant in checkpoint.path.name:
             return variant, (f"Taken as {variant}, by the name of the file.",)
-    raise undecided(checkpoint, "the size of its images", (_MOBILENET, _MOBILENET_320))
+    raise undecided(checkpoint, "the size of its images", (MOBILENET, MOBILENET_320))
 
 
 def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
@@ -107,7 +107,7 @@ def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
 
 
 def _name_map(variant) -> NameMap:
-    if variant in (_MOBILENET, _MOBILENET_320):
+    if variant in (MOBILENET, MOBILENET_320):
         body, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
     else:
         epsilon = 0.0 if variant == _RESNET_COCO else 1e-5
@@ -188,6 +188,4 @@ def _in_this_version(name_map, arrays) -> NameMap:
     }
 
 
-SOURCE = Source(
-    _describe, (RESNET, _RESNET_COCO, _RESNET_V2, _MOBILENET, _MOBILENET_320)
-)
+SOURCE = Source(_describe, (RESNET, _RESNET_COCO, _RESNET_V2, MOBILENET, MOBILENET_320))
