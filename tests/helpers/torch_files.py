@@ -75,6 +75,17 @@ def write_zip(path, pickled, storages, *, order=None, compression=zipfile.ZIP_ST
     return path
 
 
+def write_state_dict(path, arrays):
+    """Writes an archive of arrays of float32 by name."""
+    items, storages = {}, {}
+    for key, (name, array) in enumerate(arrays.items()):
+        strides = [step // 4 for step in array.strides]
+        stored = storage(key=str(key), count=array.size)
+        items[name] = tensor(stored, 0, array.shape, strides)
+        storages[key] = np.float32(array).tobytes()
+    return write_zip(path, dictionary(**items), storages)
+
+
 def write_legacy(path, pickled, storages, *, magic=0x1950A86A20F9469CFC6C):
     """Writes a file as PyTorch did before 1.6.
 

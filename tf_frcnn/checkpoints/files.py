@@ -64,8 +64,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file.")
         arrays, settings = read(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
     else:
         arrays, settings, digest = _read_tensorflow(path), {}, ""
     if not arrays:
@@ -97,6 +96,17 @@ def _reader_of(path):
     return None
 
 
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's text, or its type where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def listed(names, most: int = 8) -> str:
     """Joins names for a message, of many only the first."""
     names = list(names)
@@ -116,7 +126,7 @@ def _read_torch(path):
         ) from error
     except (ValueError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a readable file of PyTorch ({_first_line(error)})."
+            f"{path}: not a readable file of PyTorch ({first_line(error)})."
         ) from error
     weights, settings = _unwrapped(content)
     if weights is None:
@@ -159,7 +169,7 @@ def _read_safetensors(path):
         arrays = load_file(path)
     except (SafetensorError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path}: not a readable safetensors file ({_first_line(error)}); weights "
+            f"{path}: not a readable safetensors file ({first_line(error)}); weights "
             "must be float32 or float16."
         ) from error
     return {name: _as_float32(array) for name, array in arrays.items()}, {}
@@ -202,7 +212,7 @@ def _read_tensorflow(path):
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a readable checkpoint of TensorFlow, nor a file of PyTorch, "
-            f"Keras or safetensors ({_first_line(error)})."
+            f"Keras or safetensors ({first_line(error)})."
         ) from error
 
 
@@ -210,7 +220,3 @@ def _as_float32(array):
     array = np.asarray(array)
     is_floating = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
     return array.astype(np.float32, copy=False) if is_floating else array
-
-
-def _first_line(error):
-    return (str(error) or type(error).__name__).splitlines()[0]
