@@ -286,6 +286,13 @@ def test_overrides_and_classes_are_taken(imagined):
     )
 
 
+def test_the_variant_is_taken(imagined, monkeypatch):
+    key = ("imagined", "shapes")
+    entry = PUBLISHED[key]._replace(variant="unknown classes")
+    monkeypatch.setitem(PUBLISHED, key, entry)
+    assert load_published(*key, ["a", "b", "c", "d"]).report.random == []
+
+
 def test_a_bad_override_is_named(imagined):
     with pytest.raises(ConfigError, match=r"^overrides: images\.side is not a setting"):
         load_published("imagined", "shapes", overrides={"images": {"side": 64}})

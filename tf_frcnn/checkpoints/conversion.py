@@ -222,7 +222,7 @@ def _choose_classes(
             what = "knows no objects" if count is None else f"has {count} classes"
             raise CheckpointError(
                 f"{checkpoint.path}: the file {what}, whose names it does not hold; "
-                "give a file with one name per line by --classes."
+                "give class_names, or a file with one name per line by --classes."
             )
         return known, True
     names = check_classes(class_names)
