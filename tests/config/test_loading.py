@@ -347,6 +347,24 @@ def test_a_file_starts_from_the_recipe_or_the_file_that_it_names(write):
     assert made == start.replace(rpn=start.rpn.replace(channels=8))
 
 
+def test_overrides_win_over_the_settings_and_their_base():
+    settings = {"base": "zf_voc07", "rpn": {"channels": 8}, "roi": {"dropout": 0.1}}
+    overrides = {"rpn": {"channels": 16}, "images": {"short_side": 300}, "seed": 4}
+    made = make_config(settings, "test", overrides)
+    expected = load_config("zf_voc07", ["rpn.channels=16", "roi.dropout=0.1", "seed=4"])
+    images = expected.images.replace(short_side=300)
+    assert made == expected.replace(images=images)
+    assert make_config(settings, "test", {}) == make_config(settings, "test")
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"rpn": {"channels": 0}}, {"rpn": {"canals": 8}}, {"rpn": 8}]
+)
+def test_a_bad_override_is_blamed_on_the_overrides(overrides):
+    with pytest.raises(ConfigError, match=r"^overrides: rpn"):
+        make_config({"rpn": {"channels": 8}}, "test", overrides)
+
+
 def test_a_fault_of_a_base_is_blamed_on_its_file(write):
     Path("b.yaml").write_text("rpn: {positive_iou: 0.5}\n")
     path = write("base: b.yaml\nrpn: {channels: 8}")

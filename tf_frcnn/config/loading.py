@@ -29,7 +29,8 @@ from tf_frcnn.config.run import (
 from tf_frcnn.config.settings import ConfigError, CountOrZero, Settings
 from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
-_OVERRIDE = "--set"  # what messages call the source of overrides
+# What messages call the source of overrides, from the command line and from Python.
+_OVERRIDE, _OVERRIDES = "--set", "overrides"
 _BASE = "base"  # the key of a recipe that another one starts from
 _Layer = tuple[str, dict[str, Any]]  # where settings come from, and they by path
 
@@ -128,17 +129,25 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     return _build_layers(layers, str(source))
 
 
-def make_config(settings: Mapping[str, Any], source: str) -> Config:
+def make_config(
+    settings: Mapping[str, Any],
+    source: str,
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
     """Makes a configuration of section -> setting -> value.
 
     Args:
         settings: those that differ from the defaults; `base` may name a recipe.
         source: what error messages call them.
+        overrides: settings that replace those; messages call them "overrides".
     """
     settings = dict(settings)
     base = settings.pop(_BASE, None)
     layers = [] if base is None else _chain(recipe_path(base))
-    return _build_layers([*layers, (source, _collect(settings, source))], source)
+    layers.append((source, _collect(settings, source)))
+    if overrides is not None:
+        layers.append((_OVERRIDES, _collect(overrides, _OVERRIDES)))
+    return _build_layers(layers, source)
 
 
 def dump_config(config: Config) -> str:

@@ -19,11 +19,16 @@ def cache_folder() -> Path | None:
     """Returns the folder of the caches, None for no caches.
 
     The environment variable TF_FRCNN_CACHE names it, or is empty for no caches; by
-    default it is `tf_frcnn` in XDG_CACHE_HOME or ~/.cache.
+    default it is `default_folder`.
     """
     named = os.environ.get(CACHE_VARIABLE)
-    if named is not None:
-        return Path(os.path.expanduser(named)).absolute() if named else None
+    if named is None:
+        return default_folder()
+    return Path(os.path.expanduser(named)).absolute() if named else None
+
+
+def default_folder() -> Path | None:
+    """Returns `tf_frcnn` in XDG_CACHE_HOME or ~/.cache; None if it is not absolute."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return base / "tf_frcnn" if base.is_absolute() else None
 
