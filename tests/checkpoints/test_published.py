@@ -1,108 +1,26 @@
-"""Weights by name, from a server on this machine."""
+"""Published files, fetched from a server on this machine."""
 
 import hashlib
-import http.server
-import os
 import re
 import socket
-import threading
-import urllib.request
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from tests.helpers import torch_original
-from tests.helpers.imagined_source import SOURCE, random_arrays
-from tests.helpers.torch_files import write_state_dict
-from tf_frcnn.assembly import build_model
+from tests.helpers.file_server import CONTENT, FILE, published_at
 from tf_frcnn.checkpoints import (
     PUBLISHED,
     SOURCES,
     CheckpointError,
     DownloadError,
-    Published,
     fetch,
-    load_published,
     published,
-    torchvision,
 )
-from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
 from tf_frcnn.checkpoints.files import Checkpoint
-from tf_frcnn.checkpoints.name_map import named_variables
-from tf_frcnn.config import ConfigError, make_config
-from tf_frcnn.data import SHAPE_CLASSES
 
-CONTENT = b"the content of a file" * 50
-FILE = "weights-1234.pth"
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one content under every name, and remembers what was asked for.
-
-    Attributes:
-        content: the bytes.
-        length: what the answer says of their number; None for nothing.
-        status: of the answers.
-        silent: whether it does not answer.
-    """
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.asked, self.ended = [], threading.Event()
-        self.status, self.silent = 200, False
-        self.serve(CONTENT)
-
-    def serve(self, content, length=-1):
-        self.content, self.length = content, len(content) if length == -1 else length
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        if self.server.silent:
-            self.server.ended.wait()
-            return
-        self.send_response(self.server.status)
-        if self.server.length is not None:
-            self.send_header("Content-Length", self.server.length)
-        self.end_headers()
-        self.wfile.write(self.server.content)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.ended.set()
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(autouse=True)
-def folder(monkeypatch, tmp_path):
-    """Gives a folder for downloads, without proxies or mirrors of the machine's."""
-    monkeypatch.setenv("TF_FRCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TF_FRCNN_MIRROR", raising=False)
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(urllib.request, "_opener", None)
-    return tmp_path / "cache" / "weights"
-
-
-def published_at(address, content=CONTENT, file=FILE, source="imagined"):
-    digits = hashlib.sha256(content).hexdigest()[:8]
-    return Published(source, file, f"{address}/models/{file}", digits, "", 0.1, "")
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def fails(wanted, *patterns, error=DownloadError):
@@ -250,69 +168,6 @@ def test_without_a_cache_the_file_is_kept_at_the_default_place(
     fails(published_at(server.address), "set TF_FRCNN_CACHE")
 
 
-# Loading -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def imagined(server, tmp_path, monkeypatch):
-    """Publishes weights of a small detector on the server; gives the arrays."""
-    arrays = random_arrays()
-    content = write_state_dict(tmp_path / "made.pth", arrays).read_bytes()
-    server.serve(content)
-    monkeypatch.setitem(SOURCES, "imagined", SOURCE)
-    wanted = published_at(server.address, content)
-    monkeypatch.setitem(PUBLISHED, ("imagined", "shapes"), wanted)
-    return arrays
-
-
-def test_a_detector_is_loaded_by_name(imagined, server):
-    loaded = load_published("imagined", "shapes")
-    assert loaded.model.class_names == SHAPE_CLASSES
-    assert len(loaded.report.loaded) == len(imagined) - 1  # the optimizer's step
-    for name, variable in named_variables(loaded.model).items():
-        np.testing.assert_array_equal(variable, imagined[name.replace("/", ".")])
-    load_published("imagined", "shapes")
-    assert len(server.asked) == 1
-
-
-def test_overrides_and_classes_are_taken(imagined):
-    overrides = {"images": {"short_side": 64}, "detections": {"score_threshold": 0.3}}
-    plain = load_published("imagined", "shapes").config
-    loaded = load_published("imagined", "shapes", ["cell"], overrides=overrides)
-    assert loaded.model.class_names == ("cell",)
-    assert loaded.config == plain.replace(
-        images=plain.images.replace(short_side=64),
-        detections=plain.detections.replace(score_threshold=0.3),
-    )
-
-
-def test_the_variant_is_taken(imagined, monkeypatch):
-    key = ("imagined", "shapes")
-    entry = PUBLISHED[key]._replace(variant="unknown classes")
-    monkeypatch.setitem(PUBLISHED, key, entry)
-    assert load_published(*key, ["a", "b", "c", "d"]).report.random == []
-
-
-def test_a_bad_override_is_named(imagined):
-    with pytest.raises(ConfigError, match=r"^overrides: images\.side is not a setting"):
-        load_published("imagined", "shapes", overrides={"images": {"side": 64}})
-
-
-def test_an_unknown_name_is_told_what_there_is():
-    there_is = "coco of torchvision_resnet50_fpn, imagenet of torchvision_resnet50_fpn,"
-    for recipe, weights in (("zf_voc07", "coco"), ("torchvision_resnet50_fpn", "voc")):
-        message = f"weights = '{weights}' of '{recipe}' are not published; .*{there_is}"
-        with pytest.raises(ValueError, match=message):
-            load_published(recipe, weights)
-
-
-def test_a_backbone_is_not_downloaded_without_classes(server, monkeypatch):
-    monkeypatch.setenv("TF_FRCNN_MIRROR", server.address)
-    with pytest.raises(ValueError, match="know no objects; give class_names"):
-        load_published("torchvision_resnet50_fpn", "imagenet")
-    assert server.asked == []
-
-
 @pytest.mark.parametrize(("recipe", "weights"), PUBLISHED)
 def test_the_published_weights_are_those_of_their_recipe(recipe, weights):
     entry = PUBLISHED[recipe, weights]
@@ -337,67 +192,3 @@ def test_what_is_said_of_a_published_file(entry):
     assert entry.file.endswith(f"-{entry.sha256}.pth")
     assert 20 < entry.megabytes < 200 and entry.licence
     assert re.fullmatch(r"(COCO box AP|ImageNet top-1) \d\d\.\d+( %)?", entry.figure)
-
-
-# Whole networks ----------------------------------------------------------------------
-
-
-def publish(server, monkeypatch, key, path):
-    """Serves a file instead of a published one."""
-    server.serve(path.read_bytes())
-    wanted = published_at(server.address, server.content, PUBLISHED[key].file)
-    entry = wanted._replace(source=PUBLISHED[key].source)
-    monkeypatch.setitem(PUBLISHED, key, entry)
-    return key
-
-
-def mobilenet_detector():
-    """Returns random weights of torchvision's detector of 90 classes, by its names."""
-    name_map = torchvision._name_map(torchvision.MOBILENET_320)
-    config = make_config(torchvision.settings_of(torchvision.MOBILENET_320), "test")
-    model = build_model(config, COCO_BY_ID)
-    rng, arrays = np.random.default_rng(0), {}
-    for weight, variable in named_variables(model).items():
-        places = {2: (1, 0), 4: (3, 2, 0, 1)}.get(len(variable.shape), (0,))
-        if weight.endswith("_depthwise_conv/kernel"):
-            places = (2, 3, 0, 1)
-        shape = [variable.shape[place] for place in places]
-        values = rng.uniform(0.01, 0.02, shape).astype(np.float32)
-        arrays[name_map[weight].names[0]] = values
-    return arrays
-
-
-@pytest.mark.slow
-def test_a_detector_of_torchvision_by_name(server, tmp_path, monkeypatch):
-    arrays = mobilenet_detector()
-    path = write_state_dict(tmp_path / "made.pth", arrays)
-    key = ("torchvision_mobilenet_v3_large_320_fpn", "coco")
-    publish(server, monkeypatch, key, path)
-    loaded = load_published(*key, overrides={"images": {"short_side": 200}})
-    report = loaded.report
-    assert len(report.loaded) == len(arrays)
-    assert not (report.missing or report.unexpected or report.random)
-    assert len(loaded.model.class_names) == 90
-    assert (loaded.config.images.short_side, loaded.config.images.long_side) == (
-        200,
-        640,
-    )
-    bias = loaded.model.roi_head.predictor.logits.bias
-    np.testing.assert_array_equal(
-        bias, arrays["roi_heads.box_predictor.cls_score.bias"]
-    )
-
-
-@pytest.mark.slow
-def test_a_backbone_of_torchvision_by_name(server, tmp_path, monkeypatch):
-    torch = pytest.importorskip("torch", reason="PyTorch writes the original")
-    network = torch_original.TorchNetwork(torch)
-    network.add_resnet50()
-    key = ("torchvision_resnet50_fpn", "imagenet")
-    publish(server, monkeypatch, key, network.save(tmp_path / "made.pth"))
-    loaded = load_published(*key, ["cell", "dish"])
-    assert loaded.model.class_names == ("cell", "dish")
-    assert loaded.config.backbone.name == "resnet50_fpn"
-    kernel = named_variables(loaded.model)["backbone/conv1_conv/kernel"]
-    expected = network.state["conv1.weight"].permute(2, 3, 1, 0).numpy()
-    np.testing.assert_array_equal(kernel, expected)
