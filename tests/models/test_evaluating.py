@@ -104,15 +104,16 @@ def test_proposals_are_those_of_training_in_pixels_of_the_file(
 class Seeing:
     """A detector that finds each object as it is in the batch, in network pixels."""
 
-    def predict_step(self, batch):
+    def predict_on_batch(self, batch):
         scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
         valid = batch["labels"] >= 0
-        return {
+        found = {
             "boxes": batch["boxes"] / scales,
             "scores": tf.cast(valid, tf.float32),
             "labels": batch["labels"],
             "valid": valid,
         }
+        return {name: values.numpy() for name, values in found.items()}
 
 
 def test_what_was_found_is_compared_with_the_objects_of_the_same_image(

@@ -81,7 +81,12 @@ def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict
     graph = tf.function(step, input_signature=[batches.element_spec])
     for batch in batches:
         outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
-        yield {n: v.numpy() for n, v in batch.items() if n != "images"}, outputs
+        yield without_images(batch), outputs
+
+
+def without_images(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """Returns a batch as arrays, without its images."""
+    return {name: v.numpy() for name, v in batch.items() if name != "images"}
 
 
 def _on_canvas(image: tf.Tensor, resizing: Resizing) -> dict[str, tf.Tensor]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, VOCResult, evaluate_voc
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.models.detecting import run_batches
+from tf_frcnn.models.detecting import run_batches, without_images
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.inputs import Batches, build_evaluation_batches, is_raw
 
@@ -82,7 +82,9 @@ def observe(
     """
     truth, parts, count = [], [], 0
     batches = _batches_of(model, data, batch_size)
-    for batch, found in run_batches(model.predict_step, batches.dataset):
+    for tensors in batches.dataset:
+        # Keras keeps the graph from one evaluation to the next.
+        found, batch = model.predict_on_batch(tensors), without_images(tensors)
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
         count += len(rows)
         image, slot = np.nonzero(found["valid"])
