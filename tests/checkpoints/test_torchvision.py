@@ -209,7 +209,6 @@ def test_detections_of_image_files(converted):
     assert np.mean(shares) >= 0.99
 
 
-@pytest.mark.usefixtures("repeatable_operations")
 def test_a_training_step(folder):
     name = "fasterrcnn_resnet50_fpn_coco_v1"
     expected = np.load(folder / "training.npz")

@@ -1,16 +1,11 @@
 import csv
 from pathlib import Path
-from types import SimpleNamespace
-
-import pytest
-import tensorflow as tf
 
 from tests.helpers.command_line import failure_of
 from tests.helpers.paths import QUICKSTART
 from tf_frcnn.cli import main
 from tf_frcnn.commands import train
-from tf_frcnn.config import Config, load_config
-from tf_frcnn.runs import evaluation, training
+from tf_frcnn.config import load_config
 
 
 def test_training_leaves_everything_in_the_trained_run(trained_run):
@@ -68,16 +63,3 @@ def test_a_setting_that_fits_no_network_is_an_error_that_names_the_option(
     settings = ("--output", tmp_path, "--set", "backbone.name=tinny", *small_settings)
     line = failure_of(capsys, "train", QUICKSTART, *settings)
     assert line.startswith("--set: backbone.name = 'tinny' is not a backbone; did")
-
-
-@pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])
-def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked):
-    calls = []
-    model = SimpleNamespace(rpn=None, roi_head=None)
-    monkeypatch.setattr(training, "train", lambda *arguments, **settings: model)
-    monkeypatch.setattr(evaluation, "evaluate_run", lambda *a, **k: None)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    enable = "enable_op_determinism"
-    monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
-    train.run_training(Config(), Path("run"))
-    assert len(calls) == asked

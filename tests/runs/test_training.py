@@ -1,7 +1,6 @@
 import csv
 import functools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -63,11 +62,8 @@ def config_of(*settings):
 
 
 def train_in_child(directory, task):
-    # On a CPU the threads of crop_and_resize's gradient race with each other unless
-    # deterministic operations are asked for before TensorFlow starts.
     return subprocess.run(
         [sys.executable, "-c", CHILD, str(QUICKSTART), *SETTINGS, str(directory), task],
-        env=os.environ | {"TF_DETERMINISTIC_OPS": "1"},
         capture_output=True,
         text=True,
         timeout=300,

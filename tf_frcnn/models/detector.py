@@ -149,12 +149,12 @@ class Detector(EntryPoints, DataModel):
         """Computes the weight decay of the trainable kernels, a float32 scalar."""
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
         squares = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
-        return self.weight_decay * tf.add_n(squares)
+        return self.weight_decay * tf.reduce_sum(squares)  # add_n has no fixed order.
 
     def with_sum(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns `loss`, the losses given, and the weight decay, all summed in it."""
         losses = losses | {"decay_loss": self.decay_loss()}
-        return {"loss": tf.add_n(list(losses.values())), **losses}
+        return {"loss": tf.reduce_sum(list(losses.values())), **losses}
 
     def compile(self, optimizer=None, *, jit_compile: bool | str = False, **kwargs):
         """Compiles as Keras does, with XLA only on request.
