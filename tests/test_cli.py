@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,18 @@ def test_what_needs_no_network_imports_no_tensorflow(words):
     command = [sys.executable, "-c", _IMPORTED, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "set()"
+
+
+def test_warnings_take_one_tidy_line_each(monkeypatch, capsys):
+    def run(options):
+        for text in ("no example of\n  cat", "no example of\n  cat", "a high rate"):
+            warnings.warn(text, stacklevel=1)
+
+    monkeypatch.setattr(commands.show_config, "run", run)
+    before = warnings.showwarning
+    assert main(["show-config", str(QUICKSTART)]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "tf-frcnn: warning: no example of cat",
+        "tf-frcnn: warning: a high rate",
+    ]
+    assert warnings.showwarning is before

@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from tf_frcnn.commands import COMMANDS
 
@@ -18,13 +20,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            options.run(options)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if options.traceback:
             raise
         print(f"tf-frcnn: {_file_of(options, error)}{error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning in one line, without its place in the source."""
+    text = " ".join(str(message).split())
+    print(f"tf-frcnn: warning: {text}", file=file or sys.stderr)
 
 
 def _file_of(options: argparse.Namespace, error: Exception) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 
 from tf_frcnn.data.examples import ExampleSet
 
-# Steps without any object after which all images seem to be negative.
-_STEPS_WITHOUT_OBJECTS = 50
+# Steps after which no image seems to have room for an anchor, or to have an object.
+_STEPS_WITHOUT_ANCHORS, _STEPS_WITHOUT_OBJECTS = 10, 50
 # How far the learning rate of an image may be from the recipe's.
 _RATE_FACTOR = 5.0
 
@@ -45,6 +45,7 @@ def advise_on_rate(model, batch_size: int) -> None:
     if not is_of_recipe or not isinstance(optimizer.learning_rate, keras.Variable):
         return
     rate = float(optimizer.learning_rate)
+    batch_size *= optimizer.gradient_accumulation_steps or 1
     times = (rate / batch_size) / (train.learning_rate / own_size)
     if times and not 1 / _RATE_FACTOR <= times <= _RATE_FACTOR:
         _warn(
@@ -55,31 +56,45 @@ def advise_on_rate(model, batch_size: int) -> None:
 
 
 class LossAdvice(keras.callbacks.Callback):
-    """Warns where losses are exactly 0 because nothing was sampled."""
+    """Warns where losses stay exactly 0 because nothing is sampled.
 
-    def __init__(self):
+    It does so after a few steps, or at the end of a shorter epoch.
+
+    Args:
+        objects_are_known: whether the data were looked through for objects.
+    """
+
+    def __init__(self, objects_are_known: bool = False):
         super().__init__()
-        self._has_warned = False
+        self._steps = 0
+        self._lacks_anchors, self._lacks_objects = True, not objects_are_known
 
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the means of the losses so far."""
-        if self._has_warned:
-            return
-        box_losses = [loss for name, loss in logs.items() if name.endswith("box_loss")]
-        if logs.get("rpn_class_loss") == 0.0:
-            self._tell(
+        self._steps += 1
+        if logs.get("rpn_class_loss", 1.0) > 0.0:
+            self._lacks_anchors = False
+        if any(loss > 0.0 for name, loss in logs.items() if name.endswith("box_loss")):
+            self._lacks_objects = False
+        if self._lacks_anchors and self._steps == _STEPS_WITHOUT_ANCHORS:
+            self._tell()
+        if self._lacks_objects and self._steps == _STEPS_WITHOUT_OBJECTS:
+            self._tell()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Warns of what all images of the first epoch lack."""
+        self._tell()
+
+    def _tell(self):
+        if self._lacks_anchors:
+            _warn(
                 "No anchor is sampled: none fits inside an image, and the RPN learns "
                 "nothing (its losses are 0). Take smaller anchors (anchors.scales or "
                 "anchors.sizes) or larger images (images.short_side)."
             )
-        elif batch + 1 >= _STEPS_WITHOUT_OBJECTS and not any(box_losses):
-            self._tell(
-                f"There was no object in {batch + 1} steps: are all images negative?"
-            )
-
-    def _tell(self, message):
-        self._has_warned = True
-        _warn(message)
+        elif self._lacks_objects:
+            _warn("There was no object so far: are all images negative?")
+        self._lacks_anchors = self._lacks_objects = False
 
 
 def _warn(message: str) -> None:

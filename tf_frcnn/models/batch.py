@@ -5,9 +5,13 @@ A batch is a dict: `images` float32 [B, H, W, 3], RGB, 0..255, zero beyond the i
 canvas); `scales` float32 [B, 2], network pixels per file pixel along y and x (default:
 1); `file_sizes` float32 [B, 2], (height, width) in pixels of the file (default: as the
 scales have it, rounded); and for training `boxes` float32 [B, G, 4] in network pixels
-and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys are not read.
+and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys are not read. Keras's
+pairs of a batch, or its images, and a dict of the rest do as well.
 """
 
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
@@ -15,10 +19,39 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 Batch = dict[str, tf.Tensor]
 
 
+def batch_of(data: Any) -> Batch | tf.Tensor:
+    """Returns the batch in what Keras hands to a step.
+
+    Args:
+        data: a batch; or a tuple of a batch or its images, and a dict of the rest.
+
+    Raises:
+        ValueError: there are weights of samples.
+    """
+    batch, objects, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError(
+            "sample_weight is not used by a detector, whose losses are those of "
+            "sampled anchors and RoIs; leave it out."
+        )
+    if not isinstance(objects, dict):
+        return batch
+    return (batch if isinstance(batch, dict) else {"images": batch}) | objects
+
+
 def with_defaults(inputs: Batch | tf.Tensor) -> Batch:
-    """Returns the batch with defaults for missing entries; images may come alone."""
+    """Returns the batch with defaults for missing entries; images may come alone.
+
+    Raises:
+        ValueError: the images are not a batch of three channels.
+    """
     batch = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
     images = batch["images"] = tf.cast(batch["images"], tf.float32)
+    if not images.shape.is_compatible_with([None, None, None, 3]):
+        raise ValueError(
+            f"A batch needs images of shape [B, H, W, 3], but has {images.shape}; "
+            "detect takes images of any kind."
+        )
     canvas = tf.cast(tf.shape(images)[1:3], tf.float32)
     whole = tf.tile(canvas[tf.newaxis], [tf.shape(images)[0], 1])
     batch.setdefault("image_sizes", whole)
@@ -28,52 +61,95 @@ def with_defaults(inputs: Batch | tf.Tensor) -> Batch:
     return batch
 
 
+def tensors_of(batch: Batch | tf.Tensor) -> Batch | tf.Tensor:
+    """Returns the batch without what the network does not read.
+
+    XLA supports no strings.
+    """
+    if not isinstance(batch, dict):
+        return batch
+    return {n: value for n, value in batch.items() if n not in ("image_ids", "rows")}
+
+
+def require_objects(spec: Any) -> None:
+    """Raises a ValueError for what is no batch to learn from.
+
+    Args:
+        spec: a batch in one of its forms, or what describes its tensors.
+    """
+    batch = batch_of(spec)
+    if not isinstance(batch, dict) or not {"images", "boxes", "labels"} <= batch.keys():
+        has = ", ".join(batch) if isinstance(batch, dict) else "images alone"
+        raise ValueError(f"A batch needs images, boxes and labels, but has {has}.")
+    if batch["labels"].dtype == tf.string:
+        raise ValueError(
+            "The labels are texts; give whole numbers, the places of the names in the "
+            "model's class_names, counted from 0."
+        )
+    images, boxes, labels = (
+        tf.TensorShape(batch[n].shape) for n in ("images", "boxes", "labels")
+    )
+    if (
+        not images.is_compatible_with([None, None, None, 3])
+        or not boxes.is_compatible_with([None, None, 4])
+        or not labels.is_compatible_with(boxes[:2])
+    ):
+        raise ValueError(
+            "A batch needs images [B, H, W, 3], boxes [B, G, 4] and labels [B, G], but "
+            f"has {images}, {boxes} and {labels}."
+        )
+
+
 def check_objects(batch: Batch, num_classes: int) -> Batch:
-    """Returns a batch whose objects are sound, labels as int32.
+    """Returns a batch whose objects are sound, in at least one row, labels as int32.
 
     Args:
         batch: with `boxes` and `labels`.
         num_classes: K.
 
     Raises:
-        ValueError: it has no objects at all.
-        tf.errors.InvalidArgumentError: a box is not finite, or a label is not below K;
-            the message begins with `BAD_DATA`.
+        ValueError: it has no objects at all, or they are of another form.
+        tf.errors.InvalidArgumentError: a box is not finite or has no area, or a label
+            is not below K; the message begins with `BAD_DATA`.
     """
-    if not isinstance(batch, dict) or not {"boxes", "labels"} <= batch.keys():
-        has = ", ".join(batch) if isinstance(batch, dict) else "images alone"
-        raise ValueError(
-            f"A batch needs boxes and labels to learn from, but has {has}."
-        )
-    labels = tf.cast(batch["labels"], tf.int32)
+    require_objects(batch)
     boxes = tf.cast(batch["boxes"], tf.float32)
+    labels = tf.cast(batch["labels"], tf.int32)
     is_object = (labels >= 0)[..., tf.newaxis]
-    is_finite = tf.math.is_finite(boxes) | ~is_object
+    has_area = boxes[..., 2:] > boxes[..., :2]
     names = batch.get("image_ids", "unknown")
     checks = [
-        tf.debugging.Assert(
-            tf.reduce_all(is_finite),
-            [f"{BAD_DATA}: a box is NaN or infinite; images", names],
-            100,
+        _require(
+            tf.math.is_finite(boxes) | ~is_object,
+            ["a box is NaN or infinite; images", names],
         ),
-        tf.debugging.Assert(
-            tf.reduce_all((labels >= -1) & (labels < num_classes)),
+        _require(
+            has_area | ~is_object,
+            ["a box has no area, or is not (ymin, xmin, ymax, xmax); images", names],
+        ),
+        _require(
+            (labels >= -1) & (labels < num_classes),
             [
-                f"{BAD_DATA}: labels must lie in 0..{num_classes - 1}, or be -1 in "
-                "padded rows, but reach from",
-                *(
-                    tf.reduce_min(labels),
-                    "to",
-                    tf.reduce_max(labels),
-                    "; images",
-                    names,
-                ),
+                f"labels must lie in 0..{num_classes - 1}, or be -1 in padded rows, "
+                "but reach from",
+                *(tf.reduce_min(labels), "to", tf.reduce_max(labels)),
+                *("in images", names),
             ],
-            100,
         ),
     ]
     with tf.control_dependencies(checks):
-        return batch | {"boxes": tf.identity(boxes), "labels": tf.identity(labels)}
+        # The layers need a row, even if no image has an object.
+        missing = tf.maximum(1 - tf.shape(labels)[1], 0)
+        boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
+        labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=-1)
+    return batch | {"boxes": boxes, "labels": labels}
+
+
+def _require(is_met, message):
+    """Returns an operation that fails with `BAD_DATA` and the message."""
+    first, *others = message
+    data = [f"{BAD_DATA}: {first}", *others]
+    return tf.debugging.Assert(tf.reduce_all(is_met), data, 100)
 
 
 def canvas_size(batch: Batch) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """Keras models whose methods take data as users have them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,15 +13,16 @@ from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.layers import Preprocessing
 from tf_frcnn.models.advice import LossAdvice, advise_on_data, advise_on_rate
+from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
+from tf_frcnn.models.callback_order import in_order
 from tf_frcnn.models.detecting import Found, detect_in_pictures
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.models.inputs import (
-    Batches,
     build_evaluation_batches,
     build_resizing,
     build_training_batches,
-    is_raw,
 )
+from tf_frcnn.models.optimizer import step_count
 from tf_frcnn.models.progress import Progress
 
 
@@ -67,15 +68,17 @@ class DataModel(keras.Model):
         """Trains as Keras does; see the class for the data.
 
         An example set is shuffled anew in each epoch, a dataset keeps its order; the
-        images of both are mirrored as the recipe has it. An epoch has each image once.
-        Callbacks that add figures to the logs run before the others.
+        images of both are mirrored as the recipe has it. An epoch has each image once,
+        or `steps_per_epoch` batches. Callbacks that add figures to the logs run before
+        the others, see `callback_order`.
 
         Args:
             x: the data.
             y: None; objects come with the images.
             batch_size: images per step; None for the recipe's number.
             epochs: as in Keras.
-            verbose: as in Keras.
+            verbose: "auto" or 1 for what `progress` shows, 2 for a line per epoch, or
+                0.
             callbacks: as in Keras.
             validation_data: like `x`; its losses get names with `val_`.
             validation_batch_size: None for `batch_size`.
@@ -85,63 +88,64 @@ class DataModel(keras.Model):
             DataError: the data cannot be used.
             NonFiniteLossError: a loss became NaN or infinite.
         """
-        for name in ("class_weight", "sample_weight"):
-            if settings.get(name) is not None:
-                raise ValueError(
-                    f"fit: {name} is not used by a detector, whose losses are those of "
-                    "sampled anchors and RoIs; leave it out."
-                )
+        _refuse_weights("fit", settings)
         verbose = 1 if verbose == "auto" else verbose
-        own: list[keras.callbacks.Callback] = [LossAdvice()]
-        training = Batches(x)
-        if is_raw(x):
-            size = batch_size or self.settings.data.batch_size
-            training = self._training_batches(x, size, epoch := _Epoch())
-            own += [epoch]
-            if verbose:
-                images, steps = training.num_images, training.steps
-                own += [Progress(images, steps, size, verbose)]
-            if training.stream is None:  # Endless; a stream ends by itself.
-                settings = {"steps_per_epoch": training.steps} | settings
-            validation_batch_size, batch_size = validation_batch_size or size, None
-        if is_raw(validation_data):
-            validation_data = self._evaluation_batches(
-                validation_data, validation_batch_size
-            ).dataset
-            validation_batch_size = None
-        if isinstance(training.dataset, tf.data.Dataset):
-            settings["shuffle"] = False  # Its order is its own.
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [*_in_order(callbacks or ()), *own]
-        with readable_errors():
+        steps, start = settings.pop("steps_per_epoch", None), _StartOfEpoch()
+        size = batch_size or self.settings.data.batch_size
+        training = self._training_batches(x, size, steps, start.step).with_objects()
+        validation_batch_size = validation_batch_size or batch_size
+        require_end(validation_data, validation_steps=settings.get("validation_steps"))
+        validation = self.evaluation_batches(validation_data, validation_batch_size)
+        validation.with_objects()
+        own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
+        if verbose:
+            own += [Progress(training, size, verbose)]
+        if isinstance(x, ExampleSet):
+            steps = None  # As many as there are.
+        if isinstance(x, ExampleSet | tf.data.Dataset):
+            settings["shuffle"] = False  # The order is its own.
+        with readable_errors(), end_is_expected(steps):
             history = super().fit(
                 training.dataset,
                 y,
-                batch_size=batch_size,
+                batch_size=None if is_raw(x) else batch_size,
                 epochs=epochs,
-                verbose=0 if is_raw(x) else verbose,
-                callbacks=callbacks,
-                validation_data=validation_data,
+                verbose=0,  # Its bar would show all of the losses.
+                callbacks=[*in_order(callbacks), *own],
+                validation_data=validation.dataset,
                 validation_batch_size=validation_batch_size,
+                steps_per_epoch=steps,
                 **settings,
             )
         training.report_left_out()
+        validation.report_left_out()
         return history
 
     def evaluate(self, x=None, y=None, batch_size=None, **settings):
         """Returns the losses as Keras does; `tf_frcnn.evaluate` measures the mAP."""
-        if is_raw(x):
-            x, batch_size = self._evaluation_batches(x, batch_size).dataset, None
-        with readable_errors():
-            return super().evaluate(x, y, batch_size=batch_size, **settings)
+        _refuse_weights("evaluate", settings)
+        require_end(x, steps=(steps := settings.get("steps")))
+        batches = self.evaluation_batches(x, batch_size).with_objects()
+        with readable_errors(), end_is_expected(steps):
+            losses = super().evaluate(
+                batches.dataset,
+                y,
+                batch_size=None if is_raw(x) else batch_size,
+                **settings,
+            )
+        batches.report_left_out()
+        return losses
 
     def predict(self, x, batch_size=None, **settings):
         """Returns arrays of the detections, images in the order of the data."""
+        require_end(x, steps=(steps := settings.get("steps")))
+        dataset = self.evaluation_batches(x, batch_size).dataset
+        with readable_errors(), end_is_expected(steps):
+            outputs = super().predict(
+                dataset, batch_size=None if is_raw(x) else batch_size, **settings
+            )
         if not is_raw(x):
-            return super().predict(x, batch_size=batch_size, **settings)
-        with readable_errors():
-            batches = self._evaluation_batches(x, batch_size).dataset
-            outputs = super().predict(batches, **settings)
+            return outputs
         order = np.argsort(outputs.pop("rows"))
         return {name: values[order] for name, values in outputs.items()}
 
@@ -173,21 +177,35 @@ class DataModel(keras.Model):
             batch_size or self.settings.data.batch_size,
         )
 
-    def _training_batches(self, data, batch_size: int, epoch: "_Epoch") -> Batches:
+    def _training_batches(
+        self, data, batch_size: int, steps: int | None, epoch: tf.Variable
+    ) -> Batches:
+        require_end(data, steps_per_epoch=steps)
+        if not is_raw(data):
+            return Batches(data, steps)
         advise_on_rate(self, batch_size)
         if isinstance(data, ExampleSet):
             self._check_classes(data)
             advise_on_data(self, data)
-        return build_training_batches(
+        batches = build_training_batches(
             self.settings,
             data,
             num_classes=len(self.class_names),
             batch_size=batch_size,
             box_format=self.box_format,
-            epoch=epoch.number,
+            epoch=epoch,
         )
+        return batches.limited_to(steps, batch_size)
 
-    def _evaluation_batches(self, data, batch_size: int | None) -> Batches:
+    def evaluation_batches(self, data, batch_size: int | None = None) -> Batches:
+        """Returns data as the batches of one pass.
+
+        Args:
+            data: as `fit` takes them; batches are returned as they are.
+            batch_size: images per batch; None for the recipe's number.
+        """
+        if not is_raw(data):
+            return Batches(data)
         if isinstance(data, ExampleSet):
             self._check_classes(data)
         return build_evaluation_batches(
@@ -207,25 +225,31 @@ class DataModel(keras.Model):
             )
 
 
-class _Epoch(keras.callbacks.Callback):
-    """Tells the data the number of the epoch, also of one that is resumed.
+class _StartOfEpoch(keras.callbacks.Callback):
+    """Tells the data the optimizer's step at which an epoch starts.
+
+    Their order and mirroring follow from it, so that they are other ones in each epoch,
+    also of a second `fit`, and the same if an epoch is repeated after an interruption.
 
     Attributes:
-        number: int64 variable.
+        step: int64 variable.
     """
 
     def __init__(self):
         super().__init__()
         with tf.device("CPU:0"):
-            self.number = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Sets the number, before the epoch's first batch is made."""
-        self.number.assign(epoch)
+        """Sets the step, before the epoch's first batch is made."""
+        self.step.assign(step_count(self.model.optimizer).numpy())
 
 
-def _in_order(callbacks: Any) -> list[keras.callbacks.Callback]:
-    """Returns callbacks with those first that add figures to the logs."""
-    if isinstance(callbacks, keras.callbacks.Callback):
-        callbacks = [callbacks]
-    return sorted(callbacks, key=lambda c: not getattr(c, "adds_to_logs", False))
+def _refuse_weights(method: str, settings: Mapping[str, Any]) -> None:
+    """Raises a ValueError for weights of classes or samples."""
+    for name in ("class_weight", "sample_weight"):
+        if settings.get(name) is not None:
+            raise ValueError(
+                f"{method}: {name} is not used by a detector, whose losses are those "
+                "of sampled anchors and RoIs; leave it out."
+            )

@@ -6,9 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data.decoding.pictures import Picture, read_picture
+from tf_frcnn.data.decoding.pictures import ImageError, Picture, read_picture
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
+from tf_frcnn.data.decoding.to_canvas import (
+    fits_a_canvas,
+    lay_on_canvas,
+    to_network_size,
+)
+from tf_frcnn.models.errors import readable_errors
 
 _PAIRS = ("image_sizes", "scales", "file_sizes")
 
@@ -63,7 +68,8 @@ def detect_in_pictures(
             results[row] = _found(own, size, class_names)
 
     for row, picture in enumerate(pictures):
-        example = _on_canvas(read_picture(picture, f"images[{row}]"), resizing)
+        name = f"images[{row}]"
+        example = _on_canvas(read_picture(picture, name), resizing, name)
         members = waiting.setdefault(tuple(example["images"].shape), [])
         members.append((row, example))
         if len(members) == batch_size:
@@ -75,13 +81,24 @@ def detect_in_pictures(
     return [results[row] for row in range(len(results))]
 
 
+def detect_in_batches(model, batches: tf.data.Dataset) -> Iterator[tuple[dict, dict]]:
+    """Yields each batch and a model's detections, as arrays; images are left out.
+
+    Keras keeps the graph from one pass to the next.
+    """
+    with readable_errors():
+        for batch in batches:
+            yield without_images(batch), model.predict_on_batch(batch)
+
+
 def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict, Any]]:
     """Yields each batch and a step's outputs for it, as arrays; images are left out."""
     # One graph for all canvases and for a last, smaller batch.
     graph = tf.function(step, input_signature=[batches.element_spec])
-    for batch in batches:
-        outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
-        yield without_images(batch), outputs
+    with readable_errors():
+        for batch in batches:
+            outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
+            yield without_images(batch), outputs
 
 
 def without_images(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
@@ -89,9 +106,15 @@ def without_images(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     return {name: v.numpy() for name, v in batch.items() if name != "images"}
 
 
-def _on_canvas(image: tf.Tensor, resizing: Resizing) -> dict[str, tf.Tensor]:
+def _on_canvas(image: tf.Tensor, resizing: Resizing, name: str) -> dict[str, tf.Tensor]:
     """Returns one picture's part of a batch, padded."""
     example, _ = to_network_size(image, resizing)
+    if not fits_a_canvas(example["image_sizes"], resizing.canvases):
+        height, width = map(int, example["image_sizes"])
+        raise ImageError(
+            f"{name}: it becomes {height} x {width} pixels (height x width), but none "
+            f"of images.canvases = {resizing.canvases} holds it."
+        )
     images = lay_on_canvas(example["images"][tf.newaxis], resizing.canvases)
     return example | {"images": images[0]}
 

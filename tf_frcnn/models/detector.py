@@ -9,11 +9,18 @@ import tensorflow as tf
 from tf_frcnn.config import Config
 from tf_frcnn.data.pipeline.tensor_examples import check_box_format
 from tf_frcnn.layers import Preprocessing
-from tf_frcnn.models.batch import Batch, canvas_size, check_objects, with_defaults
+from tf_frcnn.models.batch import (
+    Batch,
+    batch_of,
+    canvas_size,
+    check_objects,
+    tensors_of,
+    with_defaults,
+)
 from tf_frcnn.models.data_model import DataModel
 from tf_frcnn.models.entry_points import EntryPoints
 from tf_frcnn.models.errors import NON_FINITE_LOSS
-from tf_frcnn.models.optimizer import build_optimizer
+from tf_frcnn.models.optimizer import build_optimizer, decays_weights, step_count
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.structures import Proposals
@@ -50,7 +57,8 @@ class Detector(EntryPoints, DataModel):
         rpn: the region proposal network, if the model has one.
         roi_head: the RoI head, if the model has one.
         class_names: of the K classes, without background.
-        weight_decay: factor of half the sum of squares of all trainable kernels.
+        weight_decay: factor of half the sum of squares of all trainable kernels; not
+            used with an optimizer that has a weight decay of its own, such as AdamW.
         bias_rate: the biases' learning rate as a multiple of the kernels'.
         seed: of sampling and dropout, together with the number of the step.
         config: the configuration it was built from; None for one made of parts by hand,
@@ -87,6 +95,9 @@ class Detector(EntryPoints, DataModel):
         self.config = None if config is None else Config.of(config)
         self.box_format = box_format
         self.loss_trackers = {n: keras.metrics.Mean(n) for n in self.loss_names}
+        # So that Keras takes XLA for no method of a model that was not compiled: on a
+        # GPU it would, and fail at the strings.
+        self.supports_jit = False
         self._use_xla(False)
 
     @property
@@ -104,8 +115,8 @@ class Detector(EntryPoints, DataModel):
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
         features_shape = (None, None, None, self.backbone.outputs[0].shape[-1])
-        for part in (self.rpn, self.roi_head):
-            if part is not None and not part.built:
+        for part in self.parts.values():
+            if not part.built:
                 part.build(features_shape)
         self.built = True
 
@@ -148,6 +159,8 @@ class Detector(EntryPoints, DataModel):
     def decay_loss(self) -> tf.Tensor:
         """Computes the weight decay of the trainable kernels, a float32 scalar."""
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
+        if not kernels or decays_weights(getattr(self, "optimizer", None)):
+            return tf.constant(0.0)
         squares = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
         return self.weight_decay * tf.reduce_sum(squares)  # add_n has no fixed order.
 
@@ -156,7 +169,9 @@ class Detector(EntryPoints, DataModel):
         losses = losses | {"decay_loss": self.decay_loss()}
         return {"loss": tf.reduce_sum(list(losses.values())), **losses}
 
-    def compile(self, optimizer=None, *, jit_compile: bool | str = False, **kwargs):
+    def compile(
+        self, optimizer=None, loss=None, *, jit_compile: bool | str = False, **kwargs
+    ):
         """Compiles as Keras does, with XLA only on request.
 
         Without an optimizer it takes the recipe's, at a constant learning rate.
@@ -164,8 +179,9 @@ class Detector(EntryPoints, DataModel):
         XLA compiles the network and its gradients, but not the whole step, because it
         supports neither strings (`image_ids`) nor distributed variables.
         """
+        unused = {"loss": loss} | kwargs
         for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
-            if kwargs.get(name):
+            if unused.get(name):
                 raise ValueError(
                     f"compile: {name} is not used; the losses are the detector's own, "
                     "and tf_frcnn.callbacks.MeanAveragePrecision measures the mAP."
@@ -212,17 +228,18 @@ class Detector(EntryPoints, DataModel):
             tf.errors.InvalidArgumentError: a loss is not finite; the weights are left
                 as they were, and the message names the step and the images.
         """
-        batch = check_objects(_batch_in(batch), len(self.class_names))
-        # Not `iterations`, which stands still while gradients are accumulated.
-        step = tf.convert_to_tensor(self.optimizer._iterations)
-        losses, gradients = self._gradient_step(_tensors_of(batch), step)
+        batch = check_objects(batch_of(batch), len(self.class_names))
+        step = tf.convert_to_tensor(step_count(self.optimizer))
+        losses, gradients = self._gradient_step(tensors_of(batch), step)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         report = [NON_FINITE_LOSS, step, "images", batch.get("image_ids", "unknown")]
         report += [part for loss in losses.items() for part in loss]
+        # Nothing moves before it, neither the count of steps nor that of the means: not
+        # in a step that fails, nor in the one for which there are no data any more.
         with tf.control_dependencies([tf.debugging.Assert(finite, report, 100)]):
             gradients = [tf.identity(gradient) for gradient in gradients]
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return self._track(losses)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return self._track(losses)
 
     def _compute_losses_and_gradients(self, batch, step):
         with tf.GradientTape() as tape:
@@ -239,13 +256,15 @@ class Detector(EntryPoints, DataModel):
 
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""
-        batch = check_objects(_batch_in(batch), len(self.class_names))
-        return self._track(self._loss_step(_tensors_of(batch), 0))
+        batch = check_objects(batch_of(batch), len(self.class_names))
+        losses = self._loss_step(tensors_of(batch), 0)
+        with tf.control_dependencies([losses["loss"]]):  # As in `train_step`.
+            return self._track(losses)
 
     def predict_step(self, batch):
         """Detects objects in a batch; `image_ids` and `rows` are passed through."""
-        batch = _batch_in(batch)
-        found = self._detection_step(_tensors_of(batch))
+        batch = batch_of(batch)
+        found = self._detection_step(tensors_of(batch))
         names = [
             n for n in ("image_ids", "rows") if isinstance(batch, dict) and n in batch
         ]
@@ -281,24 +300,3 @@ class Detector(EntryPoints, DataModel):
             if name in config
         }
         return cls(**config | parts)
-
-
-def _tensors_of(inputs):
-    """Returns the batch without what the network does not read.
-
-    XLA supports no strings.
-    """
-    if not isinstance(inputs, dict):
-        return inputs
-    return {n: value for n, value in inputs.items() if n not in ("image_ids", "rows")}
-
-
-def _batch_in(data):
-    """Returns the batch of what Keras hands to a step."""
-    batch, _, weights = keras.utils.unpack_x_y_sample_weight(data)
-    if weights is not None:
-        raise ValueError(
-            "sample_weight is not used by a detector, whose losses are those of "
-            "sampled anchors and RoIs; leave it out."
-        )
-    return batch

@@ -11,7 +11,9 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
 # The message of a step that a non-finite loss stopped begins with this.
 NON_FINITE_LOSS = "The loss is not finite at step"
-_STOPPED = re.compile(rf"assertion failed: \[((?:{BAD_DATA}|{NON_FINITE_LOSS})[^\n]*)")
+# What an assertion of a graph says, and one that was run eagerly.
+_IN_GRAPH = re.compile(r"assertion failed: \[([^\n]*)\]")
+_EAGERLY = re.compile(r"Summarized data: (.*)", re.DOTALL)
 
 
 class NonFiniteLossError(RuntimeError):
@@ -29,13 +31,21 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        stopped = _STOPPED.search(error.message)
-        if stopped is None:
-            raise
-        message = stopped[1].replace("] [", " ").rstrip("]")
+        message = _said_by(error.message)
         if message.startswith(BAD_DATA):
             raise DataError(f"{message.removeprefix(f'{BAD_DATA}: ')}.") from error
-        raise NonFiniteLossError(
-            f"{message}. The weights are those before this step. Lower the learning "
-            "rate, clip the gradients' norm or warm up longer."
-        ) from error
+        if message.startswith(NON_FINITE_LOSS):
+            raise NonFiniteLossError(
+                f"{message}. The weights are those before this step. Lower the "
+                "learning rate, clip the gradients' norm or warm up longer."
+            ) from error
+        raise
+
+
+def _said_by(message: str) -> str:
+    """Returns what was given to the assertion that an error's message tells of."""
+    if in_graph := _IN_GRAPH.search(message):
+        return in_graph[1].replace("] [", " ")
+    eagerly = _EAGERLY.search(message)
+    parts = eagerly[1].splitlines() if eagerly else []
+    return " ".join(re.sub(r"\bb(['\"])(.*?)\1", r"\2", part) for part in parts)

@@ -8,9 +8,10 @@ import tensorflow as tf
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, VOCResult, evaluate_voc
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.models.detecting import run_batches, without_images
+from tf_frcnn.models.batch import batch_of
+from tf_frcnn.models.batches import Batches, is_raw, require_end
+from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
-from tf_frcnn.models.inputs import Batches, build_evaluation_batches, is_raw
 
 
 class Evaluation(NamedTuple):
@@ -81,10 +82,8 @@ def observe(
     Arguments as of `evaluate`. Image i is the i-th of the data.
     """
     truth, parts, count = [], [], 0
-    batches = _batches_of(model, data, batch_size)
-    for tensors in batches.dataset:
-        # Keras keeps the graph from one evaluation to the next.
-        found, batch = model.predict_on_batch(tensors), without_images(tensors)
+    batches = _batches_of(model, data, batch_size).with_objects()
+    for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
         count += len(rows)
         image, slot = np.nonzero(found["valid"])
@@ -133,15 +132,10 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
 
 
 def _batches_of(model, data, batch_size=None) -> Batches:
-    if not is_raw(data):
-        return Batches(data)
-    return build_evaluation_batches(
-        model.settings,
-        data,
-        num_classes=len(model.class_names),
-        batch_size=batch_size,
-        box_format=model.box_format,
-    )
+    if is_raw(data):
+        return model.evaluation_batches(data, batch_size)
+    require_end(data)
+    return Batches(data.map(lambda *parts: batch_of(parts)))
 
 
 def _truth_in(batch, rows):

@@ -2,10 +2,9 @@
 
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,39 +19,7 @@ from tf_frcnn.data.pipeline.batching import (
 from tf_frcnn.data.pipeline.canvases import derive_canvases
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals, read_proposals
 from tf_frcnn.data.pipeline.streams import Stream
-from tf_frcnn.data.pipeline.tensor_examples import is_of_batches
-
-
-class Batches(NamedTuple):
-    """Batches of a data set.
-
-    Attributes:
-        dataset: the batches; in training endless, unless it is of a stream.
-        steps: number of batches per pass; None where it is not known.
-        num_images: number of images per pass; None where it is not known.
-        stream: where the dataset is one of single examples.
-    """
-
-    dataset: tf.data.Dataset
-    steps: int | None = None
-    num_images: int | None = None
-    stream: Stream | None = None
-
-    def report_left_out(self) -> None:
-        """Warns of boxes that had no area, once the batches were read."""
-        count = 0 if self.stream is None else int(self.stream.left_out)
-        if count:
-            warnings.warn(
-                f"{count} boxes have no area within their images and were left out.",
-                stacklevel=3,
-            )
-
-
-def is_raw(data: Any) -> bool:
-    """Returns whether data consist of single images, not of batches."""
-    if isinstance(data, ExampleSet):
-        return True
-    return isinstance(data, tf.data.Dataset) and not is_of_batches(data)
+from tf_frcnn.models.batches import Batches
 
 
 def build_training_batches(

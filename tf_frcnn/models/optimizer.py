@@ -1,4 +1,4 @@
-"""The optimizer that a configuration names."""
+"""The optimizer that a configuration names, and what a step asks of any other."""
 
 import keras
 
@@ -20,3 +20,18 @@ def build_optimizer(
             learning_rate, momentum=train.momentum, global_clipnorm=train.clip_norm
         )
     return keras.optimizers.Adam(learning_rate, global_clipnorm=train.clip_norm)
+
+
+def step_count(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """Returns the variable that every training step increases by one.
+
+    It is not `iterations`, which stands still while gradients are accumulated; and
+    where an optimizer that scales the loss wraps another, only the inner one counts.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)._iterations
+
+
+def decays_weights(optimizer: keras.optimizers.Optimizer | None) -> bool:
+    """Returns whether an optimizer such as AdamW has a weight decay of its own."""
+    own = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(own, "weight_decay", None) is not None

@@ -1,56 +1,100 @@
-"""The progress bar of a training, in images."""
+"""The progress of a training, in images."""
 
+import sys
 import time
 
 import keras
 
-# What the bar shows of the logs; a log file keeps all.
+from tf_frcnn.models.batches import Batches
+
+# What is shown of the logs; History and log files keep all.
 _SHOWN = ("loss", "val_loss", "val_mAP", "val_recall")
+_BAR_WIDTH = 20
+# Seconds from one line to the next that replaces it; or that follows it, in a file.
+_PAUSE, _PAUSE_IN_FILES = 0.1, 60.0
 
 
 class Progress(keras.callbacks.Callback):
     """Shows the total loss, images per second and the time to the epoch's end.
 
+    A terminal and a notebook get one line of less than 80 columns that is written again
+    and again, and anything else a line per minute; all get a line per epoch.
+
     Args:
-        num_images: per epoch; None if it is not known, then the first epoch tells.
-        steps: per epoch; None for a full batch each, but the last.
+        batches: of the training; where the number of its images is not known, the first
+            epoch tells, and where there are batches alone, steps are counted.
         batch_size: most images per step.
-        verbose: 1 for a bar, 2 for a line per epoch.
+        verbose: 1 for all of it, 2 for the line per epoch.
     """
 
-    def __init__(
-        self, num_images: int | None, steps: int | None, batch_size: int, verbose: int
-    ):
+    def __init__(self, batches: Batches, batch_size: int, verbose: int):
         super().__init__()
-        self._num_images, self._verbose = num_images, verbose
-        self._per_step = num_images / steps if num_images and steps else batch_size
+        self._stream, self._verbose = batches.stream, verbose
+        self._counts_steps = batches.stream is None and batches.num_images is None
+        self._unit = "step" if self._counts_steps else "image"
+        self._per_step = batches.images_per_step(
+            1 if self._counts_steps else batch_size
+        )
+        self._total = batches.num_images
+
+    def on_train_begin(self, logs=None):
+        """Notes whether a line can be written again."""
+        self._moves = sys.stdout.isatty() or "ipykernel" in sys.modules
+        self._pause = _PAUSE if self._moves else _PAUSE_IN_FILES
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Starts a bar."""
+        """Starts an epoch."""
         if self.params["epochs"] > 1:
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
-        self._start, self._seen = time.perf_counter(), 0
-        self._bar = keras.utils.Progbar(
-            self._num_images,
-            verbose=self._verbose,
-            stateful_metrics=[*_SHOWN, "images/s"],
-            unit_name="image",
-        )
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}", flush=True)
+        if self._counts_steps and self.params["steps"]:
+            self._total = self.params["steps"]
+        self._start = self._now = self._last_line = time.perf_counter()
+        self._seen, self._width = 0, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        """Moves the bar."""
-        seen = round((batch + 1) * self._per_step)
-        self._seen = min(seen, (self._num_images or seen + 1) - 1)
-        rate = seen / (time.perf_counter() - self._start)
-        if self._verbose == 1:
-            values = [*self._shown(logs), ("images/s", rate)]
-            self._bar.update(self._seen, values, finalize=False)
+        """Writes a line, if it is time to."""
+        self._now = time.perf_counter()
+        self._seen = round((batch + 1) * self._per_step)
+        if self._verbose == 1 and self._now - self._last_line >= self._pause:
+            self._last_line = self._now
+            self._write(f"{self._position()} - {self._figures(logs)}", self._moves)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Completes the bar, with the figures of the validation."""
-        if self._num_images is None:
-            self._num_images = self._bar.target = self._seen
-        self._bar.update(self._num_images, self._shown(logs), finalize=True)
+        """Writes the line of the epoch, with the figures of the validation."""
+        if self._total is None:
+            self._total = (
+                self._seen if self._stream is None else int(self._stream.num_read)
+            )
+        self._seen = min(self._seen, self._total)
+        seconds = time.perf_counter() - self._start
+        self._write(f"{_clock(seconds)} - {self._figures(logs)}", stays=False)
 
-    def _shown(self, logs):
-        return [(name, logs[name]) for name in _SHOWN if name in (logs or {})]
+    def _position(self):
+        """Returns how far the epoch has come, and the time to its end."""
+        passed = self._now - self._start
+        if not self._total:
+            return f"{self._seen} {self._unit}s - {_clock(passed)}"
+        seen = min(self._seen, self._total)
+        bar = "=" * (_BAR_WIDTH * seen // self._total)
+        left = passed * (self._total - seen) / self._seen
+        return f"{seen}/{self._total} [{bar:.<{_BAR_WIDTH}}] {_clock(left)}"
+
+    def _figures(self, logs):
+        rate = self._seen / max(self._now - self._start, 1e-6)
+        figures = [f"{n}: {logs[n]:.4f}" for n in _SHOWN if n in (logs or {})]
+        return " - ".join([f"{rate:.1f} {self._unit}s/s", *figures])
+
+    def _write(self, line, stays):
+        """Writes over the last line that stays where it is."""
+        text = f"\r{line:<{self._width}}" if self._width else line
+        self._width = len(line) if stays else 0
+        print(text, end="" if stays else "\n", flush=True)
+
+
+def _clock(seconds):
+    """Returns a duration as 9s, 1:09 or 1:00:09."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{minutes}:{seconds:02}" if minutes else f"{seconds}s"

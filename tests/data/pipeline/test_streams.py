@@ -45,28 +45,32 @@ def stream():
     return stream_of([element(size) for size in SIZES])
 
 
-def test_images_of_one_canvas_share_batches_and_the_rest_is_mixed(stream):
-    batches = list(stream.evaluation_batches(batch_size=2))
-    assert [batch["rows"].numpy().tolist() for batch in batches] == [
-        [0, 2],
-        [1, 3],
-        [4],
-    ]
-    shapes = [tuple(batch["images"].shape[1:3]) for batch in batches]
-    assert shapes == [(32, 64), (64, 32), (32, 64)]
-    mixed = list(stream.evaluation_batches(batch_size=3))
-    assert [b["rows"].numpy().tolist() for b in mixed] == [[0, 2, 4], [1, 3]]
+def test_images_of_one_canvas_share_batches_and_training_mixes_the_rest(stream):
+    def rows_and_canvases(batches):
+        return [(b["rows"].numpy().tolist(), b["images"].shape[1:3]) for b in batches]
+
+    of_two = [([0, 2], (32, 64)), ([1, 3], (64, 32)), ([4], (32, 64))]
+    of_three = [([0, 2, 4], (32, 64)), ([1, 3], (64, 32))]
+    for size, expected in ((2, of_two), (3, of_three)):
+        training = stream.training_batches(batch_size=size, **TRAINING)
+        evaluation = stream.evaluation_batches(batch_size=size)
+        assert rows_and_canvases(training) == rows_and_canvases(evaluation) == expected
+    mixed = stream.training_batches(batch_size=4, **TRAINING)
+    assert rows_and_canvases(mixed) == [([0, 2, 4, 1], (64, 64)), ([3], (64, 32))]
+    apart = stream.evaluation_batches(batch_size=4)
+    assert rows_and_canvases(apart) == [([0, 2, 4], (32, 64)), ([1, 3], (64, 32))]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 7])
 def test_the_number_of_batches_is_known(stream, batch_size):
-    batches = stream.evaluation_batches(batch_size=batch_size)
+    batches = stream.training_batches(batch_size=batch_size, **TRAINING)
     count = -(-len(SIZES) // batch_size)
     assert len(list(batches)) == len(batches) == stream.num_batches(batch_size) == count
 
 
 def test_left_over_images_of_several_canvases_share_a_batch_that_holds_them(stream):
-    (batch,) = stream.evaluation_batches(batch_size=5)
+    settings = TRAINING | {"flip": False}
+    (batch,) = stream.training_batches(batch_size=5, **settings)
     assert sorted(batch["rows"].numpy()) == [0, 1, 2, 3, 4]
     assert batch["images"].shape == (5, 64, 64, 3)
     for row, image in zip(batch["rows"].numpy(), batch["images"].numpy(), strict=True):
@@ -97,7 +101,9 @@ def test_boxes_are_clipped_and_those_without_area_are_counted():
     (batch,) = stream.evaluation_batches(batch_size=1)
     np.testing.assert_array_equal(batch["boxes"], [[[0, 2, 20, 50]]])
     np.testing.assert_array_equal(batch["labels"], [[0]])
-    assert int(stream.left_out) == 2
+    assert int(stream.left_out) == 2 and int(stream.num_read) == 1
+    assert len(list(stream.training_batches(batch_size=1, **TRAINING))) == 1
+    assert int(stream.left_out) == 2  # of one pass
 
 
 def boxes_of(batches):
@@ -149,7 +155,17 @@ def test_an_endless_dataset_has_no_number_of_images(stream):
     dataset = tf.data.Dataset.from_tensors(np.zeros([32, 40, 3], np.uint8))
     endless = Stream(dataset.repeat(), RESIZING, 3)
     assert endless.num_images is None and endless.num_batches(2) is None
+    with pytest.raises(DataError, match=r"images alone; .* shapes \[0, 4\] and \[0\]"):
+        endless.require_objects()
     assert len(list(endless.evaluation_batches(batch_size=2).take(3))) == 3
+
+
+def test_an_image_that_no_canvas_holds_is_named():
+    resizing = RESIZING._replace(long_side=65)
+    stream = stream_of([element((32, 50)), element((32, 65))], resizing)
+    message = "Bad data: image 1: resized, it is larger than all of images.canvases"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(stream.evaluation_batches(batch_size=1))
 
 
 def test_an_unstated_format_is_refused_at_once():

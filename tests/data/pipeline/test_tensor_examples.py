@@ -8,6 +8,7 @@ from tf_frcnn.data.pipeline.tensor_examples import (
     BOX_FORMATS,
     check_box_format,
     check_form,
+    has_objects,
     is_of_batches,
     read_example,
     single_examples,
@@ -112,6 +113,9 @@ def test_vocs_boxes_are_pixels_from_one_as_its_files_have_them():
 
 
 def test_images_alone_have_no_objects():
+    for alone in (IMAGE, (IMAGE,), {"image": IMAGE}):
+        assert not has_objects(tf.data.Dataset.from_tensors(alone))
+    assert has_objects(tf.data.Dataset.from_tensors(pair(BOX, [1])))
     example = read(IMAGE)
     np.testing.assert_array_equal(example.image, IMAGE)
     assert example.boxes.shape == (0, 4) and example.fields["labels"].shape == (0,)
@@ -127,6 +131,8 @@ def test_batches_are_taken_apart_and_those_for_the_network_are_known():
     own = tf.data.Dataset.from_tensors({"images": np.zeros([1, 8, 8, 3])})
     assert is_of_batches(own)
     assert is_of_batches(tf.data.Dataset.from_tensors(np.zeros([1, 8, 8, 3])))
+    images = {"images": np.zeros([1, 8, 8, 3])}
+    assert is_of_batches(tf.data.Dataset.from_tensors((images, {"boxes": [[BOX]]})))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +143,8 @@ def test_batches_are_taken_apart_and_those_for_the_network_are_known():
         ({"picture": IMAGE}, "not understood: one has picture. Give dicts"),
         ((IMAGE, {"boxes": BOX, "labels": [1]}, [1.0]), "sample weights"),
         ({"image": IMAGE, "objects": {"bbox": BOX}}, "bbox and label are needed"),
+        ((IMAGE, BOX), r"second part .* no dict; give pairs \(image, {boxes, labels}"),
+        (({"images": IMAGE}, {"boxes": BOX}), "not understood: one has images"),
     ],
 )
 def test_other_forms_are_refused_with_what_would_do(element, message):
@@ -156,11 +164,46 @@ def test_a_pair_without_labels_is_refused():
         ([[0, 1, np.inf, 5]], [1], "image 7: a box has a corner that is NaN or inf"),
         (BOX, [3], "image 7: labels must lie in 0..2, the classes of the model, but"),
         (BOX, [-2], "but are -2"),
+        (BOX / 80, [1], "image 7: its boxes lie in 0..1 and .*box_format = yxyx"),
     ],
 )
 def test_bad_objects_are_named_with_their_image(boxes, labels, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"{BAD_DATA}.*{message}"):
         read(pair(np.array(boxes, np.float32), labels))
+
+
+def test_pixels_are_no_shares():
+    message = "image 7: its boxes are no shares of the sides, but box_format = rel_xyxy"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        read(pair(BOX, [1]), box_format="rel_xyxy")
+    whole = np.array([[0, 0, 1, 1]], np.float32)
+    np.testing.assert_array_equal(
+        read(pair(whole, [1]), "rel_xyxy").boxes, [[0, 0, 40, 80]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("boxes", "labels", "message"),
+    [
+        (BOX, ["cat"], "labels are texts; give whole numbers, the places of the names"),
+        (BOX, [1, 2], "has 1 boxes, but 2 labels"),
+    ],
+)
+def test_objects_of_another_form_are_refused_at_once(boxes, labels, message):
+    with pytest.raises(DataError, match=message):
+        check_form(tf.data.Dataset.from_tensors(pair(boxes, labels)), "yxyx")
+
+
+def test_numbers_of_boxes_and_labels_that_differ_are_named_with_the_image():
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def run(labels):
+        element = tf.constant(IMAGE), {"boxes": tf.constant(BOX), "labels": labels}
+        row = tf.constant(7, tf.int64)
+        read_example(element, row, box_format="yxyx", num_classes=3)
+
+    run([1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image 7: 1 boxes, but 2"):
+        run([1, 2])
 
 
 def test_an_image_in_the_range_of_0_to_1_is_refused():

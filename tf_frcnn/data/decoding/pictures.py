@@ -13,7 +13,7 @@ from tf_frcnn.data.decoding.exif import exif_orientation
 from tf_frcnn.data.decoding.transforms import decode_image
 
 # A file, encoded bytes, or pixels.
-PICTURES = (str, os.PathLike, bytes, np.ndarray, tf.Tensor, Image.Image)
+PICTURES = (str, os.PathLike, bytes, bytearray, np.ndarray, tf.Tensor, Image.Image)
 Picture = Any  # One of `PICTURES`.
 UNIT_RANGE = "its values lie in 0..1, but the model takes 0..255: multiply by 255"
 _CHANNELS = (1, 3, 4)
@@ -29,9 +29,9 @@ def read_picture(picture: Picture, name: str) -> tf.Tensor:
     """Reads a picture; files and PIL pictures are turned upright.
 
     Args:
-        picture: the path of a file; the bytes of a JPEG, PNG, BMP or GIF; numbers in
-            0..255, [h, w], or [h, w, C] of 1, 3 (RGB) or 4 channels, whose transparency
-            is ignored; or a picture of Pillow.
+        picture: the path of a file; the bytes of a JPEG, PNG, BMP or GIF, also as a
+            string []; numbers in 0..255, [h, w], or [h, w, C] of 1, 3 (RGB) or 4
+            channels, whose transparency is ignored; or a picture of Pillow.
         name: what messages call it, where it is no file.
 
     Returns:
@@ -47,6 +47,8 @@ def read_picture(picture: Picture, name: str) -> tf.Tensor:
             kind = "a folder" if path.is_dir() else "no such file"
             raise FileNotFoundError(f"{path}: {kind}; give the paths of image files.")
         return _decode(path.read_bytes(), str(path))
+    if isinstance(picture, tf.Tensor) and picture.dtype == tf.string:
+        picture = picture.numpy()
     if isinstance(picture, bytes | bytearray):
         return _decode(bytes(picture), name)
     if isinstance(picture, Image.Image):

@@ -75,6 +75,21 @@ def lay_on_canvas(
     return tf.pad(images, [[0, 0], [0, rows], [0, columns], [0, 0]])
 
 
+def fits_a_canvas(
+    size: tf.Tensor, canvases: Sequence[tuple[int, int]] | int
+) -> tf.Tensor:
+    """Returns bool [], whether some canvas holds an image; its own one does.
+
+    Args:
+        size: number [2], (height, width) in pixels.
+        canvases: as `lay_on_canvas` takes them.
+    """
+    if isinstance(canvases, int):
+        return tf.constant(True)
+    fits = tf.cast(size, tf.int64) <= tf.constant(canvases, tf.int64)
+    return tf.reduce_any(tf.reduce_all(fits, axis=1))
+
+
 def own_canvases(sizes: tf.Tensor, multiple: int) -> tf.Tensor:
     """Returns each size's own canvas: its sides, rounded up.
 

@@ -2,16 +2,24 @@
 
 import tensorflow as tf
 
+from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.decoding.to_canvas import own_canvases, smallest_canvas
+from tf_frcnn.data.decoding.to_canvas import (
+    fits_a_canvas,
+    own_canvases,
+    smallest_canvas,
+)
 from tf_frcnn.data.pipeline.grouping import (
     Example,
+    group_into_batches,
     pad_by_groups,
     resize_example,
 )
 from tf_frcnn.data.pipeline.tensor_examples import (
     check_form,
+    has_objects,
     read_example,
+    require,
     single_examples,
 )
 
@@ -32,7 +40,8 @@ class Stream:
 
     Attributes:
         num_images: in a pass; None if it is not known, or endless.
-        left_out: int64 variable, number of boxes without area so far.
+        num_read: int64 variable, number of images of the last pass so far.
+        left_out: int64 variable, number of boxes without area in them.
 
     Raises:
         DataError: the elements are of another form, or the format is not stated.
@@ -52,7 +61,16 @@ class Stream:
         size = int(self._examples.cardinality())
         self.num_images = size if size >= 0 else None
         with tf.device("CPU:0"):
+            self.num_read = tf.Variable(0, dtype=tf.int64, trainable=False)
             self.left_out = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def require_objects(self) -> None:
+        """Raises a DataError if there are images alone."""
+        if not has_objects(self._examples):
+            raise DataError(
+                "The dataset has images alone; boxes and labels are needed. An image "
+                "without objects has none of each, in the shapes [0, 4] and [0]."
+            )
 
     def training_batches(
         self,
@@ -74,7 +92,11 @@ class Stream:
             drop_difficult: leaves out objects that are difficult, a crowd or a group.
             seed: of sizes and mirroring.
             epoch: number of the pass; a variable is read when it begins.
+
+        Raises:
+            DataError: there are images alone.
         """
+        self.require_objects()
         short_sides = tf.constant(self._resizing.short_sides, tf.int64)
 
         def prepare(epoch_seed, row, element):
@@ -93,7 +115,7 @@ class Stream:
                 example, short_side=short_sides[side], flip_seed=flip_seed
             )
 
-        def one_pass(_):
+        def one_pass():
             number = tf.cast(tf.convert_to_tensor(epoch), tf.int64)
             epoch_seed = tf.random.stateless_uniform(
                 [],
@@ -103,30 +125,35 @@ class Stream:
                 dtype=tf.int64,
                 alg="philox",
             )
-            return self._enumerated().map(
-                lambda row, element: prepare(epoch_seed, row, element),
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
+            return lambda row, element: prepare(epoch_seed, row, element)
 
-        prepared = tf.data.Dataset.from_tensors(0).flat_map(one_pass)
-        return self._batched(prepared, batch_size)
+        canvases = self._resizing.canvases
+        batches = pad_by_groups(self._prepared(one_pass), canvases, batch_size)
+        if (count := self.num_batches(batch_size)) is not None:
+            batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
         """Returns the batches of one pass, unmirrored; `rows` tells an image's place.
 
+        No batch is mixed, so that an image has the same canvas whatever the others are.
+
         Args:
             batch_size: images per batch.
         """
-        prepared = self._enumerated().map(
-            lambda row, element: self._resize(self._read(row, element)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        return self._batched(prepared, batch_size)
+
+        def one_pass():
+            return lambda row, element: self._resize(self._read(row, element))
+
+        canvases = self._resizing.canvases
+        batches = group_into_batches(self._prepared(one_pass), canvases, batch_size)
+        if batch_size == 1 and self.num_images is not None:
+            known = tf.data.experimental.assert_cardinality(self.num_images)
+            batches = batches.apply(known)
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def num_batches(self, batch_size: int) -> int | None:
-        """Returns the number of batches in a pass; None if it is not known."""
+        """Returns the number of training batches; None if it is not known."""
         return None if self.num_images is None else -(-self.num_images // batch_size)
 
     def _enumerated(self):
@@ -145,11 +172,19 @@ class Stream:
         sides = tf.tile(tf.cast(tf.shape(example.image)[:2], tf.float32), [2])
         boxes = tf.clip_by_value(example.boxes, 0.0, sides)
         has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1)
+        self.num_read.assign_add(1)
         self.left_out.assign_add(tf.math.count_nonzero(~has_area))
         return _select(example._replace(boxes=boxes), has_area)
 
     def _resize(self, example, **drawn):
         fields = resize_example(example, self._resizing, **drawn)
+        does_fit = require(
+            fits_a_canvas(fields["image_sizes"], self._resizing.canvases),
+            *("image ", fields["image_ids"], ": resized, it is larger than all of "),
+            f"images.canvases = {self._resizing.canvases}",
+        )
+        with tf.control_dependencies([does_fit]):
+            fields["images"] = tf.identity(fields["images"])
         size, canvases = (
             tf.shape(fields["images"], tf.int64)[:2],
             self._resizing.canvases,
@@ -159,11 +194,17 @@ class Stream:
             return height * _SIDES + width, fields
         return smallest_canvas(size, tf.constant(canvases, tf.int64)), fields
 
-    def _batched(self, prepared, batch_size):
-        batches = pad_by_groups(prepared, self._resizing.canvases, batch_size)
-        if (count := self.num_batches(batch_size)) is not None:
-            batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-        return batches.prefetch(tf.data.AUTOTUNE)
+    def _prepared(self, one_pass):
+        """Returns the examples of what `one_pass()`, called when each begins, makes."""
+
+        def prepared(_):
+            self.num_read.assign(0)
+            self.left_out.assign(0)
+            return self._enumerated().map(
+                one_pass(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+
+        return tf.data.Dataset.from_tensors(0).flat_map(prepared)
 
 
 def _select(example: Example, keep: tf.Tensor) -> Example:

@@ -45,8 +45,13 @@ def check_box_format(box_format: str | None) -> None:
 
 
 def is_of_batches(dataset: tf.data.Dataset) -> bool:
-    """Returns whether a dataset holds batches for the network already."""
+    """Returns whether a dataset holds batches for the network already.
+
+    Their parts may also come as Keras's pairs, ({"images", ...}, {"boxes", "labels"}).
+    """
     spec = dataset.element_spec
+    if isinstance(spec, tuple) and spec and isinstance(spec[0], dict):
+        spec = spec[0]
     if isinstance(spec, dict):
         return "images" in spec
     return isinstance(spec, tf.TensorSpec) and spec.shape.rank == 4
@@ -56,6 +61,11 @@ def single_examples(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the dataset of single images, taking batches of them apart."""
     image = _image_in(dataset.element_spec)
     return dataset.unbatch() if image.shape.rank == 4 else dataset
+
+
+def has_objects(dataset: tf.data.Dataset) -> bool:
+    """Returns whether a dataset of single examples has more than images."""
+    return _objects_in(dataset.element_spec) is not None
 
 
 def check_form(dataset: tf.data.Dataset, box_format: str | None) -> None:
@@ -76,6 +86,16 @@ def check_form(dataset: tf.data.Dataset, box_format: str | None) -> None:
         raise DataError(
             f"The dataset's objects have {', '.join(objects)}; "
             f"{' and '.join(needed)} are needed."
+        )
+    labels, boxes = objects[needed[1]], objects[needed[0]]
+    if labels.dtype == tf.string:
+        raise DataError(
+            f"The dataset's {needed[1]} are texts; give whole numbers, the places of "
+            "the names in the model's class_names, counted from 0."
+        )
+    if not boxes.shape[:1].is_compatible_with(labels.shape[:1]):
+        raise DataError(
+            f"The dataset has {boxes.shape[0]} boxes, but {labels.shape[0]} labels."
         )
     if not _is_of_tfds(spec) and box_format is None:
         raise DataError(
@@ -100,8 +120,9 @@ def read_example(
         group.
 
     Raises:
-        tf.errors.InvalidArgumentError: a box is not finite, a label is not below K, or
-            a float image lies in 0..1; the message begins with `BAD_DATA`.
+        tf.errors.InvalidArgumentError: a box is not finite or not in the format's unit,
+            a label is not below K, or a float image lies in 0..1; the message begins
+            with `BAD_DATA`.
     """
     image = to_rgb(_image_in(element))
     objects, size = _objects_in(element), tf.shape(image)[:2]
@@ -110,8 +131,13 @@ def read_example(
         boxes, labels = tf.zeros([0, 4]), tf.zeros([0], tf.int32)
         difficult = tf.zeros([0], bool)
     else:
-        boxes, labels, difficult = _read_objects(element, objects, size, box_format)
-        with tf.control_dependencies(_checks(boxes, labels, num_classes, name)):
+        box_format = "rel_yxyx" if _is_of_tfds(element) else box_format
+        boxes, labels, difficult = _read_objects(
+            element, objects, size, box_format, name
+        )
+        checks = _checks(boxes, labels, num_classes, name)
+        checks += [_check_unit(boxes, size, box_format, name)]
+        with tf.control_dependencies(checks):
             boxes = tf.identity(boxes)
     with tf.control_dependencies([_check_range(image, name)]):
         image = tf.identity(image)
@@ -123,7 +149,8 @@ def read_example(
 def _image_in(element):
     """Returns the image of an element, or its spec of an element's spec."""
     if isinstance(element, tuple) and element:
-        return element[0]
+        first = element[0]
+        return _image_in(first) if isinstance(first, dict | tuple) else first
     if isinstance(element, dict) and "image" in element:
         return element["image"]
     if isinstance(element, dict | tuple):
@@ -144,7 +171,13 @@ def _objects_in(element):
                 "The dataset has sample weights, which a detector does not use; leave "
                 "out the third part of its elements."
             )
-        return element[1] if len(element) == 2 else None
+        objects = element[1] if len(element) == 2 else None
+        if objects is None or isinstance(objects, dict):
+            return objects
+        raise DataError(
+            "The second part of the dataset's elements is no dict; give pairs (image, "
+            "{boxes, labels})."
+        )
     if not isinstance(element, dict):
         return None
     for name in _TFDS_OBJECTS:
@@ -161,10 +194,10 @@ def _label_name(objects):
     return next((name for name in _TFDS_LABELS if name in objects), None)
 
 
-def _read_objects(element, objects, size, box_format):
+def _read_objects(element, objects, size, box_format, name):
     """Returns float32 [n, 4], int32 [n] and bool [n], padded rows left out."""
     if _is_of_tfds(element):
-        box_format, boxes = "rel_yxyx", objects["bbox"]
+        boxes = objects["bbox"]
         labels = objects[_label_name(objects)]
         marks = [objects[name] for name in _TFDS_DIFFICULT if name in objects]
     else:
@@ -172,6 +205,19 @@ def _read_objects(element, objects, size, box_format):
         marks = [objects["difficult"]] if "difficult" in objects else []
     boxes = tf.reshape(tf.cast(boxes, tf.float32), [-1, 4])
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    counts = [tf.shape(boxes)[0], tf.shape(labels)[0]]
+    texts = [tf.strings.as_string(count) for count in counts]
+    has_both = require(
+        counts[0] == counts[1],
+        name,
+        ": ",
+        texts[0],
+        " boxes, but ",
+        texts[1],
+        " labels",
+    )
+    with tf.control_dependencies([has_both]):
+        boxes = tf.identity(boxes)
     difficult = tf.zeros_like(labels, bool)
     for mark in marks:
         difficult |= tf.cast(tf.reshape(mark, [-1]), bool)
@@ -190,8 +236,8 @@ def _checks(boxes, labels, num_classes, name):
     is_known = tf.reduce_all((labels >= 0) & (labels < num_classes))
     values = tf.strings.reduce_join(tf.strings.as_string(labels), separator=" ")
     return [
-        _require(is_finite, name, ": a box has a corner that is NaN or infinite"),
-        _require(
+        require(is_finite, name, ": a box has a corner that is NaN or infinite"),
+        require(
             is_known,
             name,
             f": labels must lie in 0..{num_classes - 1}, the classes of the model, but "
@@ -201,14 +247,25 @@ def _checks(boxes, labels, num_classes, name):
     ]
 
 
-def _check_range(image, name):
-    return _require(
-        ~lies_in_unit_range(image),
-        name,
-        f": {UNIT_RANGE}",
+def _check_unit(boxes, size, box_format, name):
+    """Returns an assertion that boxes, now in pixels, were in their format's unit."""
+    sides = tf.tile(tf.cast(size, tf.float32), [2])
+    if box_format.startswith("rel_"):
+        is_met = tf.reduce_all(tf.abs(boxes) <= 2.0 * sides)
+        fault = "are no shares of the sides"
+    else:
+        is_met = (tf.size(boxes) == 0) | tf.reduce_any(tf.abs(boxes) > 1.0)
+        fault = "lie in 0..1 and seem to be shares of the sides"
+    is_finite = tf.reduce_all(tf.math.is_finite(boxes))
+    return require(
+        is_met | ~is_finite, name, f": its boxes {fault}, but box_format = {box_format}"
     )
 
 
-def _require(is_met, *parts):
+def _check_range(image, name):
+    return require(~lies_in_unit_range(image), name, f": {UNIT_RANGE}")
+
+
+def require(is_met, *parts):
     """Returns an operation that fails with `BAD_DATA` and the parts as its message."""
     return tf.debugging.Assert(is_met, [tf.strings.join([f"{BAD_DATA}: ", *parts])])

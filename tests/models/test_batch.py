@@ -1,0 +1,142 @@
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.models.batch import (
+    batch_of,
+    check_objects,
+    require_objects,
+    tensors_of,
+    with_defaults,
+)
+from tf_frcnn.models.errors import readable_errors
+
+
+def changed(batch, **changes):
+    return {name: tf.constant(values) for name, values in (batch | changes).items()}
+
+
+def check(batch, mode):
+    """Checks a batch for two classes, eagerly or in a graph of unknown shapes."""
+    run = functools.partial(check_objects, num_classes=2)
+    if mode == "graph":
+        spec = {name: tf.TensorSpec(None, v.dtype) for name, v in batch.items()}
+        run = tf.function(run, input_signature=[spec])
+    with readable_errors():
+        return run(batch)
+
+
+IN_MODES = pytest.mark.parametrize("mode", ["eager", "graph"])
+
+
+@IN_MODES
+def test_sound_objects_stay_and_get_their_types(mode, batch):
+    given = changed(
+        batch,
+        labels=batch["labels"].astype(np.int64),
+        boxes=batch["boxes"].astype(np.float64),
+    )
+    checked = check(given, mode)
+    assert checked["labels"].dtype == tf.int32
+    assert checked["boxes"].dtype == tf.float32
+    for name, values in batch.items():
+        np.testing.assert_array_equal(checked[name], values)
+
+
+@IN_MODES
+def test_a_batch_without_any_row_gets_one_of_padding(mode, batch):
+    empty = changed(batch, boxes=batch["boxes"][:, :0], labels=batch["labels"][:, :0])
+    checked = check(empty, mode)
+    np.testing.assert_array_equal(checked["labels"], [[-1], [-1]])
+    np.testing.assert_array_equal(checked["boxes"], np.zeros([2, 1, 4]))
+
+
+BOXES = np.array([[20, 30, 50, 70]], np.float32)
+
+
+@IN_MODES
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"boxes": BOXES * np.nan}, "a box is NaN or infinite; images a b."),
+        ({"boxes": BOXES * np.inf}, "a box is NaN or infinite; images a b."),
+        ({"boxes": BOXES[:, [2, 1, 0, 3]]}, "a box has no area, or is not (ymin, xm"),
+        ({"boxes": BOXES[:, [0, 1, 2, 1]]}, "a box has no area"),
+        (
+            {"labels": [2]},
+            "labels must lie in 0..1, or be -1 in padded rows, but reach",
+        ),
+        ({"labels": [-2]}, "but reach from -2 to -2 in images a b."),
+    ],
+)
+def test_faulty_objects_are_told_in_a_line_with_their_images(
+    mode, batch, changes, message
+):
+    objects = {"boxes": BOXES, "labels": np.array([0], np.int32)} | changes
+    objects = {name: np.stack([np.array(v)] * 2) for name, v in objects.items()}
+    with pytest.raises(DataError) as error:
+        check(changed(batch, image_ids=["a", "b"], **objects), mode)
+    line = str(error.value).replace("'", "").replace(",", "").replace('"', "")
+    assert message.replace(",", "") in line and "\n" not in line
+
+
+def test_the_boxes_of_padded_rows_are_not_looked_at(batch):
+    boxes = batch["boxes"].copy()
+    boxes[:, 1:] = np.nan
+    check(changed(batch, boxes=boxes), "eager")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": None}, "needs images, boxes and labels, but has images, boxes."),
+        ({"labels": np.full([2, 3], "cat")}, "texts; give whole numbers, the places"),
+        ({"labels": np.zeros([2, 2])}, r"but has \(2, 64, 96, 3\), \(2, 3, 4\) and"),
+        ({"labels": np.zeros([2, 3, 1])}, r"and labels \[B, G\], but has .* 3, 1\)\."),
+        ({"boxes": np.zeros([2, 3, 5])}, r"boxes \[B, G, 4\] .* \(2, 3, 5\)"),
+        ({"images": np.zeros([2, 64, 96, 1])}, r"images \[B, H, W, 3\], .* 96, 1\)"),
+        ({"images": np.zeros([64, 96, 3])}, r"images \[B, H, W, 3\], .* \(64, 96, 3\)"),
+    ],
+)
+def test_another_form_is_refused_before_anything_runs(batch, changes, message):
+    given = {n: v for n, v in (batch | changes).items() if v is not None}
+    for form in (given, tf.data.Dataset.from_tensors(given).element_spec):
+        with pytest.raises(ValueError, match=message):
+            require_objects(form)
+
+
+def test_images_alone_are_no_batch_to_learn_from(batch):
+    with pytest.raises(ValueError, match="but has images alone"):
+        require_objects(batch["images"])
+
+
+def test_keras_pairs_are_put_together(batch):
+    objects = {name: batch[name] for name in ("boxes", "labels")}
+    images = batch["images"]
+    for form in (batch, (batch,), (images, objects), ({"images": images}, objects)):
+        assert {n: v.shape for n, v in batch_of(form).items()} == {
+            n: v.shape for n, v in batch.items()
+        }
+    assert batch_of((images,)) is images
+    with pytest.raises(ValueError, match="sample_weight is not used"):
+        batch_of((images, objects, np.ones(2)))
+
+
+def test_missing_entries_get_defaults(batch):
+    full = with_defaults(batch["images"].astype(np.float64))
+    assert full["images"].dtype == tf.float32
+    np.testing.assert_array_equal(full["image_sizes"], [[64, 96]] * 2)
+    np.testing.assert_array_equal(full["scales"], np.ones([2, 2]))
+    half = with_defaults(batch | {"scales": tf.constant([[0.5, 0.5]] * 2)})
+    np.testing.assert_array_equal(half["file_sizes"], [[128, 192]] * 2)
+    with pytest.raises(ValueError, match=r"shape \[B, H, W, 3\], but has \(64, 96, 3"):
+        with_defaults(batch["images"][0])
+
+
+def test_what_the_network_does_not_read_is_set_apart(batch):
+    more = batch | {"image_ids": ["a", "b"], "rows": [0, 1]}
+    assert tensors_of(more).keys() == batch.keys()
+    assert tensors_of(batch["images"]) is batch["images"]
