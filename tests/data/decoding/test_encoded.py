@@ -74,6 +74,23 @@ def peak_mib():
     return int(peak.split()[1]) / 1024
 
 
+def test_a_gif_whose_first_frame_is_a_part_of_its_screen_is_refused(read):
+    reason = refusal_of(read, files.gif_of_a_part((90, 60), (10, 10)))
+    assert reason == "picture 3: its first frame does not fill its screen"
+    assert read(files.gif_of_a_part((10, 12), (10, 12))).shape == (12, 10, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak anew")
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_png_does_not_get_the_memory_that_a_chunk_claims(read, behind):
+    read(encode(IMAGE, "PNG"))  # Makes the graph.
+    Path("/proc/self/clear_refs").write_text("5")  # Sets the peak to what is held now.
+    before = peak_mib()
+    data = files.png_with_chunk(2**30, behind=behind)
+    assert "it cannot be decoded" in refusal_of(read, data)
+    assert peak_mib() - before < 100
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak anew")
 @pytest.mark.parametrize("kind", ["4000 frames", "50 MB behind the frame"])
 def test_a_long_gif_takes_little_more_memory_than_its_file(read, kind):
