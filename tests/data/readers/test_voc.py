@@ -85,15 +85,18 @@ def test_boxes_follow_a_photograph_that_lies_on_its_side(
     )
 
 
-def test_a_file_whose_name_is_no_text_is_read(voc, xml_of, file_of, image_of):
+def test_files_whose_names_are_no_text_are_read_and_told(voc, xml_of, capsys):
     """A zip of another country may leave bytes that are not UTF-8."""
     name = os.fsdecode(b"\xc3\xb7\xe8")
     voc.image(f"{name}.png")
-    voc.annotation(name, xml_of("cat", 5, 5, 30, 30))
+    voc.annotation(name, xml_of("cat", 5, 5, 30, 99))
     (voc.root / "ImageSets" / "Main").rmdir()
     (voc.root / "ImageSets").rmdir()
     examples = read_voc(voc.root, "all")
+    assert [record.image_id for record in examples.records] == ["\u00f7?"]
     assert len(list(examples.stream())) == 1
+    examples.problems.print()
+    assert "Annotations/\u00f7?.xml" in capsys.readouterr().out
 
 
 def test_a_set_without_a_usable_image_is_an_error_with_reasons_and_table(

@@ -3,7 +3,7 @@
 import io
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
@@ -92,7 +92,7 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
 
 
 def inspect_files(
-    paths: Sequence[Path], cache: FactsCache | None = None, *, copies: bool = False
+    paths: Iterable[Path], cache: FactsCache | None = None, *, copies: bool = False
 ) -> Iterator[ImageFacts | UnreadableImageError]:
     """Inspects files in parallel; yields one result per path, in their order.
 
@@ -124,6 +124,7 @@ def inspect_files(
         except OSError as error:
             return UnreadableImageError(error.strerror or str(error))
 
+    paths = list(paths)
     found = _in_order(inspect, paths, lambda path: cache and cache.knows_file(path))
     yield from with_progress(found, len(paths), "Checking images")
 

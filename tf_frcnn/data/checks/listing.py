@@ -106,4 +106,7 @@ class Listing:
 
 
 def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+    """Returns a name in NFC, with ? for bytes that are no text."""
+    if name.isascii():
+        return name
+    return unicodedata.normalize("NFC", name.encode(errors="replace").decode())

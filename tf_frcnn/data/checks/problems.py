@@ -116,6 +116,8 @@ class Problems:
         Raises:
             DataError: if the policy for this kind is "raise".
         """
+        # Names of files may hold bytes that are no text and that cannot be printed.
+        file, detail = (t.encode(errors="replace").decode() for t in (file, detail))
         if self.policy.action(kind) == "raise":
             others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
             end = "" if detail.endswith("?") else "."
