@@ -106,7 +106,8 @@ WRONG_FILES = {
         "a.yaml: images.canvases[0] = [600] must be a list of 2 values."
     ),
     "data: {policy: {wrong_size: fix}}": (
-        "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, raise."
+        "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, keep, "
+        "raise."
     ),
     "anchors: {scales: []}": "a.yaml: anchors.scales = [] must not be empty.",
     "anchors: {scales: [8, -1]}": (

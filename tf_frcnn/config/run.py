@@ -50,6 +50,8 @@ class DataSettings(Settings):
     one_based: bool = True
     """Whether the annotations count pixels from 1, both corners inclusive, as in
     VOC."""
+    follow_links: bool = True
+    """Whether the reader "voc" follows symbolic links that lead out of its folder."""
     train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
     """Short sides, of which training draws one for each image; empty:
     images.short_side."""
@@ -61,7 +63,9 @@ class DataSettings(Settings):
     """Whether objects marked difficult are learned."""
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
-    policy: dict[str, Literal["repair", "drop", "raise"]] = Field(default_factory=dict)
+    policy: dict[str, Literal["repair", "drop", "keep", "raise"]] = Field(
+        default_factory=dict
+    )
     """Action for each kind of bad data, where it is not the kind's default."""
     num_train: Count = 800
     """Training images drawn by the reader "shapes"."""

@@ -1,6 +1,11 @@
 """Data sets: readers, checks, and the pipeline to batches."""
 
-from tf_frcnn.data.checks.problems import DataError, Policy, Problems
+from tf_frcnn.data.checks.problems import (
+    DataError,
+    MissingSplitError,
+    Policy,
+    Problems,
+)
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet, Record
 from tf_frcnn.data.pipeline.batching import (
@@ -25,6 +30,7 @@ __all__ = [
     "CachedProposals",
     "DataError",
     "ExampleSet",
+    "MissingSplitError",
     "Policy",
     "Problems",
     "Record",
