@@ -35,10 +35,18 @@ class DataSettings(Settings):
     section: ClassVar[str] = "data"
 
     reader: Text = "voc"
-    """Name of the reader: "voc" (a folder in VOC's layout), "tfds_voc" (TensorFlow
-    Datasets' VOC), "shapes" (drawn), or another name of `DATASETS`."""
+    """Name of the reader: "voc", "coco", "yolo", "csv" or "tfrecord" (folders and files
+    in these forms), "tfds" (any data set of TensorFlow Datasets), "tfds_voc" (its VOC,
+    years joined), "shapes" (drawn), or another name of `DATASETS`."""
     directory: Text | None = None
-    """The VOC folder, or the data directory of TensorFlow Datasets."""
+    """The data set's folder or file. For "tfds" the builder's name, such as
+    "coco/2017", for "tfds_voc" the data directory of TensorFlow Datasets."""
+    data_dir: Text | None = None
+    """Data directory of TensorFlow Datasets for the reader "tfds"; null: its
+    default."""
+    class_file: Text | None = None
+    """File of the class names for the readers "tfrecord" (a label map) and "csv" (rows
+    name,number); null: the one beside the data."""
     train_split: Text = "trainval"
     """Split to train on; readers may allow sums such as "train+val"."""
     validation_split: Text = "test"

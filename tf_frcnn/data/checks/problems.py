@@ -17,6 +17,7 @@ ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
     "missing_annotation": ("drop", "keep", "raise"),
     "unreadable_annotation": ("drop", "raise"),
     "repeated_image": ("repair", "raise"),
+    "repeated_object": ("repair", "raise"),
     "ambiguous_image": ("repair", "drop", "raise"),
     "wrong_size": ("repair", "drop", "raise"),
     "unknown_flag": ("repair", "raise"),
