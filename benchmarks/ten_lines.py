@@ -2,8 +2,8 @@
 
 python benchmarks/ten_lines.py BCCD WEIGHTS OUTPUT
 
-trains four epochs on the split train, prints the mAP on val and test, and writes a drawn
-test image and the .keras file into OUTPUT. WEIGHTS is an HDF5 file with VGG16's.
+trains four epochs on the split train, prints the mAP on val and test, and writes a
+drawn test image and the .keras file into OUTPUT. WEIGHTS is an HDF5 file with VGG16's.
 """
 
 import argparse

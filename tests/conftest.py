@@ -2,7 +2,6 @@
 
 import functools
 import os
-import sys
 
 import hypothesis
 import pytest
@@ -40,33 +39,12 @@ def pytest_collection_modifyitems(items):
     mark_by_names(items)
 
 
-@pytest.fixture(autouse=True)
-def operations_as_usual():
-    """Ends repeatable operations, which training on a CPU asks for."""
-    yield
-    if "tensorflow" in sys.modules:
-        from tensorflow.python.framework import config
-
-        config.disable_op_determinism()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Keeps what is found in data sets out of the home of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_FRCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture
-def repeatable_operations():
-    """Lets TensorFlow add gradients of cropping in one thread.
-
-    Several threads of its kernel for the CPU lose what they add to one cell at once.
-    """
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_every_command_is_listed_with_its_help(capsys):
 
 def test_every_file_of_the_commands_is_one():
     files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
-    names = {name.replace("-", "_") for name in COMMANDS}
+    names = {command.__name__.rpartition(".")[2] for command in COMMANDS.values()}
     assert files - {"__init__", "arguments"} == names
 
 

@@ -1,18 +1,20 @@
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from tests.helpers.recipe_tables import TABLES, page_with_tables
+from tests.helpers.recipe_tables import TABLES, marks_in, page_with_tables
 from tf_frcnn import cli
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.checkpoints import SOURCES
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.commands import COMMANDS
-from tf_frcnn.config import SECTIONS, Config, load_config
+from tf_frcnn.config import SECTIONS, Config, load_config, recipe_names
+from tf_frcnn.models import FasterRCNN
 
 PAGES = [
     ROOT / "README.md",
@@ -22,8 +24,11 @@ PAGES = [
 VARIANTS = (ROOT / "docs" / "variants.md").read_text()
 CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text()
 FIELDS = {name: {*section.model_fields} for name, section in SECTIONS.items()}
-# What looks like a setting and is a method of Keras, or a file; so do modules.
-OTHERS = {"model.fit", "detections.json"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = {*PROJECT["optional-dependencies"]}
+# What looks like a setting and is a file, or a part of a model; so do modules.
+OTHERS = {"detections.json", "model.box_format"}
+OTHERS |= {f"model.{name}" for name in dir(FasterRCNN)}
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.name)
@@ -70,10 +75,13 @@ def test_the_variants_have_every_backbone():
     assert BACKBONES.keys() <= set(re.findall(r"`(\w+)`", VARIANTS))
 
 
-def test_the_tables_of_the_variants_are_those_of_the_recipes():
+def test_the_tables_of_a_page_are_those_of_the_package(page):
     hint = "run python -m tests.helpers.recipe_tables"
-    assert page_with_tables(VARIANTS) == VARIANTS, hint
-    assert all(f"<!-- begin {name} -->" in VARIANTS for name in TABLES)
+    assert page_with_tables(page) == page, hint
+
+
+def test_every_table_is_on_a_page():
+    assert {name for path in PAGES for name in marks_in(path.read_text())} == {*TABLES}
 
 
 def commands_in(text):
@@ -97,6 +105,30 @@ def test_the_commands_of_a_page_have_options_that_exist(page, monkeypatch):
     for words in examples:
         cli.main(words)
     assert len(run) == len(examples)
+
+
+def test_a_page_names_only_presets_that_exist(page):
+    named = re.findall(r"from_preset\(\s*\"(\w+)\"", page)
+    saved = re.findall(r"save_to_preset\(\"(\w+)\"", page)
+    assert {*named} <= {*recipe_names(), *saved}
+
+
+def test_a_page_names_only_files_of_the_package_that_exist(page):
+    named = re.findall(r"`(?:tf_frcnn/)?((?:ops|layers|evaluation)/[a-z_]+\.py)`", page)
+    assert all((ROOT / "tf_frcnn" / name).is_file() for name in named)
+
+
+def test_a_page_names_only_extras_that_exist(page):
+    named = re.findall(r"pip install -e \"\.\[([\w,]+)\]", page)
+    assert {extra for extras in named for extra in extras.split(",")} <= EXTRAS
+
+
+def test_the_installation_has_every_extra():
+    table = (ROOT / "docs" / "install.md").read_text()
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    assert {
+        name for cell in cells for name in re.findall(r"`([a-z]+)`", cell)
+    } == EXTRAS
 
 
 def test_a_page_converts_from_sources_and_variants_that_exist(page):
@@ -125,7 +157,9 @@ def test_the_files_of_torchvision_are_known_by_their_contents():
 def anchors_in(text):
     """Returns what links may name behind # in a page."""
     headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+    described = re.findall(r"^::: (.*)", text, re.MULTILINE)
+    own = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+    return {*own, *described}
 
 
 def test_the_links_of_a_page_lead_to_files_and_headings(request, page):

@@ -53,7 +53,7 @@ def _file_of(options: argparse.Namespace, error: Exception) -> str:
     faults = error.paths or (str(error).partition(" = ")[0],)
     given = vars(options)
     overridden = {text.partition("=")[0].strip() for text in given.get("set", ())}
-    file = given.get("config") or given.get("run_folder")
+    file = given.get("config") or given.get("run_folder") or given.get("source")
     return "--set: " if overridden & {*faults} else f"{file}: "
 
 

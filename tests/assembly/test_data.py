@@ -97,8 +97,8 @@ def test_an_unknown_reader_is_answered_with_those_there_are(config_of, monkeypat
     with pytest.raises(ConfigError) as error:
         build_examples(config_of({"data.reader": "vco"}), "train")
     assert str(error.value) == (
-        "data.reader = 'vco' must be one of voc, tfds_voc, shapes, mine; did you mean "
-        "'voc'?"
+        "data.reader = 'vco' must be one of voc, coco, yolo, csv, tfrecord, tfds, "
+        "tfds_voc, shapes, mine; did you mean 'voc'?"
     )
 
 

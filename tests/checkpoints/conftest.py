@@ -3,6 +3,10 @@
 Written from the programs' descriptions, without anything of tf_frcnn.
 """
 
+import os
+import threading
+import urllib.request
+
 import numpy as np
 import pytest
 
@@ -218,3 +222,28 @@ def share_found():
         return min(same.any(0).mean(), same.any(1).mean())
 
     return shares
+
+
+@pytest.fixture
+def server():
+    """Gives a server of one file on this machine."""
+    from tests.helpers.file_server import Server
+
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.ended.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Gives a folder for downloads, without proxies or mirrors of the machine's."""
+    monkeypatch.setenv("TF_FRCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TF_FRCNN_MIRROR", raising=False)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    return tmp_path / "cache" / "weights"

@@ -5,73 +5,25 @@ import json
 import numpy as np
 import pytest
 
+from tests.helpers.imagined_source import SOURCE, original_name, random_arrays
 from tf_frcnn import checkpoints
-from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import conversion
 from tf_frcnn.checkpoints.class_lists import COCO, COCO_BY_ID, VOC
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
-from tf_frcnn.checkpoints.name_map import Taken, named_variables
-from tf_frcnn.checkpoints.source import Description, Source
+from tf_frcnn.checkpoints.name_map import named_variables
 from tf_frcnn.cli import main
-from tf_frcnn.config import make_config
 from tf_frcnn.data import SHAPE_CLASSES
 from tf_frcnn.runs.inference import load_run
-
-SETTINGS = {
-    "data": {
-        "reader": "shapes",
-        "train_split": "train",
-        "validation_split": "validation",
-        **{f"num_{split}": 2 for split in ("train", "validation", "test")},
-    },
-    "images": {"short_side": 96, "long_side": 128, "pad_to": 32},
-    "backbone": {"name": "tiny", "weights": "random", "frozen_blocks": 0},
-    "anchors": {"scales": [2, 3]},
-    "rpn": {"channels": 16},
-    "roi": {"head_units": 16},
-    "proposals": {"test_pre_nms": 100, "test_post_nms": 20},
-    "detections": {"score_threshold": 0.0, "max_per_image": 8},
-    "train": {"keep_images": 1, "epochs": 1},
-}
-
-
-def original(name):
-    """Returns the name that the imagined program gives to a weight."""
-    return name.replace("/", ".")
-
-
-def describe(checkpoint, variant):
-    if "rpn_head.conv.kernel" not in checkpoint.arrays:
-        raise CheckpointError(f"{checkpoint.path}: not of this source.")
-    model = build_model(make_config(SETTINGS, "test"), SHAPE_CLASSES)
-    return Description(
-        settings=SETTINGS,
-        num_classes=checkpoint.arrays["box_predictor.logits.bias"].size - 1,
-        class_names=None if variant == "unknown classes" else SHAPE_CLASSES,
-        name_map={
-            name: Taken((original(name),), lambda array: array.astype(np.float32))
-            for name in named_variables(model)
-        },
-        ignored=r"^optimizer\.",
-        notes=("An assumption.",),
-    )
 
 
 @pytest.fixture(autouse=True)
 def source(monkeypatch):
-    source = Source(describe, ("unknown classes",))
-    monkeypatch.setitem(conversion.SOURCES, "imagined", source)
+    monkeypatch.setitem(conversion.SOURCES, "imagined", SOURCE)
 
 
 @pytest.fixture(scope="module")
 def arrays():
-    model = build_model(make_config(SETTINGS, "test"), SHAPE_CLASSES)
-    rng = np.random.default_rng(3)
-    arrays = {
-        original(name): rng.normal(0, 0.1, variable.shape).astype(np.float32)
-        for name, variable in named_variables(model).items()
-    }
-    return arrays | {"optimizer.step": np.float32([3])}
+    return random_arrays()
 
 
 @pytest.fixture
@@ -104,8 +56,8 @@ def load(path, *args, **kwargs):
 def test_every_weight_is_set_and_reported(file, arrays):
     loaded = load(file())
     for name, variable in named_variables(loaded.model).items():
-        np.testing.assert_array_equal(variable, arrays[original(name)])
-        assert loaded.report.loaded[name] == original(name)
+        np.testing.assert_array_equal(variable, arrays[original_name(name)])
+        assert loaded.report.loaded[name] == original_name(name)
     assert loaded.model.class_names == SHAPE_CLASSES
     assert loaded.report.ignored == ["optimizer.step"]
     assert loaded.report.reshaped == {} and loaded.notes == ("An assumption.",)

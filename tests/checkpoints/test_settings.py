@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_frcnn.checkpoints import SOURCES
+from tf_frcnn.checkpoints import SOURCES, CheckpointError
 from tf_frcnn.checkpoints.conversion import config_of
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.config import DataSettings, load_config
@@ -160,6 +160,20 @@ CASES = [
             (35, named("resnet152_fpn")),
         )
     ),
+    *(
+        (
+            "imagenet-torchvision",
+            variant,
+            {"features.15.block.3.0.weight": 160},
+            f"torchvision_mobilenet_v3_large_{recipe}",
+            TORCHVISION | {"backbone.frozen_blocks": 3},
+        )
+        for variant, recipe in (
+            (None, "fpn"),
+            ("fasterrcnn_mobilenet_v3_large_fpn", "fpn"),
+            ("fasterrcnn_mobilenet_v3_large_320_fpn", "320_fpn"),
+        )
+    ),
     (
         "imagenet-slim",
         None,
@@ -232,3 +246,10 @@ def test_every_source_and_variant_is_compared():
     compared = {(source, variant) for source, variant, *_ in CASES}
     for name, source in SOURCES.items():
         assert all((name, v) in compared for v in source.variants or [None])
+
+
+def test_a_variant_is_for_the_mobilenet_alone():
+    arrays = {"layer3.5.conv3.weight": np.zeros(1024, np.float32)}
+    describe = SOURCES["imagenet-torchvision"].describe
+    with pytest.raises(CheckpointError, match=r"is a VGG16 or a ResNet, not fast"):
+        describe(Checkpoint(Path("x.pth"), arrays), "fasterrcnn_mobilenet_v3_large_fpn")

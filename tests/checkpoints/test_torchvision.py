@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -208,7 +209,6 @@ def test_detections_of_image_files(converted):
     assert np.mean(shares) >= 0.99
 
 
-@pytest.mark.usefixtures("repeatable_operations")
 def test_a_training_step(folder):
     name = "fasterrcnn_resnet50_fpn_coco_v1"
     expected = np.load(folder / "training.npz")
@@ -250,6 +250,22 @@ def test_a_training_step(folder):
     gradients = tape.gradient(losses["loss"], [variables[w].value for w in weights])
     for gradient, entry in zip(gradients, weights.values(), strict=True):
         assert_close(gradient, entry.change(expected[entry.names[0]]), 1e-2)
+
+
+@pytest.mark.parametrize("recipe", ["fpn", "320_fpn"])
+def test_a_mobilenet_of_imagenet(folder, recipe):
+    variant = f"fasterrcnn_mobilenet_v3_large_{recipe}"
+    path, expected = (folder / f"mobilenet_v3_large.{end}" for end in ("pth", "npz"))
+    loaded = checkpoints.load("imagenet-torchvision", path, ["cell"], variant=variant)
+    base = load_config(f"torchvision_mobilenet_v3_large_{recipe}")
+    assert loaded.config.images == base.images
+    assert all(name.startswith("backbone/fea") for name in loaded.report.loaded)
+    assert not [name for name in loaded.report.random if "/features" in name]
+    backbone = loaded.model.backbone
+    last = keras.Model(backbone.input, backbone.get_layer("features16_act").output)
+    image = np.load(folder / "pictures.npz")["wide"][np.newaxis].astype(np.float32)
+    found = last(image / 255)
+    assert_close(found, np.load(expected)["features"].transpose(0, 2, 3, 1))
 
 
 # Without torchvision: what is read off a file's names.

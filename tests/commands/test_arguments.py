@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import failure_of
-from tf_frcnn.commands.arguments import run_folder
+from tf_frcnn.commands.arguments import expanded_path, run_folder
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export", "predict"])
@@ -30,3 +30,9 @@ def test_a_run_is_named_by_its_folder_its_configuration_or_its_recipe(
     }
     Path("quickstart").mkdir()
     assert run_folder("quickstart") == Path("quickstart")
+
+
+def test_the_home_folder_may_be_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded_path("~/out") == run_folder("~/out") == tmp_path / "out"
+    assert expanded_path("a/~b") == Path("a/~b")

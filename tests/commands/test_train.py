@@ -3,14 +3,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tensorflow as tf
 
 from tests.helpers.command_line import failure_of
 from tests.helpers.paths import QUICKSTART
+from tf_frcnn.assembly import Splits
 from tf_frcnn.cli import main
 from tf_frcnn.commands import train
 from tf_frcnn.config import Config, load_config
-from tf_frcnn.runs import evaluation, training
+from tf_frcnn.data import make_shapes, write_voc
+from tf_frcnn.runs import evaluation, opening, training
 
 
 def test_training_leaves_everything_in_the_trained_run(trained_run):
@@ -70,14 +71,54 @@ def test_a_setting_that_fits_no_network_is_an_error_that_names_the_option(
     assert line.startswith("--set: backbone.name = 'tinny' is not a backbone; did")
 
 
-@pytest.mark.parametrize(("gpus", "asked"), [([], 1), (["GPU:0"], 0)])
-def test_a_run_on_a_cpu_asks_for_repeatable_operations(monkeypatch, gpus, asked):
+def test_all_splits_are_opened_before_the_first_step(monkeypatch, tmp_path):
     calls = []
     model = SimpleNamespace(rpn=None, roi_head=None)
-    monkeypatch.setattr(training, "train", lambda *arguments, **settings: model)
-    monkeypatch.setattr(evaluation, "evaluate_run", lambda *a, **k: None)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    enable = "enable_op_determinism"
-    monkeypatch.setattr(tf.config.experimental, enable, lambda: calls.append(1))
-    train.run_training(Config(), Path("run"))
-    assert len(calls) == asked
+
+    def note(name, result):
+        return lambda *a, **k: calls.append((name, *a[1:2])) or result
+
+    monkeypatch.setattr(opening, "open_splits", note("open", "validation"))
+    monkeypatch.setattr(training, "train", note("train", model))
+    monkeypatch.setattr(evaluation, "evaluate_run", note("evaluate", None))
+    train.run_training(Config(), tmp_path / "run")
+    (opened, splits), trained, evaluated = calls
+    assert (opened, trained) == ("open", ("train", tmp_path / "run"))
+    assert isinstance(splits, Splits) and evaluated == ("evaluate", "validation")
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_data_are_read(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(opening, "open_splits", None)
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(FileExistsError):
+        train.run_training(Config(), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_data_set_without_a_test_split_is_trained_and_validated(
+    small_settings, tmp_path, capsys
+):
+    """As of a tool that writes train and val only; the SavedModel is there."""
+    for split, count in (("train", 4), ("val", 2)):
+        shapes = make_shapes(count, seed=count)
+        write_voc(shapes, tmp_path / "data", split)
+    data = f"{{reader: voc, directory: {tmp_path / 'data'}, train_split: train, "
+    data += "validation_split: val, test_split: test}"
+    settings = [*small_settings, "--set", f"data={data}"]
+    output = f"--output={tmp_path / 'run'}"
+    arguments = ["train", str(QUICKSTART), output, *settings]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("Without a test split") < printed.index("Metrics:")
+    assert (tmp_path / "run" / "metrics_validation.json").is_file()
+    assert (tmp_path / "run" / "export" / "1" / "saved_model.pb").is_file()
+
+
+def test_a_home_folder_is_expanded_behind_an_equals_sign(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(train, "run_training", lambda *a, **k: calls.append(a[1]))
+    assert main(["train", str(QUICKSTART), "--output=~/run"]) == 0
+    assert calls == [tmp_path / "run"]

@@ -106,7 +106,8 @@ WRONG_FILES = {
         "a.yaml: images.canvases[0] = [600] must be a list of 2 values."
     ),
     "data: {policy: {wrong_size: fix}}": (
-        "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, raise."
+        "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, keep, "
+        "raise."
     ),
     "anchors: {scales: []}": "a.yaml: anchors.scales = [] must not be empty.",
     "anchors: {scales: [8, -1]}": (
@@ -345,6 +346,24 @@ def test_a_file_starts_from_the_recipe_or_the_file_that_it_names(write):
     assert loaded == start.replace(seed=3, **changed)
     made = make_config({"base": "zf_voc07", "rpn": {"channels": 8}}, "test")
     assert made == start.replace(rpn=start.rpn.replace(channels=8))
+
+
+def test_overrides_win_over_the_settings_and_their_base():
+    settings = {"base": "zf_voc07", "rpn": {"channels": 8}, "roi": {"dropout": 0.1}}
+    overrides = {"rpn": {"channels": 16}, "images": {"short_side": 300}, "seed": 4}
+    made = make_config(settings, "test", overrides)
+    expected = load_config("zf_voc07", ["rpn.channels=16", "roi.dropout=0.1", "seed=4"])
+    images = expected.images.replace(short_side=300)
+    assert made == expected.replace(images=images)
+    assert make_config(settings, "test", {}) == make_config(settings, "test")
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"rpn": {"channels": 0}}, {"rpn": {"canals": 8}}, {"rpn": 8}]
+)
+def test_a_bad_override_is_blamed_on_the_overrides(overrides):
+    with pytest.raises(ConfigError, match=r"^overrides: rpn"):
+        make_config({"rpn": {"channels": 8}}, "test", overrides)
 
 
 def test_a_fault_of_a_base_is_blamed_on_its_file(write):

@@ -1,6 +1,8 @@
 """Makes small data sets in temporary folders."""
 
 import io
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,23 @@ def painted_set_of(sizes=PAINTED_SIZES):
         Problems(),
         StoredImages(tf.constant(images), are_paths=False),
     )
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """The path of a named pipe; a test that waits for its end is ended."""
+
+    def give_up(*_):
+        raise TimeoutError("the pipe was opened")
+
+    path = tmp_path / "pipe.xml"
+    os.mkfifo(path)
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)
+    yield path
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+    os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # Ends a thread that waits.
 
 
 @pytest.fixture

@@ -29,3 +29,19 @@ def test_the_file_holds_pixels_from_1_and_the_names_as_they_are(voc, xml_of, tmp
     assert "<name>Cat &amp; dog</name>" in text and "<difficult>1</difficult>" in text
     for corner in ("<xmin>1<", "<ymin>3.5<", "<xmax>60<", "<ymax>40<"):
         assert corner in text
+
+
+def test_images_in_subfolders_and_of_foreign_formats_are_read_again(
+    voc, xml_of, file_of, image_of, tmp_path
+):
+    for name in ("JPEGImages", "Annotations"):
+        (voc.root / name / "b").mkdir()
+    voc.image("b/a.webp", file_of(image_of(40, 60), "WEBP", lossless=True))
+    voc.annotation("b/a", xml_of("cat", 1, 3.5, 60, 40))
+    voc.split("train", "b/a")
+    original = read_voc(voc.root, "train")
+    write_voc(original, tmp_path / "copy", "train")
+    assert (tmp_path / "copy" / "JPEGImages" / "b" / "a.png").is_file()
+    copy = read_voc(tmp_path / "copy", "train")
+    assert [record.image_id for record in copy.records] == ["b/a"]
+    np.testing.assert_array_equal(copy.records[0].boxes, original.records[0].boxes)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,3 +122,9 @@ def test_no_more_images_are_drawn_than_asked_for_or_there(annotated, count, draw
     images = ComparisonImages(annotated, count)
     names = [name for name, _ in images.drawn(found((0, [5, 5, 60, 60], 0.9, 1)))]
     assert names == ["a", "b"][:drawn]
+
+
+def test_an_id_with_folders_becomes_the_name_of_one_file(annotated):
+    records = tuple(r._replace(image_id=f"x/{r.image_id}") for r in annotated.records)
+    drawings = ComparisonImages(replace(annotated, records=records), 2)
+    assert [name for name, _ in drawings.drawn(found())] == ["x_a", "x_b"]

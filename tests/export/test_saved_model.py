@@ -4,6 +4,7 @@ import shutil
 import keras
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_frcnn.export import ExportError, export_model, saved_model
 from tf_frcnn.version import __version__
@@ -44,6 +45,15 @@ def test_a_version_has_its_classes_for_clients_of_every_kind(exported):
     assert (exported / "assets" / "label_map.pbtxt").read_text() == (
         'item {\n  id: 1\n  name: "wide"\n}\nitem {\n  id: 2\n  name: "tall"\n}\n'
     )
+
+
+def test_a_version_holds_no_operation_of_a_gradient(exported):
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((exported / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    kinds = {node.op for function in functions for node in function.node_def}
+    assert "CropAndResize" in kinds
+    assert not [kind for kind in kinds if kind.startswith("Sparse")]
 
 
 def test_an_export_resizes_and_pads_by_the_method_and_multiple(

@@ -67,6 +67,44 @@ def foreign(image):
     yield archive.getvalue()
 
 
+def with_exif_entry(kind, field_type, number, value):
+    """Returns a file whose orientation has a type, a count and four bytes of value."""
+    exif = Image.Exif()
+    exif.endian, exif[274] = "<", 6
+    data = encode(Image.new("RGB", (5, 4)), kind, exif=exif)
+    at = data.index(b"\x12\x01\x03\x00")
+    entry = struct.pack("<HHI", 274, field_type, number) + value
+    data = data[:at] + entry + data[at + 12 :]
+    if kind == "PNG":  # Its checksum follows the chunk.
+        start = data.index(b"eXIf")
+        (length,) = struct.unpack_from(">I", data, start - 4)
+        end = start + 4 + length
+        data = (
+            data[:end]
+            + struct.pack(">I", zlib.crc32(data[start:end]))
+            + data[end + 4 :]
+        )
+    return data
+
+
+def gif_of_a_part(screen, frame):
+    """Returns a GIF whose first frame is smaller than its screen.
+
+    Args:
+        screen, frame: (width, height) each.
+    """
+    data = bytearray(encode(Image.new("RGB", frame, (200, 40, 40)), "GIF"))
+    data[6:10] = struct.pack("<HH", *screen)
+    return bytes(data)
+
+
+def png_with_chunk(claim, *, behind=False):
+    """Returns a small PNG with a text chunk that claims a number of bytes."""
+    data = encode(IMAGE, "PNG")
+    at = data.index(b"IEND") - 4 if behind else 33
+    return data[:at] + struct.pack(">I", claim) + b"tEXt" + bytes(50) + data[at:]
+
+
 def with_flipped_bit(data, byte, bit):
     return data[:byte] + bytes([data[byte] ^ 1 << bit]) + data[byte + 1 :]
 

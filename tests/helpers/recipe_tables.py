@@ -1,20 +1,21 @@
-"""The tables of docs/variants.md, made of the recipes.
+"""The tables of the pages that are made of the recipes, the presets and the commands.
 
 python -m tests.helpers.recipe_tables
 
-writes them anew between the marks of the page.
+writes them anew between the marks of the pages.
 """
 
 import re
 from collections.abc import Iterator
 
 from tests.helpers.paths import ROOT
+from tf_frcnn.commands import COMMANDS
 from tf_frcnn.config import SECTIONS, load_config, recipe_names
 from tf_frcnn.config.recipes import recipe_path
 from tf_frcnn.config.yaml_files import read_yaml
 from tf_frcnn.presets import list_presets
 
-PAGE = ROOT / "docs" / "variants.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 # Column -> the recipe that stands for a system.
 SYSTEMS = {
     "paper": "vgg16_voc07",
@@ -36,13 +37,32 @@ def page_with_tables(page: str) -> str:
     return _MARK.sub(lambda mark: mark[1] + TABLES[mark[2]]() + mark[3], page)
 
 
-def recipes_table() -> str:
-    """Returns the recipes, what each is, and the figure that its head names."""
+def marks_in(page: str) -> list[str]:
+    """Returns the names of the tables in a page."""
+    return [name for _, name, _ in _MARK.findall(page)]
+
+
+def presets_table() -> str:
+    """Returns what is known of each preset."""
+    columns = ["preset", "source", "figure", "millions", "weights"]
     rows = [
-        [f"`{name}`", preset.title, preset.figure or "-"]
+        [
+            f"`{name}`<br>{preset.title}",
+            # The program or paper; the head of the recipe also has the file.
+            preset.source.partition(", ")[0] or "-",
+            preset.figure or "-",
+            f"{preset.millions:.1f}",
+            ", ".join(f"`{weights}`" for weights in preset.weights) or "-",
+        ]
         for name, preset in list_presets().items()
     ]
-    return _table(["recipe", "system", "figure"], rows)
+    return _table(columns, rows)
+
+
+def commands_table() -> str:
+    """Returns the commands and what they do."""
+    rows = [[f"`{name}`", command.HELP] for name, command in COMMANDS.items()]
+    return _table(["command", "does"], rows)
 
 
 def bases_table() -> str:
@@ -79,7 +99,8 @@ def agreement() -> str:
 
 
 TABLES = {
-    "recipes": recipes_table,
+    "presets": presets_table,
+    "commands": commands_table,
     "bases": bases_table,
     "settings": settings_table,
     "agreement": agreement,
@@ -131,4 +152,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_tables(PAGE.read_text()))
+    for path in PAGES:
+        page = path.read_text()
+        if page != page_with_tables(page):
+            path.write_text(page_with_tables(page))

@@ -9,7 +9,9 @@ FOLDER holds images.npz: RGB images, uint8 [h, w, 3], under the names of images,
 and for the training step `boxes` float32 [n, 4] (x1, y1, x2, y2) and `labels` int64 [n]
 of the first one. Written beside it, for each detector: NAME.pth, its state dict with
 seeded random weights and batch-norm statistics; NAME.npz, what it makes of each
-image, under PICTURE/STAGE; and training.npz, one training step.
+image, under PICTURE/STAGE; and training.npz, one training step. Of the ImageNet
+classifier MobileNetV3-Large, mobilenet_v3_large.pth, and mobilenet_v3_large.npz, the
+map that a detector's backbone with its weights makes of the first image.
 """
 
 import sys
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models import detection
+from torchvision.models import detection, mobilenet_v3_large
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -80,8 +82,8 @@ def tensor_of(image):
     return torch.from_numpy(image).permute(2, 0, 1) / 255.0
 
 
-def randomise(model, image):
-    """Gives every normalisation random statistics near those of the image."""
+def randomise(model, images):
+    """Gives every normalisation random statistics near those of the images."""
 
     def set_statistics(norm, inputs):
         values = inputs[0].transpose(0, 1).flatten(1)
@@ -109,7 +111,7 @@ def randomise(model, image):
         elif name in SPREADS:
             hooks[module] = module.register_forward_pre_hook(set_spread)
     with torch.no_grad():
-        model([tensor_of(image)])
+        model(images)
     for hook in hooks.values():
         hook.remove()
 
@@ -156,13 +158,26 @@ def training_step(model, image, boxes, labels):
     }
 
 
+def write_classifier(folder, image):
+    """Writes MobileNetV3-Large; a detector has it with other normalisations."""
+    images = tensor_of(image)[None]
+    frozen = mobilenet_v3_large(weights=None, norm_layer=FrozenBatchNorm2d).eval()
+    randomise(frozen, images)
+    classifier = mobilenet_v3_large(weights=None)
+    classifier.load_state_dict(frozen.state_dict(), strict=False)
+    torch.save(classifier.state_dict(), folder / "mobilenet_v3_large.pth")
+    with torch.no_grad():
+        features = frozen.features(images).numpy()
+    np.savez(folder / "mobilenet_v3_large.npz", features=features)
+
+
 def main(folder):
     stored = dict(np.load(folder / "pictures.npz"))
     boxes, labels = stored.pop("boxes"), stored.pop("labels")
     for seed, (name, build) in enumerate(DETECTORS.items()):
         torch.manual_seed(seed)
         model = build().eval()
-        randomise(model, next(iter(stored.values())))
+        randomise(model, [tensor_of(next(iter(stored.values())))])
         torch.save(model.state_dict(), folder / f"{name}.pth")
         results = {
             f"{image}/{stage}": values.numpy()
@@ -174,6 +189,7 @@ def main(folder):
             image = next(iter(stored.values()))
             step = training_step(model, image, boxes, labels)
             np.savez(folder / "training.npz", **step)
+    write_classifier(folder, next(iter(stored.values())))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ import tensorflow as tf
 from tf_frcnn.layers import RoIPooling
 from tf_frcnn.ops.roi_levels import assign_levels
 
-pytestmark = pytest.mark.usefixtures("repeatable_operations")
-
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
 # The golden array and the settings that shall give it.
 REFERENCES = {
@@ -234,7 +232,9 @@ def test_corners_are_not_rounded_to_the_type_of_the_features(for_xla):
     np.testing.assert_allclose(pooled, (602 / 16) % 4, rtol=2**-8)
 
 
-@pytest.mark.parametrize(("method", "for_xla"), [("pool", False), ("align", True)])
+@pytest.mark.parametrize(
+    ("method", "for_xla"), [("crop", False), ("pool", False), ("align", True)]
+)
 def test_a_saved_model_pools_alike_by_the_routes_with_own_gradients(
     tmp_path, method, for_xla
 ):

@@ -110,7 +110,6 @@ def test_an_image_is_detected_alike_alone_and_beside_another(batch):
             )
 
 
-@pytest.mark.usefixtures("repeatable_operations")
 def test_xla_gives_the_same_losses_and_detections(batch):
     # The second stage sees the ground truth alone: rounding may reorder proposals.
     model = detector(num_samples=1, foreground_fraction=1.0, foreground_iou=0.9)

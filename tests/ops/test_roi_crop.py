@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.ops.roi_crop import crop_pool, crop_pool_by_gather
+from tf_frcnn.ops.roi_crop import crop_by_image_op, crop_pool, crop_pool_by_gather
 
 
 def by_gather(features, boxes, *, stride, **settings):
@@ -128,3 +128,122 @@ def test_the_crops_of_an_image_do_not_depend_on_its_batch_mates(crop):
     batch = crop(features, boxes, stride=16)
     alone = crop(features[1:2], boxes[1:2], stride=16)
     np.testing.assert_allclose(batch[1:2], alone, rtol=0, atol=1e-6)
+
+
+def gradient_of(crop):
+    """Returns a function of features, boxes and upstream: the features' gradient."""
+
+    def gradient(features, boxes, upstream, **settings):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            pooled = crop(features, boxes, **settings)
+        return tape.gradient(pooled, features, upstream)
+
+    return gradient
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
+def test_a_sample_passes_its_gradient_on_to_the_cells_around_it(run_in, route):
+    # Samples at rows 0.5, 2 and columns 1, 2.25; of the second box, half a cell to the
+    # right and below, only the first sample lies on the map.
+    mode, crop = route
+    boxes = np.float32([[[8, 16, 32, 36], [16, 24, 40, 56]]])
+    upstream = np.float32([[[8, 16], [32, 64]], [[4, 100], [100, 100]]])
+    gradient = run_in(mode, gradient_of(crop))(
+        np.zeros([1, 3, 4, 1], np.float32),
+        boxes,
+        upstream.reshape(1, 2, 2, 2, 1),
+        stride=16,
+        pooled_size=2,
+        max_pool=False,
+    )
+    expected = [[0, 4, 6, 2], [0, 4 + 2, 6 + 2, 2], [0, 32, 48, 16]]
+    np.testing.assert_allclose(gradient[0, ..., 0], expected, rtol=1e-6)
+
+
+def gradient_in_cells(features, cells, upstream):
+    """Returns the gradient of `crop_by_image_op` with samples like the upstream's."""
+    crop = functools.partial(crop_by_image_op, size=upstream.shape[1])
+    return gradient_of(crop)(features, cells, upstream)
+
+
+def expected_gradient(cells, upstream, map_size):
+    """Returns float64 [B, h, w, C]: upstream times the weights of each image's samples.
+
+    A cell's weights are the crops of a map with a one in this cell.
+    """
+    batch, size, channels = len(cells), upstream.shape[1], upstream.shape[-1]
+    num_samples = cells.shape[1] * size**2
+    ones = np.eye(np.prod(map_size), dtype=np.float32)
+    maps = np.tile(ones.reshape(1, *map_size, -1), [batch, 1, 1, 1])
+    weights = crop_by_image_op(tf.constant(maps), tf.constant(cells), size)
+    weights = np.float64(weights).reshape(batch, num_samples, len(ones))
+    upstream = np.float64(upstream).reshape(batch, num_samples, channels)
+    gradient = np.swapaxes(weights, 1, 2) @ upstream
+    return gradient.reshape(batch, *map_size, channels)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("size", [1, 7, 14])
+@pytest.mark.parametrize("map_size", [(19, 25), (2, 3), (1, 9), (1, 1)])
+def test_the_gradient_is_the_transposed_crop(run_in, mode, size, map_size):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(-0.3, 1.3, (2, 30, 2, 2)) * map_size
+    cells = np.sort(corners, axis=2).reshape(2, 30, 4)
+    cells[:, :10] = np.round(cells[:, :10])  # Samples on cells, and on the border.
+    cells[:, 10:12, 2:] = cells[:, 10:12, :2]  # Points.
+    cells[:, 12] = [-40, -40, -30, -30]  # Outside.
+    cells = cells.astype(np.float32)
+    upstream = rng.normal(size=(60, size, size, 5)).astype(np.float32)
+    gradient = run_in(mode, gradient_in_cells)(
+        np.zeros([2, *map_size, 5], np.float32), cells, upstream
+    )
+    expected = expected_gradient(cells, upstream, map_size)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=3e-6 * scale)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_many_rois_over_one_cell_lose_no_gradient_and_repeat_bit_for_bit(run_in, mode):
+    # TensorFlow's own gradient loses some in most calls where it has two threads.
+    rng = np.random.default_rng(0)
+    corners = rng.uniform([0, 4.5], [4.5, 9], (1, 100, 2, 2))
+    cells = np.moveaxis(corners, 3, 2).reshape(1, 100, 4).astype(np.float32)
+    upstream = rng.normal(size=(100, 14, 14, 256)).astype(np.float32)
+    features = np.zeros([1, 10, 10, 256], np.float32)
+    run = run_in(mode, gradient_in_cells)
+    gradients = [run(features, cells, upstream) for _ in range(20)]
+    expected = expected_gradient(cells, upstream, (10, 10))
+    np.testing.assert_allclose(gradients[0], expected, rtol=0, atol=2e-4)
+    for gradient in gradients[1:]:
+        np.testing.assert_array_equal(gradient, gradients[0])
+
+
+def test_maps_and_numbers_of_rois_may_be_unknown_for_the_gradient():
+    rng = np.random.default_rng(0)
+    run = tf.function(
+        gradient_in_cells,
+        input_signature=[
+            tf.TensorSpec([None, None, None, 3]),
+            tf.TensorSpec([None, None, 4]),
+            tf.TensorSpec([None, 7, 7, 3]),
+        ],
+        autograph=False,
+    )
+    for num_rois in (4, 1, 0):
+        cells = rng.uniform(0, 5, (2, num_rois, 4)).astype(np.float32)
+        upstream = rng.normal(size=(2 * num_rois, 7, 7, 3)).astype(np.float32)
+        gradient = run(np.zeros([2, 5, 6, 3], np.float32), cells, upstream)
+        expected = expected_gradient(cells, upstream, (5, 6))
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("route", [crop_pool, by_gather])
+def test_boxes_are_constants_for_the_gradient(route):
+    boxes = tf.constant([[[16.0, 32.0, 64.0, 80.0]]])
+    features = tf.constant(numbered_map(6, 7))
+    with tf.GradientTape() as tape:
+        tape.watch([features, boxes])
+        pooled = route(features, boxes, stride=16)
+    of_features, of_boxes = tape.gradient(pooled, [features, boxes])
+    assert np.ptp(of_features) > 0 and of_boxes is None

@@ -4,8 +4,6 @@ import tensorflow as tf
 
 from tf_frcnn.ops.roi_levels import assign_levels, pool_and_select, pool_in_groups
 
-pytestmark = pytest.mark.usefixtures("repeatable_operations")
-
 YX = [1, 0, 3, 2]  # x1, y1, x2, y2 <-> ymin, xmin, ymax, xmax
 STRIDES = (4, 8, 16)
 

@@ -1,7 +1,7 @@
 import csv
+import dataclasses
 import functools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,7 +21,7 @@ from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import FasterRCNN, NonFiniteLossError
 from tf_frcnn.models.evaluating import ground_truth_of
-from tf_frcnn.runs.training import train
+from tf_frcnn.runs.training import train, write_samples
 
 LAST, BEST = "weights/last.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
@@ -39,7 +39,7 @@ CHILD = """
 import os, signal, sys
 from tf_frcnn.runs import callbacks
 from tf_frcnn.config import load_config
-from tf_frcnn.runs.training import train
+from tf_frcnn.runs.training import train, write_samples
 
 config, *settings, directory, task = sys.argv[1:]
 settings = load_config(config, settings)
@@ -63,11 +63,8 @@ def config_of(*settings):
 
 
 def train_in_child(directory, task):
-    # On a CPU the threads of crop_and_resize's gradient race with each other unless
-    # deterministic operations are asked for before TensorFlow starts.
     return subprocess.run(
         [sys.executable, "-c", CHILD, str(QUICKSTART), *SETTINGS, str(directory), task],
-        env=os.environ | {"TF_DETERMINISTIC_OPS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -160,6 +157,14 @@ def test_the_images_show_ground_truth_beside_predictions(whole_run):
     record = make_shapes(1, seed=1_000_000).records[0]
     width, height = Image.open(whole_run / "drawings" / names[0]).size
     assert width > 2 * record.width and height > record.height
+
+
+def test_the_samples_of_images_in_subfolders_lie_in_one_folder(tmp_path):
+    shapes = make_shapes(2, seed=0)
+    records = tuple(r._replace(image_id=f"b/{r.image_id}") for r in shapes.records)
+    write_samples(tmp_path, dataclasses.replace(shapes, records=records))
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == [f"b_{record.image_id}.png" for record in shapes.records]
 
 
 def test_the_samples_are_the_first_validation_images(whole_run):

@@ -1,6 +1,6 @@
 """Builds what a configuration describes; no other package reads its fields."""
 
-from tf_frcnn.assembly.data import Splits, build_examples
+from tf_frcnn.assembly.data import Splits, build_examples, split_names
 from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weights
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
@@ -27,4 +27,5 @@ __all__ = [
     "is_alternating",
     "load_initial_weights",
     "proposals_file",
+    "split_names",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_frcnn.assembly.names import look_up
 from tf_frcnn.config import Config
-from tf_frcnn.data import DATASETS, ExampleSet, Policy
+from tf_frcnn.data import DATASETS, SPLIT_LISTS, DataError, ExampleSet, Policy
 
 _ROLES = ("train", "validation", "test")
 
@@ -32,6 +32,20 @@ def build_examples(
         policy=Policy(data.policy),
         **_own_settings(read, config),
     )
+
+
+def split_names(config: Config) -> list[str]:
+    """Returns the splits of the configured data, in the reader's own terms.
+
+    Raises:
+        DataError: nothing lists the splits of this reader's data.
+    """
+    data = config.data
+    look_up(DATASETS, data.reader, "data.reader")
+    if data.reader not in SPLIT_LISTS:
+        raise DataError(f"reader {data.reader!r} lists no splits; name them.")
+    list_splits = SPLIT_LISTS[data.reader]
+    return list_splits(_folder(data.directory), **_own_settings(list_splits, config))
 
 
 class Splits:
@@ -65,7 +79,7 @@ def _split_name(config: Config, split: str) -> str:
     return getattr(config.data, f"{split}_split") if split in _ROLES else split
 
 
-def _own_settings(read: Callable[..., ExampleSet], config: Config) -> dict[str, Any]:
+def _own_settings(read: Callable[..., Any], config: Config) -> dict[str, Any]:
     """Returns the settings that the reader asks for by the names of its arguments."""
     common = {"location", "split", "class_names", "policy"}
     asked = inspect.signature(read).parameters.keys() - common

@@ -13,13 +13,25 @@ from tf_frcnn.checkpoints.conversion import (
     load,
 )
 from tf_frcnn.checkpoints.files import CheckpointError
+from tf_frcnn.checkpoints.published import (
+    PUBLISHED,
+    DownloadError,
+    Published,
+    fetch,
+    load_published,
+)
 
 __all__ = [
+    "PUBLISHED",
     "REPORT_FILE",
     "SOURCES",
     "CheckpointError",
+    "DownloadError",
     "Loaded",
+    "Published",
     "check_classes",
     "convert",
+    "fetch",
     "load",
+    "load_published",
 ]

@@ -1,10 +1,10 @@
 """Published checkpoints as detectors, in memory or as run folders."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tf_frcnn.assembly import build_model
 from tf_frcnn.checkpoints import (
@@ -61,6 +61,7 @@ def load(
     *,
     variant: str | None = None,
     strict: bool = True,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """Loads a published checkpoint.
 
@@ -73,18 +74,21 @@ def load(
             of them, give new weights likewise.
         variant: one of the source's, where the file does not tell.
         strict: whether an incomplete load is an error.
+        overrides: section -> setting -> value, for the configuration; they replace
+            those of the recipe and of the file.
 
     Raises:
+        ConfigError: an override is unknown or not allowed.
         FileNotFoundError: there is no such file.
         CheckpointError: the file is not of this source, or incomplete, or damaged.
         ValueError: the source or the variant is unknown.
-        ImportError: PyTorch or safetensors is needed and not installed.
+        ImportError: safetensors is needed and not installed.
     """
     chosen = _source(source, variant)
     checkpoint = read_checkpoint(path)
     description = chosen.describe(checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
-    config = config_of(description, source)
+    config = config_of(description, source, overrides)
     model = build_model(config, names)
     random, notes = description.random, description.notes
     replaced: list[str] = []
@@ -120,7 +124,7 @@ def convert(
 
     The folder gets config.yaml, classes.txt, weights/, samples/ (drawn images on
     which an export is tried) and conversion.json (the report). Arguments, result and
-    errors are those of `load`, and:
+    errors are those of `load`, without overrides, and:
 
     Raises:
         FileExistsError: the folder holds a run.
@@ -160,11 +164,13 @@ def _source(name: str, variant: str | None) -> Source:
     return source
 
 
-def config_of(description: Description, source: str) -> Config:
+def config_of(
+    description: Description, source: str, overrides: Mapping[str, Any] | None = None
+) -> Config:
     """Makes the configuration of a converted run: its recipe, on data of the user's."""
     own, general = description.settings, Config().data
     data = {name: getattr(general, name) for name in _DATA}
-    return make_config(own | {"data": data | own.get("data", {})}, source)
+    return make_config(own | {"data": data | own.get("data", {})}, source, overrides)
 
 
 def check_classes(
@@ -216,7 +222,7 @@ def _choose_classes(
             what = "knows no objects" if count is None else f"has {count} classes"
             raise CheckpointError(
                 f"{checkpoint.path}: the file {what}, whose names it does not hold; "
-                "give a file with one name per line by --classes."
+                "give class_names, or a file with one name per line by --classes."
             )
         return known, True
     names = check_classes(class_names)

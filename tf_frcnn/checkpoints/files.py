@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.backbones.pretrained import read_weights_file
+from tf_frcnn.checkpoints.torch_legacy import read_torch_legacy
+from tf_frcnn.checkpoints.torch_zip import read_torch_zip
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
 _TF_SUFFIXES = (".index", ".meta")
 _KERAS_SUFFIXES = (".h5", ".hdf5")
-# Files of PyTorch are ZIP archives, and were pickles.
-_FIRST_BYTES = {b"PK\x03\x04": ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
+# Files of PyTorch are ZIP archives, and were pickles before.
+_ZIP = b"PK\x03\x04"
+_FIRST_BYTES = {_ZIP: ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
 # What wraps the weights in the files of training programs.
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
 _PARALLEL = "module."
@@ -30,7 +33,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         path: of the file.
-        arrays: name -> array, numbers of half precision as float32.
+        arrays: name -> array, floating numbers as float32.
         settings: what else the file holds, where its weights are wrapped.
         sha256: of the file's bytes in hexadecimal; empty for TensorFlow's, which are
             several files.
@@ -54,15 +57,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged, wants to run code, or holds no weights, or
             a weight is not finite.
-        ImportError: the package that reads such files is not installed.
+        ImportError: safetensors is needed and not installed.
     """
     path = Path(path)
     if read := _reader_of(path):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file.")
         arrays, settings = read(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
     else:
         arrays, settings, digest = _read_tensorflow(path), {}, ""
     if not arrays:
@@ -94,6 +96,17 @@ def _reader_of(path):
     return None
 
 
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's text, or its type where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def listed(names, most: int = 8) -> str:
     """Joins names for a message, of many only the first."""
     names = list(names)
@@ -102,25 +115,20 @@ def listed(names, most: int = 8) -> str:
 
 
 def _read_torch(path):
+    with path.open("rb") as file:
+        is_archive = file.read(len(_ZIP)) == _ZIP
     try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"{path}: reading a file of PyTorch needs PyTorch; install it by "
-            'pip install "tf-frcnn[torch]".'
-        ) from error
-    try:
-        with torch.serialization.safe_globals(_numpy_number()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = (read_torch_zip if is_archive else read_torch_legacy)(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: the file wants to run code, or is damaged; only tensors are read."
+            f"{path}: the file wants to run code, or is damaged ({error}); only "
+            "tensors are read."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a readable file of PyTorch ({_first_line(error)})."
+            f"{path}: not a readable file of PyTorch ({first_line(error)})."
         ) from error
-    weights, settings = _unwrapped(content, torch.is_tensor)
+    weights, settings = _unwrapped(content)
     if weights is None:
         raise CheckpointError(
             f"{path}: no state dict was found, neither as the whole file nor under "
@@ -128,39 +136,24 @@ def _read_torch(path):
         )
     if all(name.startswith(_PARALLEL) for name in weights):
         weights = {n.removeprefix(_PARALLEL): value for n, value in weights.items()}
-    return {name: _array_of(value) for name, value in weights.items()}, settings
+    return {name: _as_float32(array) for name, array in weights.items()}, settings
 
 
-def _numpy_number():
-    """Returns what NumPy's float64 is made of, which runs no code.
-
-    Trainers write a mean average precision of this type beside the weights.
-    """
-    reduced: Any = np.float64().__reduce__()
-    make, (dtype, _) = reduced
-    names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
-    return [np.dtype, type(dtype), *((make, name) for name in names)]
-
-
-def _unwrapped(content, is_tensor):
+def _unwrapped(content):
     """Returns the state dict within what a file holds, and what is beside it."""
     if not isinstance(content, Mapping):
         return None, {}
     if content and all(
-        isinstance(name, str) and is_tensor(value) for name, value in content.items()
+        isinstance(name, str) and isinstance(value, np.ndarray)
+        for name, value in content.items()
     ):
         return content, {}
     for name in _WRAPPERS:
         if isinstance(content.get(name), Mapping):
-            weights, _ = _unwrapped(content[name], is_tensor)
+            weights, _ = _unwrapped(content[name])
             if weights:
                 return weights, {k: v for k, v in content.items() if k != name}
     return None, {}
-
-
-def _array_of(tensor):
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def _read_safetensors(path):
@@ -176,7 +169,7 @@ def _read_safetensors(path):
         arrays = load_file(path)
     except (SafetensorError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path}: not a readable safetensors file ({_first_line(error)}); weights "
+            f"{path}: not a readable safetensors file ({first_line(error)}); weights "
             "must be float32 or float16."
         ) from error
     return {name: _as_float32(array) for name, array in arrays.items()}, {}
@@ -219,14 +212,11 @@ def _read_tensorflow(path):
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a readable checkpoint of TensorFlow, nor a file of PyTorch, "
-            f"Keras or safetensors ({_first_line(error)})."
+            f"Keras or safetensors ({first_line(error)})."
         ) from error
 
 
 def _as_float32(array):
     array = np.asarray(array)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
-
-
-def _first_line(error):
-    return (str(error) or type(error).__name__).splitlines()[0]
+    is_floating = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
+    return array.astype(np.float32, copy=False) if is_floating else array

@@ -16,7 +16,9 @@ from tf_frcnn.checkpoints.source import (
     Description,
     Source,
     not_of_this_source,
+    require_agreement,
 )
+from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
 from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 from tf_frcnn.checkpoints.torch_vgg16 import vgg16_backbone
 
@@ -40,6 +42,9 @@ _NOTES = (
 
 
 def _describe_torchvision(checkpoint: Checkpoint, variant: str | None) -> Description:
+    if "features.15.block.3.0.weight" in checkpoint.arrays:
+        return _torch_mobilenet(variant or torchvision.MOBILENET)
+    require_agreement(checkpoint, variant, "a VGG16 or a ResNet")
     if "features.0.weight" in checkpoint.arrays:
         recipe = simple_faster_rcnn.RECIPE
         return _torch_vgg16(checkpoint, recipe, images={"mode": "torch"})
@@ -76,6 +81,20 @@ def _torch_vgg16(checkpoint, recipe, **sections):
     return _description(settings, name_map, r"^classifier\.6\.", _RANDOM)
 
 
+def _torch_mobilenet(variant):
+    """Describes MobileNetV3-Large.
+
+    As in torchvision's detectors, the normalisations add 1e-5 to the variance, although
+    those of the classifier add 1e-3.
+    """
+    return _description(
+        torchvision.settings_of(variant),
+        mobilenet_v3_large("features"),
+        r"^classifier\.|num_batches_tracked$",
+        _RANDOM_PYRAMID,
+    )
+
+
 def _torch_resnet_depth(checkpoint):
     names = checkpoint.arrays
     for depth, units in RESNET_UNITS.items():
@@ -83,7 +102,9 @@ def _torch_resnet_depth(checkpoint):
         if last in names and beyond not in names:
             return depth
     raise not_of_this_source(
-        checkpoint, "features.0.weight (VGG16), or layer3.5.conv3.weight (ResNet)"
+        checkpoint,
+        "features.0.weight (VGG16), layer3.5.conv3.weight (ResNet), or "
+        "features.15.block.3.0.weight (MobileNetV3-Large)",
     )
 
 
@@ -220,5 +241,7 @@ SOURCES = {
     "imagenet-caffe": Source(_describe_caffe),
     "imagenet-keras": Source(_describe_keras),
     "imagenet-slim": Source(_describe_slim),
-    "imagenet-torchvision": Source(_describe_torchvision),
+    "imagenet-torchvision": Source(
+        _describe_torchvision, (torchvision.MOBILENET, torchvision.MOBILENET_320)
+    ),
 }

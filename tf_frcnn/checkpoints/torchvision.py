@@ -28,16 +28,16 @@ from tf_frcnn.checkpoints.source import (
 from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
 from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
 
-RESNET, _RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
-_RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
-_MOBILENET = "fasterrcnn_mobilenet_v3_large_fpn"
-_MOBILENET_320 = "fasterrcnn_mobilenet_v3_large_320_fpn"
-# The first digits of the published files' SHA-256, which their names end in.
-_PUBLISHED = {
-    "258fb6c6": _RESNET_COCO,
-    "dd69338a": _RESNET_V2,
-    "fb6a3cc7": _MOBILENET,
-    "907ea3f9": _MOBILENET_320,
+RESNET, RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
+RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
+MOBILENET = "fasterrcnn_mobilenet_v3_large_fpn"
+MOBILENET_320 = "fasterrcnn_mobilenet_v3_large_320_fpn"
+# The published files, whose names end in the first digits of their SHA-256.
+FILES = {
+    RESNET_COCO: "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+    RESNET_V2: "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+    MOBILENET: "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
+    MOBILENET_320: "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
 }
 _SHORTER_NAMES = (
     (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), ".0"),
@@ -46,10 +46,10 @@ _SHORTER_NAMES = (
 # By variant, the recipe, and the blocks that its training fixes.
 _RECIPES = {
     RESNET: ("torchvision_resnet50_fpn", 2),
-    _RESNET_COCO: ("torchvision_resnet50_fpn", 2),
-    _RESNET_V2: ("torchvision_resnet50_fpn_v2", 2),
-    _MOBILENET: ("torchvision_mobilenet_v3_large_fpn", 3),
-    _MOBILENET_320: ("torchvision_mobilenet_v3_large_320_fpn", 3),
+    RESNET_COCO: ("torchvision_resnet50_fpn", 2),
+    RESNET_V2: ("torchvision_resnet50_fpn_v2", 2),
+    MOBILENET: ("torchvision_mobilenet_v3_large_fpn", 3),
+    MOBILENET_320: ("torchvision_mobilenet_v3_large_320_fpn", 3),
 }
 
 
@@ -71,24 +71,29 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
 
 def _variant(checkpoint, given):
     """Returns which of the detectors a file holds, and what that rests on."""
-    for digits, variant in _PUBLISHED.items():
-        if checkpoint.sha256.startswith(digits):
+    for variant, file in FILES.items():
+        if checkpoint.sha256.startswith(digits_of(file)):
             require_agreement(checkpoint, given, variant)
             return variant, ()
     if given:
         return given, ()
     arrays = checkpoint.arrays
     if "roi_heads.box_head.0.0.weight" in arrays:
-        return _RESNET_V2, ()
+        return RESNET_V2, ()
     if "backbone.body.layer1.0.conv1.weight" in arrays:
-        note = f"epsilon 1e-5; a file trained from COCO weights has 0 ({_RESNET_COCO})"
+        note = f"epsilon 1e-5; a file trained from COCO weights has 0 ({RESNET_COCO})"
         has_frozen_norms = "backbone.body.bn1.num_batches_tracked" not in arrays
         notes = (f"Taken as {RESNET}, batch norm {note}.",) if has_frozen_norms else ()
         return RESNET, notes
-    for variant in (_MOBILENET, _MOBILENET_320):
+    for variant in (MOBILENET, MOBILENET_320):
         if variant in checkpoint.path.name:
             return variant, (f"Taken as {variant}, by the name of the file.",)
-    raise undecided(checkpoint, "the size of its images", (_MOBILENET, _MOBILENET_320))
+    raise undecided(checkpoint, "the size of its images", (MOBILENET, MOBILENET_320))
+
+
+def digits_of(file: str) -> str:
+    """Returns the digits that the name of one of PyTorch's published files ends in."""
+    return file.removesuffix(".pth").rpartition("-")[2]
 
 
 def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
@@ -107,12 +112,12 @@ def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
 
 
 def _name_map(variant) -> NameMap:
-    if variant in (_MOBILENET, _MOBILENET_320):
+    if variant in (MOBILENET, MOBILENET_320):
         body, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
     else:
-        epsilon = 0.0 if variant == _RESNET_COCO else 1e-5
+        epsilon = 0.0 if variant == RESNET_COCO else 1e-5
         body, first_level, num_levels = _resnet50(epsilon), 2, 4
-    has_norms = variant == _RESNET_V2
+    has_norms = variant == RESNET_V2
     entries = body | _pyramid(first_level, num_levels, has_norms)
     entries |= torch_convolution("rpn_head/conv", "rpn.head.conv.0.0")
     if has_norms:
@@ -188,6 +193,4 @@ def _in_this_version(name_map, arrays) -> NameMap:
     }
 
 
-SOURCE = Source(
-    _describe, (RESNET, _RESNET_COCO, _RESNET_V2, _MOBILENET, _MOBILENET_320)
-)
+SOURCE = Source(_describe, (RESNET, RESNET_COCO, RESNET_V2, MOBILENET, MOBILENET_320))

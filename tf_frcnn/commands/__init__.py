@@ -11,6 +11,7 @@ from tf_frcnn.commands import (
     demo,
     evaluate,
     export,
+    import_data,
     make_shapes,
     predict,
     show_config,
@@ -26,5 +27,6 @@ COMMANDS = {
     "demo": demo,
     "convert": convert,
     "show-config": show_config,
+    "import": import_data,
     "make-shapes": make_shapes,
 }

@@ -47,8 +47,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Adds image files and the options of their detections."""
     parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
-    parser.add_argument("--output", type=Path, default=Path("predictions"))
+    parser.add_argument("--output", type=expanded_path, default=Path("predictions"))
     parser.add_argument("--min-score", type=float, default=0.5)
+
+
+def expanded_path(argument: str) -> Path:
+    """Returns a path with ~ expanded, which shells do not do after an "="."""
+    return Path(argument).expanduser()
 
 
 def default_output(config: Path) -> Path:
@@ -60,8 +65,8 @@ def run_folder(argument: str) -> Path:
     """Returns the run folder of a folder, a configuration file or a recipe."""
     from tf_frcnn.config import recipe_names
 
-    path = Path(argument)
-    is_config = path.suffix in (".yaml", ".yml")
-    if is_config or (argument in recipe_names() and not path.exists()):
-        return default_output(path)
-    return path
+    folder = expanded_path(argument)
+    is_config = folder.suffix in (".yaml", ".yml")
+    if is_config or (argument in recipe_names() and not folder.exists()):
+        return default_output(folder)
+    return folder

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from tf_frcnn.commands.arguments import expanded_path
+
 HELP = "make a run folder of a published checkpoint"
 
 
@@ -13,10 +15,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="the program that wrote it, such as torchvision",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the run folder")
     parser.add_argument(
-        "--classes", type=Path, metavar="FILE", help="class names, one per line"
+        "file", type=expanded_path, metavar="FILE", help="the checkpoint"
+    )
+    parser.add_argument(
+        "output", type=expanded_path, metavar="OUTPUT", help="the run folder"
+    )
+    parser.add_argument(
+        "--classes",
+        type=expanded_path,
+        metavar="FILE",
+        help="class names, one per line",
     )
     parser.add_argument("--variant", help="one of the source's, if not in the file")
     parser.add_argument(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.commands.arguments import add_run
+from tf_frcnn.commands.arguments import add_run, expanded_path
 
 HELP = "write a SavedModel, ONNX or TFLite file and check it"
 
@@ -16,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_run(parser)
     parser.add_argument(
-        "directory", type=Path, metavar="DIR", help="of the versions DIR/1, DIR/2, ..."
+        "directory",
+        type=expanded_path,
+        metavar="DIR",
+        help="of the versions DIR/1, DIR/2, ...",
     )
     parser.add_argument("--version", type=int, metavar="N", help="(the next one)")
     parser.add_argument(

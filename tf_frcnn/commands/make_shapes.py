@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tf_frcnn.commands.arguments import expanded_path
+
 HELP = "write the shapes as a VOC folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory", type=expanded_path)
     parser.add_argument("--train", type=int, default=800, metavar="N")
     parser.add_argument("--validation", type=int, default=100, metavar="N")
     parser.add_argument("--test", type=int, default=100, metavar="N")

@@ -7,7 +7,12 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_frcnn.commands.arguments import add_config, default_output, run_folder
+from tf_frcnn.commands.arguments import (
+    add_config,
+    default_output,
+    expanded_path,
+    run_folder,
+)
 from tf_frcnn.commands.export import export_run
 
 if TYPE_CHECKING:
@@ -20,7 +25,9 @@ HELP = "train, evaluate, draw and export"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_config(parser, nargs="?", more=" (with --init, that of RUN)")
-    parser.add_argument("--output", type=Path, help="run folder (runs/CONFIG's name)")
+    parser.add_argument(
+        "--output", type=expanded_path, help="run folder (runs/CONFIG's name)"
+    )
     parser.add_argument(
         "--init",
         type=run_folder,
@@ -53,8 +60,9 @@ def run_training(
 ) -> None:
     """Trains, then evaluates, draws and exports the best weights.
 
-    On a CPU the run is repeatable bit by bit, also across a resume; on a GPU the
-    gradients of cropping have no repeatable kernel.
+    On a CPU the run is repeatable bit by bit, also across a resume; but not with the
+    backbone mobilenet_v3_large_fpn, where TensorFlow sums three gradients in the order
+    in which they can be overwritten. On a GPU its kernels do not repeat their results.
 
     Args:
         config: the configuration.
@@ -63,16 +71,22 @@ def run_training(
         init: a run folder whose weights training starts from.
 
     Raises:
+        DataError: a split of the training cannot be read. Without a test split the
+            validation split is evaluated.
         ValueError: the network of `init` differs, or the training alternates.
     """
-    from tf_frcnn.assembly import Splits, is_alternating
+    from tf_frcnn.assembly import Splits, check_parts, is_alternating
     from tf_frcnn.runs.alternating import STEPS_FOLDER
     from tf_frcnn.runs.evaluation import evaluate_run
+    from tf_frcnn.runs.opening import open_splits
+    from tf_frcnn.runs.training import check_run_folder
 
+    check_parts(config)
+    check_run_folder(directory, resume)
+    start = _start_of(init, config) if init else {}
     splits = Splits(config)
-    model = _train(config, directory, resume, init, splits)
-    # Stored proposals are those of training and validation images.
-    split = "test" if model.rpn is not None else "validation"
+    split = open_splits(config, splits)
+    model = _train(config, directory, resume, start, splits)
     evaluate_run(directory, split, splits=splits)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if model.rpn is not None and model.roi_head is not None:
@@ -88,33 +102,29 @@ def _train(
     config: Config,
     directory: Path,
     resume: bool,
-    init: Path | None,
+    start: dict[str, Any],
     splits: Splits,
 ) -> Any:
     """Returns the model that the configured scheme trains."""
-    import tensorflow as tf
-
     from tf_frcnn.assembly import is_alternating
     from tf_frcnn.runs.alternating import train_alternating
     from tf_frcnn.runs.training import train
 
-    if init and is_alternating(config):
+    if is_alternating(config):
+        return train_alternating(config, directory, resume=resume, splits=splits)
+    return train(config, directory, resume=resume, splits=splits, **start)
+
+
+def _start_of(init: Path, config: Config) -> dict[str, Any]:
+    """Returns the arguments of `train` that start from a run."""
+    from tf_frcnn.assembly import is_alternating
+    from tf_frcnn.runs.inference import load_run, take_weights
+
+    if is_alternating(config):
         raise ValueError(
             f"--init {init}: alternating training starts from a backbone alone; set "
             "train.scheme to joint and leave out train.step_epochs."
         )
-    if not tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
-    if is_alternating(config):
-        return train_alternating(config, directory, resume=resume, splits=splits)
-    start = _start_of(init) if init else {}
-    return train(config, directory, resume=resume, splits=splits, **start)
-
-
-def _start_of(init: Path) -> dict[str, Any]:
-    """Returns the arguments of `train` that start from a run."""
-    from tf_frcnn.runs.inference import load_run, take_weights
-
     run = load_run(init)
     return {
         "start_from": functools.partial(take_weights, run),

@@ -29,7 +29,8 @@ from tf_frcnn.config.run import (
 from tf_frcnn.config.settings import ConfigError, CountOrZero, Settings
 from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
-_OVERRIDE = "--set"  # what messages call the source of overrides
+# What messages call the source of overrides, from the command line and from Python.
+_OVERRIDE, _OVERRIDES = "--set", "overrides"
 _BASE = "base"  # the key of a recipe that another one starts from
 _Layer = tuple[str, dict[str, Any]]  # where settings come from, and they by path
 
@@ -122,23 +123,30 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         ConfigError: for a file that is not a mapping, an unknown or repeated setting, a
             value that is not allowed, or settings that contradict each other.
     """
-    layers = _chain(recipe_path(source))
-    for override in overrides:
-        layers.append((_OVERRIDE, _collect(_parse_override(override), _OVERRIDE)))
+    layers = [*_chain(recipe_path(source)), *map(_override_layer, overrides)]
     return _build_layers(layers, str(source))
 
 
-def make_config(settings: Mapping[str, Any], source: str) -> Config:
+def make_config(
+    settings: Mapping[str, Any],
+    source: str,
+    overrides: Mapping[str, Any] | None = None,
+    texts: Iterable[str] = (),
+) -> Config:
     """Makes a configuration of section -> setting -> value.
 
     Args:
         settings: those that differ from the defaults; `base` may name a recipe.
         source: what error messages call them.
+        overrides: settings that replace those; messages call them "overrides".
+        texts: more of them, as `load_config` has them.
     """
     settings = dict(settings)
     base = settings.pop(_BASE, None)
     layers = [] if base is None else _chain(recipe_path(base))
-    return _build_layers([*layers, (source, _collect(settings, source))], source)
+    layers.append((source, _collect(settings, source)))
+    layers.append((_OVERRIDES, _collect(overrides or {}, _OVERRIDES)))
+    return _build_layers([*layers, *map(_override_layer, texts)], source)
 
 
 def dump_config(config: Config) -> str:
@@ -155,9 +163,8 @@ def config_schema() -> str:
         "examples": recipe_names(),
     }
     schema["properties"] = {_BASE: name, **schema["properties"]}
-    by_name = {"enum": [*CONVENTIONS]}
     conventions = schema["properties"]["conventions"]
-    conventions["anyOf"] = [by_name, {"$ref": conventions.pop("$ref")}]
+    conventions["anyOf"] = [{"enum": [*CONVENTIONS]}, {"$ref": conventions.pop("$ref")}]
     return json.dumps(schema, indent=1)
 
 
@@ -215,12 +222,13 @@ def _build_layers(layers: list[_Layer], source: str) -> Config:
         raise ConfigError(f"{culprit}: {error}", *error.paths) from None
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def _override_layer(override: str) -> _Layer:
     path, equals, value = override.partition("=")
     if not (path and equals):
-        demand = "must have the form section.setting=value, such as train.epochs=14"
-        raise ConfigError(f"{_OVERRIDE}: {override!r} {demand}.")
-    return {path.strip(): parse_yaml(value, f"{_OVERRIDE}: {override}")}
+        demand = "must have the form section.setting=value, such as train.epochs=14."
+        raise ConfigError(f"{_OVERRIDE}: {override!r} {demand}")
+    settings = {path.strip(): parse_yaml(value, f"{_OVERRIDE}: {override}")}
+    return _OVERRIDE, _collect(settings, _OVERRIDE)
 
 
 def _build(settings: dict[str, Any]) -> Config:
@@ -255,8 +263,8 @@ def _settings(tree: Mapping, source: str) -> Iterator[tuple[str, Any]]:
             for name, part in (value or {}).items():
                 yield f"{key}.{name}", part
         else:
-            message = f"{key} = {value!r} must be a mapping of settings."
-            raise ConfigError(f"{source}: {message}", key)
+            demand = f"{key} = {value!r} must be a mapping of settings."
+            raise ConfigError(f"{source}: {demand}", key)
 
 
 def _names_by_section() -> dict[str, list[str]]:

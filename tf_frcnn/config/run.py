@@ -35,10 +35,18 @@ class DataSettings(Settings):
     section: ClassVar[str] = "data"
 
     reader: Text = "voc"
-    """Name of the reader: "voc" (a folder in VOC's layout), "tfds_voc" (TensorFlow
-    Datasets' VOC), "shapes" (drawn), or another name of `DATASETS`."""
+    """Name of the reader: "voc", "coco", "yolo", "csv" or "tfrecord" (folders and files
+    in these forms), "tfds" (any data set of TensorFlow Datasets), "tfds_voc" (its VOC,
+    years joined), "shapes" (drawn), or another name of `DATASETS`."""
     directory: Text | None = None
-    """The VOC folder, or the data directory of TensorFlow Datasets."""
+    """The data set's folder or file. For "tfds" the builder's name, such as
+    "coco/2017", for "tfds_voc" the data directory of TensorFlow Datasets."""
+    data_dir: Text | None = None
+    """Data directory of TensorFlow Datasets for the reader "tfds"; null: its
+    default."""
+    class_file: Text | None = None
+    """File of the class names for the readers "tfrecord" (a label map) and "csv" (rows
+    name,number); null: the one beside the data."""
     train_split: Text = "trainval"
     """Split to train on; readers may allow sums such as "train+val"."""
     validation_split: Text = "test"
@@ -50,6 +58,8 @@ class DataSettings(Settings):
     one_based: bool = True
     """Whether the annotations count pixels from 1, both corners inclusive, as in
     VOC."""
+    follow_links: bool = True
+    """Whether the reader "voc" follows symbolic links that lead out of its folder."""
     train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
     """Short sides, of which training draws one for each image; empty:
     images.short_side."""
@@ -61,7 +71,9 @@ class DataSettings(Settings):
     """Whether objects marked difficult are learned."""
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
-    policy: dict[str, Literal["repair", "drop", "raise"]] = Field(default_factory=dict)
+    policy: dict[str, Literal["repair", "drop", "keep", "raise"]] = Field(
+        default_factory=dict
+    )
     """Action for each kind of bad data, where it is not the kind's default."""
     num_train: Count = 800
     """Training images drawn by the reader "shapes"."""

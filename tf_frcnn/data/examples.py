@@ -15,7 +15,7 @@ class Record(NamedTuple):
     """The checked annotation of one image.
 
     Attributes:
-        image_id: the file's name without its ending.
+        image_id: the file's name without its ending, after the subfolders it lies in.
         source: the file's path, or its name where the image lies in an archive.
         height, width: pixels of the upright image.
         orientation: EXIF 1..8, how the stored image is turned.
@@ -33,6 +33,11 @@ class Record(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+
+    @property
+    def flat_id(self) -> str:
+        """The image id as the name of a file: with _ for the / between folders."""
+        return self.image_id.replace("/", "_")
 
 
 class ImageSource(Protocol):

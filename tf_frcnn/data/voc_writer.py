@@ -3,14 +3,16 @@
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
+from tf_frcnn.data.decoding.foreign import FOREIGN_ENDINGS
 from tf_frcnn.data.examples import ExampleSet, Record
 
 
 def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
     """Writes images, annotations and the split's list, so that `read_voc` reads them.
 
-    Images are written as they are stored. Corners become VOC's pixels, counted from
-    1 and inclusive. Further splits can be written into the same folder.
+    Images are written as they are stored; TIFF, WebP, AVIF and HEIC as PNG. Corners
+    become VOC's pixels, counted from 1 and inclusive. Further splits can be written
+    into the same folder.
 
     Args:
         examples: the data set.
@@ -22,12 +24,20 @@ def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
     for index, image_bytes in examples.stream().as_numpy_iterator():
         record = examples.records[index]
-        image_name = record.image_id + Path(record.source).suffix
-        (root / "JPEGImages" / image_name).write_bytes(image_bytes)
-        annotation = _annotation(record, image_name, examples.class_names)
-        annotation.write(root / "Annotations" / f"{record.image_id}.xml")
+        image = root / "JPEGImages" / f"{record.image_id}{_ending(record)}"
+        xml = root / "Annotations" / f"{record.image_id}.xml"
+        for path in (image, xml):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(image_bytes)
+        _annotation(record, image.name, examples.class_names).write(xml)
     ids = "".join(f"{record.image_id}\n" for record in examples.records)
-    (root / "ImageSets" / "Main" / f"{split}.txt").write_text(ids)
+    (root / "ImageSets" / "Main" / f"{split}.txt").write_text(ids, encoding="utf-8")
+
+
+def _ending(record: Record) -> str:
+    """Returns the ending of an image's file; what was decoded by Pillow is PNG now."""
+    ending = Path(record.source).suffix
+    return ".png" if ending.lower() in FOREIGN_ENDINGS else ending
 
 
 def _annotation(record: Record, image_name: str, class_names) -> ElementTree:

@@ -35,7 +35,7 @@ class ComparisonImages:
         self.images = load_images(examples, self.rows) if self.rows else []
 
     def drawn(self, detections: DetectedBoxes) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields the image id and the drawing, uint8 [h', w', 3], of each image."""
+        """Yields the flat id and the drawing, uint8 [h', w', 3], of each image."""
         for row, record, image in zip(
             self.rows, self.records, self.images, strict=True
         ):
@@ -50,4 +50,4 @@ class ComparisonImages:
                 scores=detections.scores[chosen],
             )
             captions = ("ground truth", f"predictions from {self.min_score:g}")
-            yield record.image_id, side_by_side(truth, predicted, captions=captions)
+            yield record.flat_id, side_by_side(truth, predicted, captions=captions)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tf_frcnn.data import ExampleSet, Resizing
 from tf_frcnn.export.limits import MEGAPIXELS, require_within
@@ -71,10 +72,11 @@ def export_model(
 def write_graph(
     model: FasterRCNN, resizing: Resizing, path: Path, max_megapixels: float
 ) -> None:
-    """Writes the SavedModel itself."""
+    """Writes the SavedModel itself, without the gradients of operations."""
     archive = keras.export.ExportArchive()
     archive.track(model)
     signatures = Signatures(model, resizing, int(max_megapixels * 1e6))
     for name, (function, inputs) in signatures.with_inputs().items():
         archive.add_endpoint(name, function, inputs)
-    archive.write_out(path, verbose=False)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    archive.write_out(path, options=options, verbose=False)

@@ -78,9 +78,10 @@ class DataModel(keras.Model):
             x: the data.
             y: None; objects come with the images.
             batch_size: images per step; None for the recipe's number.
-            epochs, callbacks: as in Keras.
+            epochs: as in Keras.
             verbose: "auto" or 1 for what `progress` shows, 2 for a line per epoch, or
                 0.
+            callbacks: as in Keras.
             validation_data: like `x`; its losses get names with `val_`.
             validation_batch_size: None for `batch_size`.
             **settings: of `keras.Model.fit`, but no weights of classes or samples.

@@ -81,6 +81,16 @@ def detect_in_pictures(
     return [results[row] for row in range(len(results))]
 
 
+def detect_in_batches(model, batches: tf.data.Dataset) -> Iterator[tuple[dict, dict]]:
+    """Yields each batch and a model's detections, as arrays; images are left out.
+
+    Keras keeps the graph from one pass to the next.
+    """
+    with readable_errors():
+        for batch in batches:
+            yield without_images(batch), model.predict_on_batch(batch)
+
+
 def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict, Any]]:
     """Yields each batch and a step's outputs for it, as arrays; images are left out."""
     # One graph for all canvases and for a last, smaller batch.
@@ -88,7 +98,12 @@ def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict
     with readable_errors():
         for batch in batches:
             outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))
-            yield {n: v.numpy() for n, v in batch.items() if n != "images"}, outputs
+            yield without_images(batch), outputs
+
+
+def without_images(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """Returns a batch as arrays, without its images."""
+    return {name: v.numpy() for name, v in batch.items() if name != "images"}
 
 
 def _on_canvas(image: tf.Tensor, resizing: Resizing, name: str) -> dict[str, tf.Tensor]:

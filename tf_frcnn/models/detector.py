@@ -162,12 +162,12 @@ class Detector(EntryPoints, DataModel):
         if not kernels or decays_weights(getattr(self, "optimizer", None)):
             return tf.constant(0.0)
         squares = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
-        return self.weight_decay * tf.add_n(squares)
+        return self.weight_decay * tf.reduce_sum(squares)  # add_n has no fixed order.
 
     def with_sum(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns `loss`, the losses given, and the weight decay, all summed in it."""
         losses = losses | {"decay_loss": self.decay_loss()}
-        return {"loss": tf.add_n(list(losses.values())), **losses}
+        return {"loss": tf.reduce_sum(list(losses.values())), **losses}
 
     def compile(
         self, optimizer=None, loss=None, *, jit_compile: bool | str = False, **kwargs

@@ -10,7 +10,7 @@ from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, VOCResult, evaluate_
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.batch import batch_of
 from tf_frcnn.models.batches import Batches, is_raw, require_end
-from tf_frcnn.models.detecting import run_batches
+from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
 
 
@@ -83,7 +83,7 @@ def observe(
     """
     truth, parts, count = [], [], 0
     batches = _batches_of(model, data, batch_size).with_objects()
-    for batch, found in run_batches(model.predict_step, batches.dataset):
+    for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
         count += len(rows)
         image, slot = np.nonzero(found["valid"])

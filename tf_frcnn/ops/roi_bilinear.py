@@ -42,7 +42,7 @@ def bilinear_taps(positions: tf.Tensor, num_cells: tf.Tensor, *, margin: float) 
 
     Args:
         positions: float32 [B, R, S], in cells.
-        num_cells: int32 [B, R], of the map.
+        num_cells: int32 [B, R], or [] if all are of one map.
         margin: cells by which a position may leave the map and still count as the cell
             at the border; beyond, both weights are 0.
 

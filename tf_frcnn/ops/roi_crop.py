@@ -100,6 +100,9 @@ def crop_pool_by_gather(
 def crop_by_image_op(features: tf.Tensor, cells: tf.Tensor, size: int) -> tf.Tensor:
     """Samples the corners of each box and evenly spaced places between, without XLA.
 
+    The boxes are constants for the gradient. That of the features is not TensorFlow's
+    own, whose threads add to one cell at once and lose parts of its sum on a CPU.
+
     Args:
         features: float [B, h, w, C].
         cells: float32 [B, R, 4], boxes in cells of the map.
@@ -113,10 +116,18 @@ def crop_by_image_op(features: tf.Tensor, cells: tf.Tensor, size: int) -> tf.Ten
     extent = tf.maximum(tf.cast(tf.shape(features)[1:3] - 1, tf.float32), 1.0)
     boxes = tf.reshape(cells / tf.tile(extent, [2]), [-1, 4])
     image_index = tf.repeat(tf.range(batch), num_rois)
-    samples = tf.image.crop_and_resize(
-        tf.cast(features, tf.float32), boxes, image_index, [size, size]
-    )
-    return tf.cast(samples, features.dtype)
+
+    @tf.custom_gradient
+    def crop(maps):
+        def gradient(upstream):
+            shape = tf.shape(maps)
+            taps = _taps_of_samples(boxes, image_index, shape, size)
+            return _sum_over_samples(upstream, shape, *taps)
+
+        samples = tf.image.crop_and_resize(maps, boxes, image_index, [size, size])
+        return samples, gradient
+
+    return tf.cast(crop(tf.cast(features, tf.float32)), features.dtype)
 
 
 def split_images(pooled: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
@@ -131,3 +142,66 @@ def _positions(low, high, size):
         return 0.5 * (low + high)[..., tf.newaxis]
     steps = np.arange(size, dtype=np.float32) / np.float32(size - 1)
     return low[..., tf.newaxis] + (high - low)[..., tf.newaxis] * steps
+
+
+def _taps_of_samples(boxes, image_index, shape, size):
+    """Weighs the four cells around each sample of `tf.image.crop_and_resize`.
+
+    The op itself tells where its samples lie, by cropping a map of the cells' places:
+    so they are rounded, and dropped outside the map, just as in the forward pass.
+
+    Args:
+        boxes: float32 [N, 4], in units of the map's last cell.
+        image_index: int32 [N].
+        shape: int32 [4], B, h, w and C.
+        size: samples along each side, S.
+
+    Returns:
+        cells: int32 [N, S, S, 2, 2], index among the cells of all images.
+        weights: float32 [N, S, S, 2, 2]; zeros outside the map.
+    """
+    sides = tf.unstack(shape[1:3])
+    grid = tf.stack(tf.meshgrid(*map(tf.range, sides), indexing="ij"), axis=-1)
+    places = tf.image.crop_and_resize(
+        tf.cast(grid, tf.float32)[tf.newaxis],
+        boxes,
+        tf.zeros_like(image_index),
+        [size, size],
+        extrapolation_value=-1.0,
+    )
+    rows, columns = (
+        bilinear_taps(places[..., axis], sides[axis], margin=0.0) for axis in (0, 1)
+    )
+    first_rows = tf.reshape(image_index * sides[0], [-1, 1, 1, 1])
+    starts = (first_rows + rows.cells) * sides[1]
+    cells = starts[..., tf.newaxis] + columns.cells[..., tf.newaxis, :]
+    return cells, rows.weights[..., tf.newaxis] * columns.weights[..., tf.newaxis, :]
+
+
+def _sum_over_samples(upstream, shape, cells, weights):
+    """Adds each sample times its weights to its cells.
+
+    This is a product with a sparse matrix of a row per cell. One thread sums a row, in
+    the order of the samples: the result is the same each time.
+
+    Args:
+        upstream: float32 [N, S, S, C].
+        shape: int32 [4], B, h, w and C.
+        cells: int32 [N, S, S, 2, 2], index among the cells of all images.
+        weights: float32 [N, S, S, 2, 2].
+
+    Returns:
+        float32 [B, h, w, C].
+    """
+    cells = tf.reshape(tf.cast(cells, tf.int64), [-1, 4])
+    num_samples = tf.shape(cells, tf.int64)[0]
+    samples = tf.broadcast_to(tf.range(num_samples)[:, tf.newaxis], tf.shape(cells))
+    matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+        indices=tf.reshape(tf.stack([samples, cells], axis=-1), [-1, 2]),
+        values=tf.reshape(weights, [-1]),
+        dense_shape=[num_samples, tf.reduce_prod(tf.cast(shape[:3], tf.int64))],
+    )
+    # Not by `transpose_a` of the product, which adds up in the order of the threads.
+    matrix = tf.raw_ops.SparseMatrixTranspose(input=matrix, type=tf.float32)
+    upstream = tf.reshape(upstream, [num_samples, tf.cast(shape[3], tf.int64)])
+    return tf.reshape(tf.raw_ops.SparseMatrixMatMul(a=matrix, b=upstream), shape)

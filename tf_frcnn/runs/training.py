@@ -249,7 +249,7 @@ def write_samples(directory: Path, validation: ExampleSet) -> None:
     count = min(NUM_SAMPLES, len(validation.records))
     images = load_images(validation, range(count))
     for record, image in zip(validation.records, images, strict=False):
-        write_png(directory / SAMPLES_FOLDER / f"{record.image_id}.png", image)
+        write_png(directory / SAMPLES_FOLDER / f"{record.flat_id}.png", image)
 
 
 def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:

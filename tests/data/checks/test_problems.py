@@ -1,10 +1,17 @@
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
 
-from tf_frcnn.data.checks.problems import DataError, Policy, Problems
+from tests.helpers.paths import ROOT
+from tf_frcnn.data.checks.problems import (
+    ALLOWED_ACTIONS,
+    DataError,
+    Policy,
+    Problems,
+)
 
 
 def test_every_problem_is_counted_and_every_file_named_once():
@@ -74,3 +81,39 @@ def test_json_keeps_every_row():
             "action": "repair",
         }
     ]
+
+
+def test_a_fatal_error_tells_the_first_of_each_kind_of_loss_and_prints_all(capsys):
+    problems = Problems()
+    problems.add("rotated_image", "a.jpg", "EXIF 6")
+    for number in range(2):
+        problems.add("missing_image", f"b{number}", "gone")
+    problems.add("unreadable_image", "c.png", "cut off")
+    error = problems.fatal("cells has no image")
+    assert isinstance(error, DataError)
+    assert str(error) == (
+        "cells has no image: missing_image, first b0: gone; unreadable_image, first "
+        "c.png: cut off."
+    )
+    assert "rotated_image" in capsys.readouterr().out
+
+
+def test_a_fatal_error_without_problems_is_its_message():
+    assert str(Problems().fatal("It is empty")) == "It is empty."
+    assert str(Problems().fatal("Did you mean x?")) == "Did you mean x?"
+
+
+def test_a_policy_that_raises_prints_what_was_found_before(capsys):
+    problems = Problems()
+    problems.add("missing_image", "b", "gone")
+    with pytest.raises(DataError):
+        problems.add("unknown_class", "a.xml", "'cta' is not a class")
+    assert "missing_image" in capsys.readouterr().out
+
+
+def test_the_page_of_faults_has_every_kind_with_its_actions():
+    page = (ROOT / "docs" / "data_faults.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \| .+ \|$", page, re.MULTILINE)
+    assert {kind: tuple(actions.split(", ")) for kind, actions in rows} == (
+        ALLOWED_ACTIONS
+    )

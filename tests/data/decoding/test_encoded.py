@@ -1,5 +1,6 @@
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from tests.helpers import image_files as files
 from tests.helpers.image_files import IMAGE, encode
+from tf_frcnn.data.decoding import encoded
 from tf_frcnn.data.decoding.encoded import decode_or_refuse
 from tf_frcnn.data.decoding.transforms import decode_image
 
@@ -72,6 +74,37 @@ def peak_mib():
     lines = Path("/proc/self/status").read_text().splitlines()
     (peak,) = (line for line in lines if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
+
+
+def test_a_gif_whose_first_frame_is_a_part_of_its_screen_is_refused(read):
+    reason = refusal_of(read, files.gif_of_a_part((90, 60), (10, 10)))
+    assert reason == "picture 3: its first frame does not fill its screen"
+    assert read(files.gif_of_a_part((10, 12), (10, 12))).shape == (12, 10, 3)
+
+
+def test_behind_more_chunks_than_are_passed_nothing_is_believed(monkeypatch):
+    monkeypatch.setattr(encoded, "_MAX_CHUNKS", 10)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def read(data):
+        return decode_or_refuse(data, tf.constant("picture 3"), 10_000)
+
+    data = encode(IMAGE, "PNG")
+    empty = bytes(4) + b"teXt" + struct.pack(">I", zlib.crc32(b"teXt"))
+    assert read(tf.constant(data[:33] + empty * 8 + data[33:])).shape == (30, 44, 3)
+    many = tf.constant(data[:33] + empty * 9 + data[33:])
+    assert "it cannot be decoded" in refusal_of(read, many)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak anew")
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_png_does_not_get_the_memory_that_a_chunk_claims(read, behind):
+    read(encode(IMAGE, "PNG"))  # Makes the graph.
+    Path("/proc/self/clear_refs").write_text("5")  # Sets the peak to what is held now.
+    before = peak_mib()
+    data = files.png_with_chunk(2**30, behind=behind)
+    assert "it cannot be decoded" in refusal_of(read, data)
+    assert peak_mib() - before < 100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak anew")

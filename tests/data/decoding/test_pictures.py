@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.helpers.image_files import with_exif_entry
 from tf_frcnn.data.decoding.pictures import (
     ImageError,
     lies_in_unit_range,
@@ -66,6 +67,31 @@ def test_files_and_pillows_pictures_are_turned_upright_alike(orientation):
     np.testing.assert_array_equal(
         read_picture(Image.open(io.BytesIO(data)), "it"), upright
     )
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+def test_formats_that_tensorflow_does_not_decode_are_read(tmp_path, kind):
+    exif = Image.Exif()
+    exif[274] = 6
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(Image.fromarray(PIXELS), kind, exif=exif, **settings)
+    (tmp_path / "a.jpg").write_bytes(data)
+    for picture in (data, tmp_path / "a.jpg", Image.open(io.BytesIO(data))):
+        image = read_picture(picture, "it")
+        np.testing.assert_array_equal(image, np.rot90(PIXELS, -1))
+
+
+def test_a_damaged_file_of_such_a_format_is_named(tmp_path):
+    data = encoded(Image.fromarray(PIXELS), "WEBP")[:60]
+    with pytest.raises(ImageError, match="it: it is damaged or cut off"):
+        read_picture(data, "it")
+
+
+@pytest.mark.parametrize("field_type", [1, 2, 11])
+def test_an_orientation_of_a_wrong_type_turns_no_form_of_a_picture(field_type):
+    data = with_exif_entry("JPEG", field_type, 1, b"\6\0\0\0")
+    for picture in (data, Image.open(io.BytesIO(data))):
+        assert read_picture(picture, "it").shape == (4, 5, 3)
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,14 @@ def test_an_unknown_box_format_is_named_with_those_there_are():
         ValueError, match="box_format = 'xxyy' must be one of yxyx, xyx"
     ):
         check_box_format("xxyy")
+
+
+def test_kittis_boxes_are_turned_upright():
+    """TensorFlow Datasets counts KITTI's rows from the lower border."""
+    boxes = np.array([[0.1, 0.25, 0.6, 0.75]], np.float32)
+    objects = {"bbox": boxes, "type": [1], "alpha": [0.5], "rotation_y": [1.5]}
+    example = read({"image": IMAGE, "objects": objects}, None)
+    np.testing.assert_allclose(example.boxes, [[16, 20, 36, 60]], rtol=1e-6)
+    del objects["alpha"]
+    example = read({"image": IMAGE, "objects": objects}, None)
+    np.testing.assert_allclose(example.boxes, [[4, 20, 24, 60]], rtol=1e-6)

@@ -1,45 +1,64 @@
 """Checks encoded images before training meets them."""
 
 import io
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import tensorflow as tf
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from tf_frcnn.data.checks.facts_cache import FactsCache
+from tf_frcnn.data.checks.facts_cache import FactsCache, keep_copy
+from tf_frcnn.data.checks.orientation import read_orientation
+from tf_frcnn.data.checks.png_chunks import chunks_of
+from tf_frcnn.data.checks.problems import Problems
+from tf_frcnn.data.checks.progress import with_progress
+from tf_frcnn.data.checks.regular_files import read_regular_file
+from tf_frcnn.data.decoding.foreign import (
+    FOREIGN_ENDINGS,
+    UnreadableImageError,
+    foreign_format,
+    to_png,
+)
 
 # Of the files that are taken for images.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", *FOREIGN_ENDINGS)
 
 # Many cameras write MPO into .jpg files: a JPEG followed by further images.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
 
+# Results that may wait for an earlier one: enough to keep all cores busy.
+_AHEAD = 64
+
+# Of a channel's 16 bits. With fewer, an image is merely dark.
+_NOTABLE_BITS = 2
+
 
 class ImageFacts(NamedTuple):
-    """The contents of an image's header.
+    """What was found in an image.
 
     Attributes:
         stored_height, stored_width: pixels of the image as it is stored.
         orientation: EXIF 1..8.
+        unused_bits: the high bits of a channel's 16 that no pixel uses; 0 for 8 bits.
+        copy: the path of a copy in PNG, which is read instead; empty: the file itself.
     """
 
     stored_height: int
     stored_width: int
     orientation: int
+    unused_bits: int = 0
+    copy: str = ""
 
     @property
     def upright_size(self) -> tuple[int, int]:
         """(height, width) of the image once turned upright, in pixels."""
         size = (self.stored_height, self.stored_width)
         return size[::-1] if self.orientation >= 5 else size
-
-
-class UnreadableImageError(ValueError):
-    """An image cannot be decoded; the message says why."""
 
 
 def inspect_image(image_bytes: bytes) -> ImageFacts:
@@ -52,42 +71,103 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
         UnreadableImageError: if the image is damaged or of another format.
     """
     facts = _read_header(image_bytes)
+    is_png = image_bytes.startswith(b"\x89PNG")
+    if is_png:
+        _require_possible_chunks(image_bytes)
     try:
-        if tf.io.is_jpeg(image_bytes):
+        if image_bytes.startswith(b"\xff\xd8\xff"):
             tf.io.decode_jpeg(image_bytes, channels=3, ratio=8)
+            return facts
+        if is_png and image_bytes[24] == 16:  # The depth in the header.
+            pixels = tf.io.decode_png(image_bytes, channels=3, dtype=tf.uint16)
         else:
-            tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+            pixels = tf.io.decode_image(
+                image_bytes, channels=3, expand_animations=False
+            )
     except tf.errors.InvalidArgumentError as error:
         reason = error.message.split("}} ")[-1].split(" [Op:")[0]
         raise UnreadableImageError(f"it is damaged or cut off ({reason})") from error
-    return facts
+    _require_whole_screen(pixels, facts)
+    return facts._replace(unused_bits=_unused_bits(pixels))
 
 
 def inspect_files(
-    paths: Iterable[Path], cache: FactsCache | None = None
+    paths: Iterable[Path], cache: FactsCache | None = None, *, copies: bool = False
 ) -> Iterator[ImageFacts | UnreadableImageError]:
     """Inspects files in parallel; yields one result per path, in their order.
+
+    A progress bar appears if it takes long. Only a few files are held at a time.
 
     Args:
         paths: the files.
         cache: stores the results; files that it knows are not opened again.
+        copies: whether images that TensorFlow does not decode get a copy in PNG, which
+            whoever reads them has to take instead; otherwise they are unreadable.
     """
 
     def find(path):
-        return inspect_image(path.read_bytes())
+        data = read_regular_file(path)
+        if not copies or foreign_format(data) is None:
+            return inspect_image(data)
+        png = to_png(data)
+        return inspect_image(png)._replace(copy=str(keep_copy(png, data)))
 
     def inspect(path):
         try:
             if cache is None:
                 return find(path)
-            return ImageFacts(*cache.recall_file(path, lambda: find(path)))
+            facts = ImageFacts(*cache.recall_file(path, lambda: find(path)))
+            is_complete = not facts.copy or os.path.isfile(facts.copy)
+            return facts if is_complete else find(path)
         except UnreadableImageError as error:
             return error
         except OSError as error:
             return UnreadableImageError(error.strerror or str(error))
 
+    paths = list(paths)
+    found = _in_order(inspect, paths, lambda path: cache and cache.knows_file(path))
+    yield from with_progress(found, len(paths), "Checking images")
+
+
+def _in_order(function: Callable, items: Iterable, is_quick: Callable) -> Iterator:
+    """Yields a function's results in order; slow ones are computed in threads.
+
+    At most `_AHEAD` results wait for those before them.
+    """
+    waiting: deque[Future] = deque()
     with ThreadPoolExecutor() as pool:
-        yield from pool.map(inspect, paths)
+        for item in items:
+            if not waiting and is_quick(item):
+                yield function(item)
+                continue
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def is_usable(
+    facts: ImageFacts | UnreadableImageError, file: str, problems: Problems
+) -> TypeGuard[ImageFacts]:
+    """Counts an image that is unreadable or all but black; says whether to take it.
+
+    Args:
+        facts: of the image.
+        file: its name in messages.
+        problems: records `unreadable_image` and `unused_bits`.
+    """
+    if isinstance(facts, UnreadableImageError):
+        problems.add("unreadable_image", file, str(facts))
+        return False
+    if facts.unused_bits < _NOTABLE_BITS:
+        return True
+    used = 16 - facts.unused_bits
+    detail = (
+        f"of its 16 bits a pixel it uses {used}, but the network sees the upper 8: it "
+        f"is (all but) black; multiply its values by {2**facts.unused_bits}"
+    )
+    return problems.add("unused_bits", file, detail) != "drop"
 
 
 def turn_boxes_upright(boxes: np.ndarray, facts: ImageFacts) -> np.ndarray:
@@ -114,16 +194,49 @@ def turn_boxes_upright(boxes: np.ndarray, facts: ImageFacts) -> np.ndarray:
 def _read_header(image_bytes: bytes) -> ImageFacts:
     try:
         with Image.open(io.BytesIO(image_bytes)) as image:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             kind, mode, (width, height) = image.format, image.mode, image.size
     except UnidentifiedImageError as error:
         raise UnreadableImageError("it is not an image of a known format") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"it is too large ({error})") from error
+    except Exception as error:  # Of any type: each format has its own reader.
         raise UnreadableImageError(f"it is damaged or cut off ({error})") from error
     if kind not in READABLE_FORMATS:
         raise UnreadableImageError(f"it is {kind}; convert it to JPEG or PNG")
     # TensorFlow takes the palette's indices for brightness and raises no error.
     if kind == "BMP" and mode == "P":
         raise UnreadableImageError("it is a BMP with a palette; convert it to PNG")
-    orientation = int(orientation) if orientation in range(1, 9) else 1
-    return ImageFacts(height, width, orientation)
+    return ImageFacts(height, width, read_orientation(image_bytes))
+
+
+def _require_possible_chunks(png: bytes) -> None:
+    """Raises UnreadableImageError for a PNG with a chunk longer than the file.
+
+    libpng takes the memory that a chunk claims.
+    """
+    for kind, _, length in chunks_of(png):
+        if length > len(png):
+            raise UnreadableImageError(
+                f"it is damaged or cut off (its chunk {kind!r} claims {length} bytes)"
+            )
+
+
+def _require_whole_screen(pixels: tf.Tensor, facts: ImageFacts) -> None:
+    """Raises UnreadableImageError for a GIF whose first frame is a part of its screen.
+
+    Other programs show, and people draw boxes on, the screen.
+    """
+    height, width = pixels.shape[:2]
+    if (height, width) != (facts.stored_height, facts.stored_width):
+        raise UnreadableImageError(
+            f"its first frame has {width} x {height} pixels, but its screen "
+            f"{facts.stored_width} x {facts.stored_height}; convert it to PNG"
+        )
+
+
+def _unused_bits(pixels: tf.Tensor) -> int:
+    """Returns how many of 16 bits no pixel uses; 0 for 8 bits, and for black."""
+    if pixels.dtype != tf.uint16:
+        return 0
+    largest = int(tf.reduce_max(tf.cast(pixels, tf.int32)))
+    return 16 - largest.bit_length() if largest else 0

@@ -14,11 +14,15 @@ from rich.text import Text
 ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
     "missing_image": ("drop", "raise"),
     "unreadable_image": ("drop", "raise"),
-    "missing_annotation": ("drop", "raise"),
+    "missing_annotation": ("drop", "keep", "raise"),
     "unreadable_annotation": ("drop", "raise"),
     "repeated_image": ("repair", "raise"),
+    "repeated_object": ("repair", "raise"),
     "ambiguous_image": ("repair", "drop", "raise"),
     "wrong_size": ("repair", "drop", "raise"),
+    "unknown_flag": ("repair", "raise"),
+    "several_boxes": ("repair", "drop", "raise"),
+    "outline_only": ("repair", "drop", "raise"),
     "non_finite_box": ("drop", "raise"),
     "swapped_corners": ("repair", "drop", "raise"),
     "zero_area_box": ("drop", "raise"),
@@ -26,6 +30,9 @@ ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
     "unknown_class": ("raise", "drop"),
     "empty_annotation": ("keep",),
     "rotated_image": ("keep",),
+    "unused_bits": ("keep", "drop", "raise"),
+    "counted_from_0": ("keep", "raise"),
+    "outside_link": ("keep", "raise"),
 }
 
 FILES_NAMED = 3
@@ -33,6 +40,10 @@ FILES_NAMED = 3
 
 class DataError(ValueError):
     """A data set's files, or the arguments that ask for them, are wrong."""
+
+
+class MissingSplitError(DataError):
+    """A data set has splits, but not the one that was asked for."""
 
 
 class Problem(NamedTuple):
@@ -55,10 +66,10 @@ class Problem(NamedTuple):
 class Policy:
     """The action for each kind of problem.
 
-    "repair" mends the record, "drop" leaves out the box or the image concerned, and
-    "raise" stops at the first one. Kinds that are not named keep their default, the
-    first of `ALLOWED_ACTIONS`. An image without objects and a photograph that is
-    turned upright are not faults; they are kept and only counted.
+    "repair" mends the record, "drop" leaves out the box or the image concerned, "keep"
+    only counts, and "raise" stops at the first one. Kinds that are not named keep their
+    default, the first of `ALLOWED_ACTIONS`. An image without objects and a photograph
+    that is turned upright are not faults; they are kept and only counted.
 
     Attributes:
         actions: kind -> action.
@@ -106,9 +117,12 @@ class Problems:
         Raises:
             DataError: if the policy for this kind is "raise".
         """
+        # Names of files may hold bytes that are no text and that cannot be printed.
+        file, detail = (t.encode(errors="replace").decode() for t in (file, detail))
         if self.policy.action(kind) == "raise":
             others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
             end = "" if detail.endswith("?") else "."
+            self.print()
             raise DataError(
                 f"{file}: {kind}: {detail}{end} Correct the data, or set the policy "
                 f"for {kind} to {others}."
@@ -121,6 +135,23 @@ class Problems:
         """Returns kind -> number of problems, in the order of `ALLOWED_ACTIONS`."""
         found = [row.kind for row in self.rows]
         return {kind: found.count(kind) for kind in ALLOWED_ACTIONS if kind in found}
+
+    def fatal(self, message: str) -> DataError:
+        """Prints the table; returns an error with the first of each kind of loss.
+
+        Args:
+            message: a sentence, without its full stop.
+        """
+        self.print()
+        lost = [row for row in self.rows if row.action == "drop"]
+        first = {row.kind: row for row in reversed(lost)}
+        reasons = [
+            f"{kind}, first {first[kind].file}: {first[kind].detail}"
+            for kind in self.counts()
+            if kind in first
+        ]
+        message += f": {'; '.join(reasons)}" if reasons else ""
+        return DataError(message if message.endswith("?") else f"{message}.")
 
     def files(self, kind: str) -> list[str]:
         """Returns the names of the files with a problem of this kind, each once."""

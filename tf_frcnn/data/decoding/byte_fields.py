@@ -29,6 +29,32 @@ def read_number(
     return tf.reduce_sum(digits * tf.constant(places, tf.int64))
 
 
+def walk(
+    goes_on: Callable[[tf.Tensor], tf.Tensor],
+    step: Callable[[tf.Tensor], tf.Tensor],
+    start: int,
+    max_parts: int,
+) -> tf.Tensor:
+    """Passes the parts of a file.
+
+    Args:
+        goes_on: says, bool [], whether the part at a place is to be passed.
+        step: returns the place of the next part, int64 [].
+        start: of the first part.
+        max_parts: as many are passed at most.
+
+    Returns:
+        int64 [], the place of the first part that is not passed.
+    """
+    (at,) = tf.while_loop(
+        goes_on,
+        lambda at: (step(at),),
+        (tf.constant(start, tf.int64),),
+        maximum_iterations=max_parts,
+    )
+    return at
+
+
 def attempt(
     function: Callable[[tf.Tensor], tuple],
     data: tf.Tensor,

@@ -7,10 +7,13 @@ import tensorflow as tf
 from tf_frcnn.data.decoding.byte_fields import attempt, read_number
 from tf_frcnn.data.decoding.exif import exif_orientation
 from tf_frcnn.data.decoding.gif import first_frame
+from tf_frcnn.data.decoding.png_chunks import find_chunk
 from tf_frcnn.data.decoding.transforms import decode_image, turn_upright
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _GIF, _BMP = b"GIF8", b"BM"
+# Those of a PNG of 256 MB; passing them takes a second at most.
+_MAX_CHUNKS = 2**15
 # The message of a refusal is "NAME: REASON".
 _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
@@ -21,7 +24,8 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
     The size that its header claims is checked before memory is taken for its pixels.
 
     Args:
-        data: string [], a JPEG, PNG, BMP or GIF, of which the first frame counts.
+        data: string [], a JPEG, PNG, BMP or GIF, of which the first frame counts and
+            must fill the screen.
         name: string [], its name in messages.
         max_pixels: largest product of height and width.
 
@@ -42,8 +46,11 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
             lambda data: _decode(data, max_pixels), tf.identity(data), _nothing()
         )
     too_large = tf.reduce_prod(size) > max_pixels
+    decoded = tf.shape(image, tf.int64)[:2]
+    is_part = (tf.size(image) > 0) & tf.reduce_any(decoded != size)
     checks = [
         refuse(too_large, name, _says(size, max_pixels)),
+        refuse(is_part, name, "its first frame does not fill its screen"),
         refuse(
             ~too_large & (tf.size(image) == 0),
             name,
@@ -113,7 +120,10 @@ def _claimed_size(data):
         return tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64)
 
     def of_png():
-        width, height = (read_number(data, at, 4, little=False) for at in (16, 20))
+        # All chunks are passed, so that none claims more than the file has.
+        kind, _ = find_chunk(data, (b"IEND",), _MAX_CHUNKS)
+        with tf.control_dependencies([tf.debugging.Assert(kind == b"IEND", [kind])]):
+            width, height = (read_number(data, at, 4, little=False) for at in (16, 20))
         return tf.stack([height, width])
 
     def of_bmp():

@@ -2,17 +2,21 @@
 
 import tensorflow as tf
 
-from tf_frcnn.data.decoding.byte_fields import attempt, read_number
+from tf_frcnn.data.decoding.byte_fields import attempt, read_number, walk
+from tf_frcnn.data.decoding.png_chunks import find_chunk
 
-_ORIENTATION_TAG = 0x0112
-# Far more parts than precede the pixels, and few enough to be passed quickly.
-_MAX_PARTS = 1000
+_ORIENTATION_TAG, _SHORT = 0x0112, 3
+# Of a JPEG: far more than precede its pixels. Of a PNG: those of 64 MB of pixels. Few
+# enough to be passed quickly.
+MAX_SEGMENTS, MAX_CHUNKS = 1000, 2**13
 
 
 def exif_orientation(data: tf.Tensor) -> tf.Tensor:
     """Reads the EXIF orientation.
 
-    In a PNG, a chunk `eXIf` before the pixels counts.
+    In a PNG, the chunk `eXIf` may lie before or behind the pixels. The orientation is
+    one number of type SHORT; a note of another type or count does not count.
+    `checks.orientation` has the same rule outside of a graph.
 
     Args:
         data: string [], an encoded image of any format.
@@ -20,7 +24,7 @@ def exif_orientation(data: tf.Tensor) -> tf.Tensor:
     Returns:
         int64 [] in 1..8; 1 where it is missing or cannot be read.
 
-    Source: Exif 2.3, sections 4.5.4 and 4.6.4; PNG 1.5 extensions, eXIf.
+    Source: Exif 2.3, sections 4.5.4 and 4.6.4; PNG, third edition, section 11.3.2.8.
     """
     upright = tf.constant(1, tf.int64)
     is_png = tf.strings.substr(data, 0, 4) == b"\x89PNG"
@@ -57,34 +61,14 @@ def _in_jpeg(data):
         length = read_number(data, at + 2, 2, little=False)
         return at + tf.where(is_filling, tf.ones_like(length), 2 + length)
 
-    at = _walk(goes_on, next_segment, 2)
+    at = walk(goes_on, next_segment, 2, MAX_SEGMENTS)
     return is_exif(at), at + 10
 
 
 def _in_png(data):
     """Returns whether there is an eXIf chunk, and where its TIFF header begins."""
-
-    def kind(at):
-        return tf.strings.substr(data, at + 4, 4)
-
-    def goes_on(at):
-        return (kind(at) != b"eXIf") & (kind(at) != b"IDAT")
-
-    def next_chunk(at):
-        return at + 12 + read_number(data, at, 4, little=False)
-
-    at = _walk(goes_on, next_chunk, 8)
-    return kind(at) == b"eXIf", at + 8
-
-
-def _walk(goes_on, step, start):
-    (at,) = tf.while_loop(
-        goes_on,
-        lambda at: (step(at),),
-        (tf.constant(start, tf.int64),),
-        maximum_iterations=_MAX_PARTS,
-    )
-    return at
+    kind, at = find_chunk(data, (b"eXIf", b"IEND"), MAX_CHUNKS)
+    return kind == b"eXIf", at
 
 
 def _orientation(data, header):
@@ -94,11 +78,13 @@ def _orientation(data, header):
     count = read_number(data, directory, 2, little=little)
     entries = tf.strings.substr(data, directory + 2, 12 * count)
     entries = tf.reshape(tf.io.decode_raw(entries, tf.uint8), [-1, 12])
-    places = tf.where(little, [1, 256], [256, 1])
 
-    def shorts(column):
-        digits = tf.cast(entries[:, column : column + 2], tf.int32)
+    def numbers(column, size):
+        digits = tf.cast(entries[:, column : column + size], tf.int64)
+        places = tf.constant([256**place for place in range(size)], tf.int64)
+        places = tf.where(little, places, tf.reverse(places, [0]))
         return tf.reduce_sum(digits * places, axis=1)
 
-    values = tf.where(shorts(0) == _ORIENTATION_TAG, shorts(8), 0)
-    return tf.cast(tf.reduce_max(values), tf.int64)
+    counts = (numbers(0, 2) == _ORIENTATION_TAG) & (numbers(2, 2) == _SHORT)
+    counts &= numbers(4, 4) == 1
+    return tf.reduce_max(tf.where(counts, numbers(8, 2), 0))

@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from tf_frcnn.data.decoding.encoded import decode_or_refuse, reason_of
 from tf_frcnn.data.decoding.exif import exif_orientation
-from tf_frcnn.data.decoding.transforms import decode_image
+from tf_frcnn.data.decoding.foreign import (
+    UnreadableImageError,
+    foreign_format,
+    to_png,
+)
+from tf_frcnn.data.decoding.transforms import decode_image, turn_upright
 
 # A file, encoded bytes, or pixels.
 PICTURES = (str, os.PathLike, bytes, bytearray, np.ndarray, tf.Tensor, Image.Image)
@@ -30,8 +35,9 @@ def read_picture(picture: Picture, name: str) -> tf.Tensor:
 
     Args:
         picture: the path of a file; the bytes of a JPEG, PNG, BMP or GIF, also as a
-            string []; numbers in 0..255, [h, w], or [h, w, C] of 1, 3 (RGB) or 4
-            channels, whose transparency is ignored; or a picture of Pillow.
+            string [], or of a TIFF, WebP, AVIF or HEIC, which Pillow decodes; numbers
+            in 0..255, [h, w], or [h, w, C] of 1, 3 (RGB) or 4 channels, whose
+            transparency is ignored; or a picture of Pillow.
         name: what messages call it, where it is no file.
 
     Returns:
@@ -52,8 +58,7 @@ def read_picture(picture: Picture, name: str) -> tf.Tensor:
     if isinstance(picture, bytes | bytearray):
         return _decode(bytes(picture), name)
     if isinstance(picture, Image.Image):
-        upright = ImageOps.exif_transpose(picture)
-        return tf.constant(np.asarray(upright.convert("RGB")))
+        return _from_pillow(picture)
     return _from_numbers(picture, name)
 
 
@@ -87,9 +92,21 @@ def lies_in_unit_range(image: tf.Tensor) -> tf.Tensor:
     return is_small & tf.reduce_any(image != tf.round(image))
 
 
+def _from_pillow(picture: Image.Image) -> tf.Tensor:
+    """Turns by the rule of `exif_orientation`: only a whole number counts."""
+    image = tf.constant(np.asarray(picture.convert("RGB")))
+    # Only now: Pillow turns a TIFF when it decodes it.
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    is_number = isinstance(orientation, int)
+    return turn_upright(image, tf.constant(orientation if is_number else 1))
+
+
 def _decode(data: bytes, name: str) -> tf.Tensor:
     try:
+        data = to_png(data) if foreign_format(data) else data
         return _decode_in_graph(tf.constant(data))
+    except UnreadableImageError as error:
+        raise ImageError(f"{name}: {error}.") from error
     except tf.errors.InvalidArgumentError as error:
         reason = reason_of(error)
         if reason is None:

@@ -20,6 +20,13 @@ from keras.utils.bounding_boxes import convert_format
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.pictures import UNIT_RANGE, lies_in_unit_range, to_rgb
 from tf_frcnn.data.pipeline.grouping import Example
+from tf_frcnn.data.tfds_features import (
+    DIFFICULT,
+    LABELS,
+    OBJECTS,
+    counts_from_one,
+    is_upside_down,
+)
 
 BOX_FORMATS = (
     *("yxyx", "xyxy", "xywh", "center_xywh", "center_yxhw"),
@@ -27,13 +34,6 @@ BOX_FORMATS = (
 )
 # What an error in the graph begins with that the data has caused.
 BAD_DATA = "Bad data"
-_TFDS_OBJECTS = ("objects", "bobjects", "faces")
-_TFDS_LABELS = ("label", "type")
-# Objects that detections may match, but that nothing is learned from.
-_TFDS_DIFFICULT = ("is_difficult", "is_crowd", "is_group_of")
-# The feature of TensorFlow Datasets' VOC alone, whose boxes are VOC's pixels, counted
-# from 1 and inclusive.
-_OF_VOC = "labels_no_difficult"
 
 
 def check_box_format(box_format: str | None) -> None:
@@ -180,7 +180,7 @@ def _objects_in(element):
         )
     if not isinstance(element, dict):
         return None
-    for name in _TFDS_OBJECTS:
+    for name in OBJECTS:
         if isinstance(element.get(name), dict) and "bbox" in element[name]:
             return element[name]
     return element if "boxes" in element else None
@@ -191,7 +191,7 @@ def _is_of_tfds(element):
 
 
 def _label_name(objects):
-    return next((name for name in _TFDS_LABELS if name in objects), None)
+    return next((name for name in LABELS if name in objects), None)
 
 
 def _read_objects(element, objects, size, box_format, name):
@@ -199,7 +199,7 @@ def _read_objects(element, objects, size, box_format, name):
     if _is_of_tfds(element):
         boxes = objects["bbox"]
         labels = objects[_label_name(objects)]
-        marks = [objects[name] for name in _TFDS_DIFFICULT if name in objects]
+        marks = [objects[name] for name in DIFFICULT if name in objects]
     else:
         boxes, labels = objects["boxes"], objects["labels"]
         marks = [objects["difficult"]] if "difficult" in objects else []
@@ -221,9 +221,12 @@ def _read_objects(element, objects, size, box_format, name):
     difficult = tf.zeros_like(labels, bool)
     for mark in marks:
         difficult |= tf.cast(tf.reshape(mark, [-1]), bool)
+    if is_upside_down(objects):
+        ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
+        boxes = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=1)
     height, width = tf.unstack(tf.cast(size, tf.float32))
     boxes = convert_format(boxes, box_format, "yxyx", height=height, width=width)
-    if isinstance(element, dict) and _OF_VOC in element:
+    if isinstance(element, dict) and counts_from_one(element):
         # Whole pixels, of which the shares have lost some digits.
         boxes = tf.round(1000.0 * boxes) / 1000.0 - tf.constant([1.0, 1.0, 0.0, 0.0])
     is_row = labels != -1

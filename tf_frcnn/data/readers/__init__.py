@@ -17,12 +17,22 @@ from typing import Any
 
 from tf_frcnn.data.checks.problems import DataError, Policy, nearest_name
 from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.readers.coco import read_coco
+from tf_frcnn.data.readers.csv_table import read_csv
 from tf_frcnn.data.readers.shapes import read_shapes
+from tf_frcnn.data.readers.tfds import read_tfds
 from tf_frcnn.data.readers.tfds_voc import read_tfds_voc
+from tf_frcnn.data.readers.tfrecord import read_tfrecord
 from tf_frcnn.data.readers.voc import read_voc
+from tf_frcnn.data.readers.yolo import read_yolo
 
 DATASETS: dict[str, Callable[..., ExampleSet]] = {
     "voc": read_voc,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "csv": read_csv,
+    "tfrecord": read_tfrecord,
+    "tfds": read_tfds,
     "tfds_voc": read_tfds_voc,
     "shapes": read_shapes,
 }

@@ -1,5 +1,6 @@
 """Images without annotations, to detect objects in."""
 
+import os
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -9,8 +10,8 @@ import tensorflow as tf
 
 from tf_frcnn.data.checks.images import (
     IMAGE_ENDINGS,
-    UnreadableImageError,
     inspect_files,
+    is_usable,
 )
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
@@ -54,17 +55,16 @@ def read_images(
     Args:
         paths: the files; their paths are the image ids.
         class_names: the classes of the detections.
-        policy: the action for unreadable images.
+        policy: the action for unreadable images, and for all but black ones.
 
     Raises:
         DataError: no image is readable.
     """
-    problems, records = Problems(policy), []
-    for path, facts in zip(paths, inspect_files(paths), strict=True):
-        if isinstance(facts, UnreadableImageError):
-            problems.add("unreadable_image", str(path), str(facts))
-        else:
+    problems, records, files = Problems(policy), [], []
+    for path, facts in zip(paths, inspect_files(paths, copies=True), strict=True):
+        if is_usable(facts, str(path), problems):
             records.append(_record(path, facts))
+            files.append(os.fsencode(facts.copy or path))
     if not records:
         problems.print()
         raise DataError(f"None of the {len(paths)} images is readable.")
@@ -73,7 +73,7 @@ def read_images(
         class_names=tuple(class_names),
         records=tuple(records),
         problems=problems,
-        images=StoredImages(tf.constant([r.source for r in records]), are_paths=True),
+        images=StoredImages(tf.constant(files), are_paths=True),
     )
 
 
