@@ -10,6 +10,7 @@ from tf_frcnn.data import (
     evaluation_batches,
     make_shapes,
 )
+from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.evaluation import evaluate_voc
 from tf_frcnn.models.evaluating import (
@@ -171,3 +172,39 @@ def test_an_evaluation_has_the_mean_and_each_class(tiny_detector, batches):
     assert repr(Evaluation(0.75, {"a": 1.0, "b": 0.5}, None)) == (
         "mAP 0.750: a 1.000, b 0.500"
     )
+
+
+def test_all_kinds_of_data_are_measured_alike(eager_detector, shapes, singles):
+    model = eager_detector()
+    prepared = model.evaluation_batches(shapes, 2).dataset
+
+    def pair(batch):
+        objects = {name: batch.pop(name) for name in ("boxes", "labels")}
+        return batch, objects
+
+    means = [
+        evaluate(model, data, iou_threshold=0.05).mean
+        for data in (shapes, singles, prepared, prepared.map(pair))
+    ]
+    assert means[0] > 0
+    np.testing.assert_allclose(means, means[0], rtol=1e-6)
+
+
+def test_data_without_objects_or_without_an_end_cannot_be_measured(
+    eager_detector, singles, batch
+):
+    model = eager_detector()
+    images = singles.map(lambda element: element["image"])
+    with pytest.raises(DataError, match="images alone; boxes and labels are needed"):
+        evaluate(model, images)
+    with pytest.raises(ValueError, match="needs images, boxes and labels, but has ima"):
+        evaluate(model, tf.data.Dataset.from_tensors(batch["images"]))
+    for endless in (singles.repeat(), tf.data.Dataset.from_tensors(batch).repeat()):
+        with pytest.raises(DataError, match=r"endless: give dataset\.take\(n\)\."):
+            evaluate(model, endless)
+
+
+def test_a_fault_in_the_data_is_told_in_a_line(eager_detector, elements, dataset_of):
+    faulty = [elements[0], elements[1] | {"labels": elements[1]["labels"] + 9}]
+    with pytest.raises(DataError, match=r"^image 1: labels must lie in 0\.\.3"):
+        evaluate(eager_detector(), dataset_of(faulty))

@@ -115,7 +115,6 @@ def gradients_at(model, batch, step):
     return np.concatenate([g.numpy().ravel() for g in gradients])
 
 
-@pytest.mark.usefixtures("repeatable_operations")
 def test_accumulated_gradients_are_the_mean_over_steps_with_their_own_samples(
     eager_detector, batch
 ):
@@ -278,7 +277,6 @@ def test_a_resumed_training_goes_on_with_the_data_of_its_epoch(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("repeatable_operations")
 @pytest.mark.parametrize(("kind", "accumulation"), [("examples", 3), ("singles", None)])
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     kind, accumulation, small_detector, shapes, singles, tmp_path
@@ -422,7 +420,6 @@ def test_xla_is_taken_on_request_alone(jit_compile, small_detector, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("repeatable_operations")
 def test_several_steps_per_execution_are_the_same_steps(small_detector, batch):
     data, results = tf.data.Dataset.from_tensors(batch).repeat(3), []
     for steps in (1, 2):
@@ -437,7 +434,6 @@ def test_several_steps_per_execution_are_the_same_steps(small_detector, batch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("repeatable_operations")
 def test_eager_steps_are_those_of_the_graph(small_detector, batch):
     data, results = tf.data.Dataset.from_tensors(batch).repeat(3), []
     for run_eagerly in (False, True):

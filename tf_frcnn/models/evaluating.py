@@ -82,6 +82,7 @@ def observe(
     Arguments as of `evaluate`. Image i is the i-th of the data.
     """
     truth, parts, count = [], [], 0
+    require_end(data)
     batches = _batches_of(model, data, batch_size).with_objects()
     for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
@@ -134,7 +135,6 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
 def _batches_of(model, data, batch_size=None) -> Batches:
     if is_raw(data):
         return model.evaluation_batches(data, batch_size)
-    require_end(data)
     return Batches(data.map(lambda *parts: batch_of(parts)))
 
 

@@ -36,6 +36,7 @@ def forms(folder):
         "int64": PIXELS.astype(np.int64),
         "rgba": np.dstack([PIXELS, np.full([20, 30], 9, np.uint8)]),
         "tensor": tf.constant(PIXELS),
+        "string": tf.constant(data),
         "pillow": Image.fromarray(PIXELS),
         "pillow with transparency": Image.fromarray(PIXELS).convert("RGBA"),
     }

@@ -9,6 +9,7 @@ from tf_frcnn.data.decoding.resizing import (
     resize,
 )
 from tf_frcnn.data.decoding.to_canvas import (
+    fits_a_canvas,
     lay_on_canvas,
     own_canvases,
     smallest_canvas,
@@ -114,3 +115,11 @@ def test_a_canvas_of_its_own_is_a_size_rounded_up_to_multiples(in_mode):
         in_mode(own_canvases)(sizes, multiple=32), [[608, 800], [608, 32], [32, 64]]
     )
     np.testing.assert_array_equal(in_mode(own_canvases)(sizes, multiple=1), sizes)
+
+
+def test_an_image_fits_if_one_canvas_holds_both_of_its_sides(in_mode):
+    canvases = ((32, 64), (64, 32))
+    fits = in_mode(lambda size: fits_a_canvas(size, canvases))
+    assert fits(np.float32([32, 64])) and fits(np.float32([60, 32]))
+    assert not fits(np.float32([33, 33])) and not fits(np.float32([32, 65]))
+    assert fits_a_canvas(tf.constant([999, 999]), 32)
