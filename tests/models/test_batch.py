@@ -43,15 +43,28 @@ def test_sound_objects_stay_and_get_their_types(mode, batch):
     assert checked["labels"].dtype == tf.int32
     assert checked["boxes"].dtype == tf.float32
     for name, values in batch.items():
-        np.testing.assert_array_equal(checked[name], values)
+        rows = slice(values.shape[1])
+        np.testing.assert_array_equal(checked[name][:, rows], values)
 
 
 @IN_MODES
-def test_a_batch_without_any_row_gets_one_of_padding(mode, batch):
+def test_a_batch_without_any_row_gets_some_of_padding(mode, batch):
     empty = changed(batch, boxes=batch["boxes"][:, :0], labels=batch["labels"][:, :0])
     checked = check(empty, mode)
-    np.testing.assert_array_equal(checked["labels"], [[-1], [-1]])
-    np.testing.assert_array_equal(checked["boxes"], np.zeros([2, 1, 4]))
+    np.testing.assert_array_equal(checked["labels"], np.full([2, 8], -1))
+    np.testing.assert_array_equal(checked["boxes"], np.zeros([2, 8, 4]))
+
+
+@pytest.mark.parametrize(("given", "rows"), [(1, 8), (8, 8), (9, 16), (17, 24)])
+def test_rows_whose_number_is_not_known_are_padded_to_few_numbers(given, rows, batch):
+    boxes = np.tile(batch["boxes"][:, :1], [1, given, 1])
+    more = changed(batch, boxes=boxes, labels=np.zeros([2, given], np.int32))
+    checked = check(more, "graph")
+    assert checked["boxes"].shape == (2, rows, 4)
+    np.testing.assert_array_equal(checked["boxes"][:, :given], boxes)
+    expected = np.where(np.arange(rows) < given, 0, -1)
+    np.testing.assert_array_equal(checked["labels"], [expected] * 2)
+    assert check(more, "eager")["boxes"].shape == (2, given, 4)
 
 
 BOXES = np.array([[20, 30, 50, 70]], np.float32)

@@ -44,7 +44,7 @@ def advise_on_rate(model, batch_size: int) -> None:
     is_of_recipe = type(optimizer).__name__.lower() == train.optimizer
     if not is_of_recipe or not isinstance(optimizer.learning_rate, keras.Variable):
         return
-    rate = float(optimizer.learning_rate)
+    rate = float(optimizer.learning_rate.numpy())  # Also under a strategy.
     batch_size *= optimizer.gradient_accumulation_steps or 1
     times = (rate / batch_size) / (train.learning_rate / own_size)
     if times and not 1 / _RATE_FACTOR <= times <= _RATE_FACTOR:

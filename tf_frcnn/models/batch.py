@@ -18,6 +18,8 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
 Batch = dict[str, tf.Tensor]
 
+_ROWS = 8
+
 
 def batch_of(data: Any) -> Batch | tf.Tensor:
     """Returns the batch in what Keras hands to a step.
@@ -29,14 +31,20 @@ def batch_of(data: Any) -> Batch | tf.Tensor:
         ValueError: there are weights of samples.
     """
     batch, objects, weights = keras.utils.unpack_x_y_sample_weight(data)
-    if weights is not None:
-        raise ValueError(
-            "sample_weight is not used by a detector, whose losses are those of "
-            "sampled anchors and RoIs; leave it out."
-        )
+    refuse_weights(sample_weight=weights)
     if not isinstance(objects, dict):
         return batch
     return (batch if isinstance(batch, dict) else {"images": batch}) | objects
+
+
+def refuse_weights(**weights: Any) -> None:
+    """Raises a ValueError for weights of classes or samples that are not None."""
+    for name, value in weights.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is not used by a detector, whose losses are those of sampled "
+                "anchors and RoIs; leave it out."
+            )
 
 
 def with_defaults(inputs: Batch | tf.Tensor) -> Batch:
@@ -101,7 +109,10 @@ def require_objects(spec: Any) -> None:
 
 
 def check_objects(batch: Batch, num_classes: int) -> Batch:
-    """Returns a batch whose objects are sound, in at least one row, labels as int32.
+    """Returns a batch whose objects are sound, labels as int32.
+
+    Where G is not known before, rows of padding make it a multiple of 8: the layers
+    need a row even if no image has an object, and XLA compiles few programs.
 
     Args:
         batch: with `boxes` and `labels`.
@@ -138,11 +149,20 @@ def check_objects(batch: Batch, num_classes: int) -> Batch:
         ),
     ]
     with tf.control_dependencies(checks):
-        # The layers need a row, even if no image has an object.
-        missing = tf.maximum(1 - tf.shape(labels)[1], 0)
-        boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])
-        labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=-1)
+        boxes, labels = _with_rows(tf.identity(boxes), tf.identity(labels))
     return batch | {"boxes": boxes, "labels": labels}
+
+
+def _with_rows(boxes, labels):
+    """Returns them padded to a multiple of 8 rows, if G is not known or 0."""
+    if labels.shape.rank and labels.shape[1]:
+        return boxes, labels
+    count = tf.shape(labels)[1]
+    missing = tf.maximum(-(-count // _ROWS), 1) * _ROWS - count
+    return (
+        tf.pad(boxes, [[0, 0], [0, missing], [0, 0]]),
+        tf.pad(labels, [[0, 0], [0, missing]], constant_values=-1),
+    )
 
 
 def _require(is_met, message):

@@ -1,7 +1,6 @@
 """Keras models whose methods take data as users have them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.layers import Preprocessing
 from tf_frcnn.models.advice import LossAdvice, advise_on_data, advise_on_rate
+from tf_frcnn.models.batch import refuse_weights
 from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
 from tf_frcnn.models.callback_order import in_order
 from tf_frcnn.models.detecting import Found, detect_in_pictures
@@ -24,6 +24,8 @@ from tf_frcnn.models.inputs import (
 )
 from tf_frcnn.models.optimizer import step_count
 from tf_frcnn.models.progress import Progress
+
+_WEIGHTS = ("class_weight", "sample_weight")
 
 
 class DataModel(keras.Model):
@@ -88,7 +90,7 @@ class DataModel(keras.Model):
             DataError: the data cannot be used.
             NonFiniteLossError: a loss became NaN or infinite.
         """
-        _refuse_weights("fit", settings)
+        refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         verbose = 1 if verbose == "auto" else verbose
         steps, start = settings.pop("steps_per_epoch", None), _StartOfEpoch()
         size = batch_size or self.settings.data.batch_size
@@ -123,7 +125,7 @@ class DataModel(keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, **settings):
         """Returns the losses as Keras does; `tf_frcnn.evaluate` measures the mAP."""
-        _refuse_weights("evaluate", settings)
+        refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         require_end(x, steps=(steps := settings.get("steps")))
         batches = self.evaluation_batches(x, batch_size).with_objects()
         with readable_errors(), end_is_expected(steps):
@@ -243,13 +245,3 @@ class _StartOfEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the step, before the epoch's first batch is made."""
         self.step.assign(step_count(self.model.optimizer).numpy())
-
-
-def _refuse_weights(method: str, settings: Mapping[str, Any]) -> None:
-    """Raises a ValueError for weights of classes or samples."""
-    for name in ("class_weight", "sample_weight"):
-        if settings.get(name) is not None:
-            raise ValueError(
-                f"{method}: {name} is not used by a detector, whose losses are those "
-                "of sampled anchors and RoIs; leave it out."
-            )
