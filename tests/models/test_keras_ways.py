@@ -101,7 +101,7 @@ def test_weights_of_classes_and_samples_are_refused(name, eager_detector, data, 
     with pytest.raises(ValueError, match=f"^{name} is not used by a detector"):
         model.fit(data, **{name: {0: 1.0}})
     if name == "sample_weight":
-        with pytest.raises(ValueError, match="^sample_weight is not used"):
+        with pytest.raises(ValueError, match=r"^sample_weight is not used"):
             model.evaluate(batch, sample_weight=np.ones(2))
         weighted = tf.data.Dataset.from_tensors((batch, None, np.ones(2)))
         for method in (model.fit, model.evaluate):
