@@ -1,6 +1,5 @@
 import json
 import sys
-from pathlib import Path
 
 import ipykernel.kernelspec
 import nbclient
@@ -11,6 +10,8 @@ import pytest
 from tests.helpers.paths import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Training images and epochs that show what each notebook is to show.
+SIZES = {"quickstart.ipynb": (16, 2), "fine_tune.ipynb": (24, 6)}
 
 
 def read(path):
@@ -29,10 +30,11 @@ def executed(tmp_path_factory):
     ipykernel.kernelspec.write_kernel_spec(str(folder / "kernels" / "python3"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder))
-        patch.setenv("TF_FRCNN_NOTEBOOK_TRAIN", "16")
-        patch.setenv("TF_FRCNN_NOTEBOOK_EPOCHS", "2")
         notebooks = {path.name: read(path) for path in NOTEBOOKS}
         for path in NOTEBOOKS:
+            num_train, epochs = SIZES[path.name]
+            patch.setenv("TF_FRCNN_NOTEBOOK_TRAIN", str(num_train))
+            patch.setenv("TF_FRCNN_NOTEBOOK_EPOCHS", str(epochs))
             resources = {"metadata": {"path": str(path.parent)}}
             nbclient.NotebookClient(
                 notebooks[path.name], timeout=300, resources=resources
@@ -40,10 +42,21 @@ def executed(tmp_path_factory):
     return notebooks
 
 
+def last_output(notebook):
+    """Returns the summary that the last cell prints."""
+    return json.loads(notebook.cells[-1].outputs[0].text)
+
+
 @pytest.fixture(scope="module")
 def summary(executed):
-    """The output of the quickstart's last cell."""
-    return json.loads(executed["quickstart.ipynb"].cells[-1].outputs[0].text)
+    """The quickstart's."""
+    return last_output(executed["quickstart.ipynb"])
+
+
+@pytest.fixture(scope="module")
+def tuning(executed):
+    """That of the fine-tuning."""
+    return last_output(executed["fine_tune.ipynb"])
 
 
 def test_every_notebook_runs_to_its_end_and_shows_images(executed):
@@ -54,8 +67,9 @@ def test_every_notebook_runs_to_its_end_and_shows_images(executed):
         assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
-def test_the_kernel_is_the_interpreter_of_the_tests(summary):
-    assert summary["python"] == sys.executable
+def test_the_kernel_is_the_interpreter_of_the_tests(executed):
+    for notebook in executed.values():
+        assert last_output(notebook)["python"] == sys.executable
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -66,19 +80,6 @@ def test_notebooks_are_valid_and_kept_without_outputs(path):
     for cell in code_cells(notebook):
         assert not cell.outputs
         assert cell.execution_count is None
-
-
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks"])
-def test_the_quickstart_finds_its_configuration_from_both_folders(folder, monkeypatch):
-    (cell,) = (
-        cell
-        for cell in code_cells(read(ROOT / "notebooks" / "quickstart.ipynb"))
-        if cell.source.startswith("CONFIG =")
-    )
-    monkeypatch.chdir(folder)
-    names = {"Path": Path}
-    exec(cell.source, names)
-    assert names["CONFIG"].resolve() == ROOT / "configs" / "quickstart.yaml"
 
 
 def test_the_six_results_have_the_shapes_of_60_x_40_cells_with_9_anchors(summary):
@@ -124,3 +125,40 @@ def test_the_exported_model_detects_what_the_model_did(summary):
     assert exported["labels"] == own["labels"]
     np.testing.assert_allclose(exported["scores"], own["scores"], atol=1e-3)
     np.testing.assert_allclose(exported["boxes"], own["boxes"], atol=0.1)
+
+
+def test_each_fault_of_the_folder_is_found(tuning):
+    assert tuning["classes"] == ["nut", "screw", "washer"]
+    assert tuning["problems"] == {
+        "missing_image": 1,
+        "unreadable_image": 1,
+        "swapped_corners": 1,
+        "zero_area_box": 1,
+        "box_outside": 1,
+    }
+
+
+def test_the_backbone_learns_only_after_it_was_unfrozen(tuning):
+    while_frozen, at_the_end = tuning["backbone_change"]
+    assert while_frozen == 0.0
+    assert at_the_end > 1e-3
+
+
+def test_the_weights_are_those_of_the_best_epoch_after_unfreezing(tuning):
+    best = max(tuning["val_mAP"][1:])
+    assert tuning["val_mAP_of_weights"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_checkpoint_is_worth_more_than_random_weights_after_as_many_steps(tuning):
+    own, random = tuning["val_mAP"], tuning["val_mAP_from_random_weights"]
+    assert len(own) == len(random)
+    assert max(own) > max(random) + 0.1
+    assert tuning["mAP"] > tuning["mAP_from_random_weights"]
+    assert tuning["mAP"] == pytest.approx(np.mean(list(tuning["by_class"].values())))
+
+
+@pytest.mark.parametrize("other", ["reloaded", "served"])
+def test_other_programs_detect_what_the_fine_tuned_model_did(tuning, other):
+    assert len(tuning["names"]) >= 1
+    assert tuning[f"{other}_names"] == tuning["names"]
+    assert tuning[f"{other}_error"] < 0.1

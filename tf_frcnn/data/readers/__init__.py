@@ -8,7 +8,8 @@ that returns an `ExampleSet`. `location` is a folder or None, `split` a name in 
 reader's own terms, `class_names` the classes in the order of their labels (empty: those
 of the data), and `policy` says what is done about faults. Further keyword arguments are
 its own settings: one named like a setting of `data`, or `seed`, gets that setting's
-value. `DATASETS["mine"] = read_mine` adds a reader from anywhere.
+value. `DATASETS["mine"] = read_mine` adds a reader from anywhere. `splits.SPLIT_LISTS`
+has functions that list the splits of a location, for those who want all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,9 +51,11 @@ def read_data(
     """Reads and checks a data set, and prints what was found wrong in it.
 
     Args:
-        reader: a name of `DATASETS`: "voc" (a folder in VOC's layout), "tfds_voc"
-            (VOC of TensorFlow Datasets) or "shapes" (drawn).
-        location: the folder; None where the reader needs none.
+        reader: a name of `DATASETS`: "voc", "coco", "yolo", "csv" or "tfrecord"
+            (folders and files in these forms), "tfds" (any data set of TensorFlow
+            Datasets), "tfds_voc" (its VOC, years joined) or "shapes" (drawn).
+        location: the folder or the file; for "tfds" the builder's name; None where the
+            reader needs none.
         split: a name in the reader's own terms.
         class_names: the classes in the order of their labels; empty: those of the data.
             Give those of the training data to all other splits.
