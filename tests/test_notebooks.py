@@ -149,10 +149,11 @@ def test_the_weights_are_those_of_the_best_epoch_after_unfreezing(tuning):
     assert tuning["val_mAP_of_weights"] == pytest.approx(best, abs=1e-6)
 
 
-def test_the_checkpoint_is_worth_more_than_random_weights_after_as_many_steps(tuning):
+def test_the_checkpoint_beats_random_weights_after_as_many_steps(tuning):
     own, random = tuning["val_mAP"], tuning["val_mAP_from_random_weights"]
     assert len(own) == len(random)
-    assert max(own) > max(random) + 0.1
+    assert np.mean(own[:3]) > np.mean(random[:3]) + 0.1
+    assert max(own) > max(random)
     assert tuning["mAP"] > tuning["mAP_from_random_weights"]
     assert tuning["mAP"] == pytest.approx(np.mean(list(tuning["by_class"].values())))
 
