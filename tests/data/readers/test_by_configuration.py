@@ -28,10 +28,9 @@ def test_every_form_holds_the_same_cat(reader, in_every_form, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("reader", FORMS)
+# VOC's reader has a message of its own.
+@pytest.mark.parametrize("reader", FORMS[1:])
 def test_a_place_that_does_not_exist_is_said_to_be_none(reader, tmp_path):
-    if reader == "voc":
-        pytest.skip("VOC's reader has a message of its own")
     with pytest.raises(DataError, match=r"nowhere does not exist; give"):
         read_data(reader, tmp_path / "nowhere", split="train")
 
