@@ -63,6 +63,8 @@ def own_detections(
         resizing: of the images.
         samples: images.
     """
+    # The model may have other settings than when it made its graph.
+    model.make_predict_function(force=True)
     _, found = observe(model, evaluation_batches(samples, resizing, batch_size=1))
     if not len(found.scores):
         print(

@@ -39,7 +39,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Notes whether a line can be written again."""
-        self._moves = sys.stdout.isatty() or "ipykernel" in sys.modules
+        in_notebook = type(sys.stdout).__module__.startswith("ipykernel.")
+        self._moves = sys.stdout.isatty() or in_notebook
         self._pause = _PAUSE if self._moves else _PAUSE_IN_FILES
 
     def on_epoch_begin(self, epoch, logs=None):
