@@ -59,7 +59,8 @@ class DataSettings(Settings):
     """Whether the annotations count pixels from 1, both corners inclusive, as in
     VOC."""
     follow_links: bool = True
-    """Whether the reader "voc" follows symbolic links that lead out of its folder."""
+    """Whether readers of folders follow symbolic links, and names of images, that lead
+    out of the folder."""
     train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
     """Short sides, of which training draws one for each image; empty:
     images.short_side."""

@@ -44,13 +44,11 @@ def test_bccd_converted_is_bccd(converted, reader):
     """globox keeps the corners as they are written, which counts from 0."""
     expected, counts = {}, 0
     for split in ("trainval", "test"):
-        voc = read_data(
-            "voc", BCCD, split=split, class_names=CLASSES, one_based=False
-        )
+        voc = read_data("voc", BCCD, split=split, class_names=CLASSES, one_based=False)
         expected |= objects_of(voc)
         counts += voc.problems.counts().get("zero_area_box", 0)
     examples = read_data(reader, converted, split="train", class_names=CLASSES)
-    assert examples.problems.counts() == {"zero_area_box": counts}
+    assert examples.problems.counts() == {"zero_area_box": counts, "outside_link": 1}
     found = objects_of(examples)
     assert found.keys() == expected.keys() and len(found) == 364
     for image_id, own in found.items():
