@@ -124,6 +124,10 @@ class TrainSettings(Settings):
     """Epochs from one validation to the next."""
     keep_images: CountOrZero = 4
     """Validation images that are drawn with their detections."""
+    save_minutes: Positive = 10.0
+    """Minutes between two checkpoints within an epoch."""
+    keep_checkpoints: Count = 3
+    """Checkpoints that are kept, beside the best weights."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""
