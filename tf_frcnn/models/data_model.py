@@ -91,6 +91,7 @@ class DataModel(keras.Model):
 
         Raises:
             DataError: the data cannot be used.
+            ValueError: `initial_batch` is given with other data than an example set.
             NonFiniteLossError: a loss became NaN or infinite.
         """
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
@@ -187,6 +188,11 @@ class DataModel(keras.Model):
         self, data, batch_size: int, steps: int | None, start: "_StartOfEpoch"
     ) -> Batches:
         require_end(data, steps_per_epoch=steps)
+        if start.initial_batch and not isinstance(data, ExampleSet):
+            raise ValueError(
+                f"initial_batch = {start.initial_batch} needs data of read_data, whose "
+                "order is known."
+            )
         if not is_raw(data):
             return Batches(data, steps)
         advise_on_rate(self, batch_size)
