@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,11 @@ _NAMES_SOURCE = re.compile(r"--set\b|[^:]*\.ya?ml\b|[^:]*: No such file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status, 2 for bad input."""
+    """Runs a command.
+
+    Returns:
+        The exit status: 2 for bad input, and 128 and its number for a signal.
+    """
     options = _parser().parse_args(arguments)
     # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"tf-frcnn: {_file_of(options, error)}{error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as error:
+        print(f"tf-frcnn: {str(error) or 'Stopped.'}", file=sys.stderr)
+        return 128 + getattr(error, "number", signal.SIGINT)
     return 0
 
 

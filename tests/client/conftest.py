@@ -14,7 +14,7 @@ from tf_frcnn.config import load_config
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images
 from tf_frcnn.export.saved_model import write_graph
-from tf_frcnn.runs.inference import load_run, write_settings
+from tf_frcnn.runs.inference import load_run, write_finished
 
 SETTINGS = """
 data: {reader: shapes}
@@ -78,12 +78,10 @@ def good_photos(photos):
 def run_folder(tmp_path_factory):
     """The folder of a run with random weights, which say something everywhere."""
     folder = tmp_path_factory.mktemp("runs") / "random"
-    (folder / "weights").mkdir(parents=True)
+    folder.mkdir()
     (folder / "settings.yaml").write_text(SETTINGS)
     config = load_config(folder / "settings.yaml")
-    write_settings(folder, config, SHAPE_CLASSES)
-    model = build_model(config, SHAPE_CLASSES)
-    model.save_weights(folder / "weights" / "best.weights.h5")
+    write_finished(folder, config, build_model(config, SHAPE_CLASSES))
     return folder
 
 

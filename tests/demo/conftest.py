@@ -13,11 +13,11 @@ from tests.helpers import browser as browser_helper
 from tests.helpers.paths import QUICKSTART
 from tf_frcnn.assembly import build_model, build_resizing
 from tf_frcnn.cli import main
-from tf_frcnn.config import dump_config, load_config
+from tf_frcnn.config import load_config
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.data.readers.images import find_images
 from tf_frcnn.demo import image_detector, listen, serve
-from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.inference import load_run, write_finished
 
 SETTINGS = {
     "images.short_side": 96,
@@ -37,11 +37,7 @@ def run_folder(tmp_path_factory):
     """The folder of a run that was never trained."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     config = load_config(QUICKSTART, [f"{n}={v}" for n, v in SETTINGS.items()])
-    (folder / "weights").mkdir(parents=True)
-    (folder / "config.yaml").write_text(dump_config(config))
-    (folder / "classes.txt").write_text("\n".join(SHAPE_CLASSES))
-    model = build_model(config, SHAPE_CLASSES)
-    model.save_weights(folder / "weights" / "last.weights.h5")
+    write_finished(folder, config, build_model(config, SHAPE_CLASSES))
     return folder
 
 

@@ -3,7 +3,7 @@
 from tf_frcnn.assembly import build_model
 from tf_frcnn.config import load_config
 from tf_frcnn.data import SHAPE_CLASSES
-from tf_frcnn.runs.inference import write_settings
+from tf_frcnn.runs.inference import write_finished
 
 SETTINGS = """
 data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
@@ -30,8 +30,5 @@ def write_random_run(folder, *overrides):
     """Makes a run folder in a folder; returns it."""
     config = config_in(folder, *overrides)
     run_folder = folder / "random"
-    (run_folder / "weights").mkdir(parents=True)
-    write_settings(run_folder, config, SHAPE_CLASSES)
-    model = build_model(config, SHAPE_CLASSES)
-    model.save_weights(run_folder / "weights" / "best.weights.h5")
+    write_finished(run_folder, config, build_model(config, SHAPE_CLASSES))
     return run_folder

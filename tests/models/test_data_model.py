@@ -141,6 +141,31 @@ def test_the_first_epoch_and_the_validated_ones_may_be_given(stub, shapes):
     assert len(history.history["loss"]) == 3
 
 
+@pytest.mark.parametrize("done", [1, 3, 4])
+def test_an_interrupted_epoch_goes_on_with_its_other_batches(
+    stub, shapes, recwarn, done
+):
+    settings = {"batch_size": 1, "verbose": 0}
+    whole, resumed, seen = stub(), stub(), Seen()
+    whole.fit(shapes, epochs=3, **settings)
+    resumed.optimizer.iterations.assign(4 + done)
+    resumed.fit(
+        shapes,
+        epochs=3,
+        initial_epoch=1,
+        initial_batch=done,
+        callbacks=[seen],
+        **settings,
+    )
+    assert names_in(resumed.trained) == names_in(whole.trained)[4 + done :]
+    assert seen.epochs == {1: 4 - done, 2: 4} and not recwarn.list
+
+
+def test_only_data_whose_order_is_known_can_go_on_within_an_epoch(stub, singles):
+    with pytest.raises(ValueError, match="initial_batch = 2 needs data of read_data"):
+        stub().fit(singles, initial_batch=2)
+
+
 def test_batches_may_come_as_keras_pairs_and_as_arrays(eager_detector, batch):
     model = eager_detector()
     objects = {name: batch[name] for name in ("boxes", "labels")}

@@ -144,3 +144,13 @@ def test_other_callbacks_print_before_the_line_of_the_epoch(stub, batch, capsys)
     stub().fit(data, callbacks=talk)
     said, line = capsys.readouterr().out.splitlines()
     assert said == "said" and "steps/s - loss: 0.5000" in line
+
+
+def test_an_epoch_that_goes_on_counts_from_where_it_was(clock, terminal):
+    written = terminal()
+    batches = Batches(None, steps=5, num_images=10)
+    run(clock, Progress(batches, 2, 1, initial_batch=3), epochs=2, steps=2)
+    first, second = written().split("Epoch 2/2")
+    assert "8/10 [================....] 1s - 2.0 images/s" in first
+    assert "10/10 [====================] 0s - 2.0 images/s" in first
+    assert "2/10 [====................] 4s - 2.0 images/s" in second

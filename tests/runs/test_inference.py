@@ -1,3 +1,6 @@
+import pathlib
+
+import h5py
 import numpy as np
 import pytest
 
@@ -9,8 +12,10 @@ from tf_frcnn.runs.inference import (
     detections_of_image,
     load_detector,
     load_run,
-    write_settings,
+    write_finished,
 )
+from tf_frcnn.runs.state import Checkpoint, read_state, write_state
+from tf_frcnn.runs.weights import save_weights
 
 
 def test_the_detections_of_an_image_come_best_first():
@@ -39,13 +44,23 @@ def small_config(tmp_path_factory):
 
 @pytest.fixture
 def run_folder(small_config, tmp_path):
-    """A run whose best and last weights are those of the seeds 1 and 2."""
-    write_settings(tmp_path, small_config, ("wide", "tall boys"))
-    (tmp_path / "weights").mkdir()
-    for seed, name in ((1, "best"), (2, "last")):
-        model = build_model(small_config.replace(seed=seed), ("wide", "tall boys"))
-        model.save_weights(tmp_path / "weights" / f"{name}.weights.h5")
+    """A run whose weights are of seed 1, the best, and of the seeds 2 and 3."""
+    names = ("wide", "tall boys")
+    models = [build_model(small_config.replace(seed=n), names) for n in (1, 2, 3)]
+    write_finished(tmp_path, small_config, models[0])
+    state = read_state(tmp_path)
+    for model in models[1:]:
+        file = f"weights/step_{len(state.checkpoints)}.weights.h5"
+        checkpoint = Checkpoint(file=file, sha256=save_weights(model, tmp_path / file))
+        state = state.replace(checkpoints=(*state.checkpoints, checkpoint))
+    write_state(tmp_path, state)
     return tmp_path
+
+
+def weights_of(run_folder):
+    return run_folder / "weights" / "best.weights.h5", *(
+        run_folder / "weights" / f"step_{n}.weights.h5" for n in (0, 1)
+    )
 
 
 def kernel_of_seed(config, seed):
@@ -53,17 +68,78 @@ def kernel_of_seed(config, seed):
     return model.rpn.head.convs[0].kernel.numpy()
 
 
-def test_a_run_is_loaded_with_its_best_weights_or_else_the_last(
-    run_folder, small_config
-):
+def kernel_of(run_folder):
+    return load_run(run_folder).model.rpn.head.convs[0].kernel.numpy()
+
+
+def test_a_run_is_loaded_with_its_best_weights(run_folder, small_config):
     run = load_run(run_folder)
     assert run.config == small_config and run.directory == run_folder
     assert run.model.class_names == ("wide", "tall boys")
     kernel = run.model.rpn.head.convs[0].kernel
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 1))
-    (run_folder / "weights" / "best.weights.h5").unlink()
-    kernel = load_run(run_folder).model.rpn.head.convs[0].kernel
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def exchange(path):
+    path.write_bytes(path.with_name("step_1.weights.h5").read_bytes())
+
+
+@pytest.mark.parametrize("harm", [cut, exchange, pathlib.Path.unlink])
+def test_weights_that_are_not_as_written_are_passed_over(
+    run_folder, small_config, harm
+):
+    best, newest, _ = weights_of(run_folder)
+    harm(best)
+    with pytest.warns(UserWarning, match=f"{best} is missing, or not as"):
+        kernel = kernel_of(run_folder)
     np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 2))
+    harm(newest)
+    with pytest.warns(UserWarning, match=f"{newest} is missing, or not as"):
+        kernel = kernel_of(run_folder)
+    np.testing.assert_array_equal(kernel, kernel_of_seed(small_config, 3))
+
+
+def test_a_run_none_of_whose_weights_are_as_written_is_refused(run_folder):
+    for path in weights_of(run_folder):
+        cut(path)
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="none of the wei"):
+        load_run(run_folder)
+
+
+def test_weights_in_a_folder_without_a_state_are_taken_as_they_are(
+    run_folder, small_config
+):
+    (run_folder / "state.json").unlink()
+    np.testing.assert_array_equal(
+        kernel_of(run_folder), kernel_of_seed(small_config, 1)
+    )
+
+
+EDITS = {"config.yaml": ("seed: 0", "seed: 1"), "classes.txt": ("wide", "broad")}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_settings_that_were_edited_are_noticed(run_folder, name):
+    path = run_folder / name
+    path.write_text(path.read_text().replace(*EDITS[name]))
+    with pytest.warns(UserWarning, match=f"{path} was changed since the run wrote"):
+        load_run(run_folder)
+
+
+def test_weights_that_are_not_finite_are_refused(run_folder):
+    (run_folder / "state.json").unlink()
+    best, _, _ = weights_of(run_folder)
+    with h5py.File(best, "r+") as file:
+        kernels = []
+        file.visititems(lambda _, own: kernels.append(own))
+        kernel = next(own for own in kernels if getattr(own, "ndim", 0) == 4)
+        kernel[0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=f"{best}: .*kernel is not finite"):
+        load_run(run_folder)
 
 
 def test_settings_of_a_run_may_be_replaced(run_folder):
@@ -81,9 +157,10 @@ def test_a_folder_that_is_no_run_is_named_with_what_it_lacks(run_folder, name):
 
 
 def test_a_run_without_weights_has_ended_too_early(run_folder):
+    (run_folder / "state.json").unlink()
     for path in (run_folder / "weights").iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"no weights yet: .*; resume it"):
+    with pytest.raises(FileNotFoundError, match=r"has no weights: .*; resume it"):
         load_run(run_folder)
 
 

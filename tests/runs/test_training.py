@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,7 +24,7 @@ from tf_frcnn.models import FasterRCNN, NonFiniteLossError
 from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.runs.training import train, write_samples
 
-LAST, BEST = "weights/last.weights.h5", "weights/best.weights.h5"
+LAST, BEST = "weights/step_00000006.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
 SETTINGS = (
     *("data.num_train=8", "data.num_validation=3", "data.num_test=1"),
@@ -37,7 +38,7 @@ SETTINGS = (
 # Trains one run after the other, and kills itself in the one called "killed".
 CHILD = """
 import os, signal, sys
-from tf_frcnn.runs import callbacks
+from tf_frcnn.runs.checkpoints import Checkpoints
 from tf_frcnn.config import load_config
 from tf_frcnn.runs.training import train, write_samples
 
@@ -45,6 +46,7 @@ config, *settings, directory, task = sys.argv[1:]
 settings = load_config(config, settings)
 
 def kill_in_second_epoch(self, batch, logs=None):
+    end_batch(self, batch, logs)
     if int(self.model.optimizer.iterations) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -53,7 +55,8 @@ if task == "resume":
 else:
     train(settings, directory + "/whole")
     print("The whole run has ended.", flush=True)
-    callbacks.LastWeights.on_train_batch_end = kill_in_second_epoch
+    end_batch = Checkpoints.on_train_batch_end
+    Checkpoints.on_train_batch_end = kill_in_second_epoch
     train(settings, directory + "/killed")
 """
 
@@ -259,18 +262,17 @@ def test_a_non_finite_loss_names_step_and_images_and_keeps_the_weights(copied_ru
 def quick_epochs(monkeypatch):
     """Makes `fit` count its steps and call the callbacks, and the detector blind."""
 
-    def fit(model, examples, *, initial_epoch, epochs, callbacks, **settings):
+    def fit(model, examples, *, initial_epoch, initial_batch, epochs, callbacks, **_):
         steps_per_epoch = build_training_batches(model.settings, examples).steps
-        for callback in callbacks:
-            callback.set_model(model)
-            callback.set_params({"epochs": epochs})
+        callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)
+        callbacks.on_train_begin()
         for epoch in range(initial_epoch, epochs):
-            model.optimizer.iterations.assign_add(steps_per_epoch)
-            logs = {"loss": float(epoch)}
-            for callback in callbacks:
-                callback.on_epoch_begin(epoch)
-            for callback in callbacks:
-                callback.on_epoch_end(epoch, logs)
+            callbacks.on_epoch_begin(epoch)
+            for batch in range(steps_per_epoch - initial_batch):
+                model.optimizer.iterations.assign_add(1)
+                callbacks.on_train_batch_end(batch)
+            initial_batch = 0
+            callbacks.on_epoch_end(epoch, {"loss": float(epoch)})
 
     def observe(model, examples):
         nothing = DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))

@@ -15,11 +15,15 @@ class RunPlan(NamedTuple):
         epochs: number of epochs to train.
         validation_every: epochs from one validation to the next.
         keep_images: validation images that are drawn.
+        save_minutes: between two checkpoints within an epoch.
+        keep_checkpoints: checkpoints that are kept.
     """
 
     epochs: int
     validation_every: int
     keep_images: int
+    save_minutes: float
+    keep_checkpoints: int
 
 
 def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None:
@@ -46,4 +50,6 @@ def build_plan(config: Config) -> RunPlan:
         epochs=config.train.epochs,
         validation_every=config.train.validation_every,
         keep_images=config.train.keep_images,
+        save_minutes=config.train.save_minutes,
+        keep_checkpoints=config.train.keep_checkpoints,
     )

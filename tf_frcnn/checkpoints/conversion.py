@@ -20,7 +20,8 @@ from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
-from tf_frcnn.runs.inference import BEST_WEIGHTS, CONFIG_FILE, write_settings
+from tf_frcnn.runs.inference import CONFIG_FILE, write_finished
+from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
 SOURCES = {
@@ -138,8 +139,6 @@ def convert(
             "one."
         )
     loaded = load(source, path, class_names, variant=variant, strict=strict)
-    (directory / BEST_WEIGHTS).parent.mkdir(parents=True, exist_ok=True)
-    loaded.model.save_weights(directory / BEST_WEIGHTS)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
     origin = {
         "source": source,
@@ -148,9 +147,8 @@ def convert(
         "variant": variant,
     }
     report = origin | {"notes": loaded.notes} | asdict(loaded.report)
-    (directory / REPORT_FILE).write_text(json.dumps(report, indent=1))
-    # Last: with them the folder is a run.
-    write_settings(directory, loaded.config, loaded.model.class_names)
+    write_text(directory / REPORT_FILE, json.dumps(report, indent=1))
+    write_finished(directory, loaded.config, loaded.model)
     return loaded
 
 

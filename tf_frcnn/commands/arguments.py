@@ -32,6 +32,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.NAME=VALUE",
         help="overrides a setting; may be repeated",
     )
+    parser.add_argument(
+        "--no-follow",
+        action="append_const",
+        dest="set",
+        const="data.follow_links=false",
+        help="reads nothing outside the folder of the data, for data of others",
+    )
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="start from the weights of a trained or converted run",
     )
-    parser.add_argument("--resume", action="store_true", help="continue the run")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run at its last checkpoint"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -78,15 +80,17 @@ def run_training(
     from tf_frcnn.assembly import Splits, check_parts, is_alternating
     from tf_frcnn.runs.alternating import STEPS_FOLDER
     from tf_frcnn.runs.evaluation import evaluate_run
+    from tf_frcnn.runs.locks import claimed
     from tf_frcnn.runs.opening import open_splits
-    from tf_frcnn.runs.training import check_run_folder
+    from tf_frcnn.runs.resuming import check_run_folder
 
     check_parts(config)
     check_run_folder(directory, resume)
     start = _start_of(init, config) if init else {}
     splits = Splits(config)
-    split = open_splits(config, splits)
-    model = _train(config, directory, resume, start, splits)
+    with claimed(directory):
+        split = open_splits(config, splits)
+        model = _train(config, directory, resume, start, splits)
     evaluate_run(directory, split, splits=splits)
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if model.rpn is not None and model.roi_head is not None:

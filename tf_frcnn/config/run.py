@@ -59,7 +59,8 @@ class DataSettings(Settings):
     """Whether the annotations count pixels from 1, both corners inclusive, as in
     VOC."""
     follow_links: bool = True
-    """Whether the reader "voc" follows symbolic links that lead out of its folder."""
+    """Whether readers of folders follow symbolic links, and names of images, that lead
+    out of the folder."""
     train_short_sides: Annotated[tuple[Count, ...], FromList, Rising] = ()
     """Short sides, of which training draws one for each image; empty:
     images.short_side."""
@@ -123,6 +124,10 @@ class TrainSettings(Settings):
     """Epochs from one validation to the next."""
     keep_images: CountOrZero = 4
     """Validation images that are drawn with their detections."""
+    save_minutes: Positive = 10.0
+    """Minutes between two checkpoints within an epoch."""
+    keep_checkpoints: Count = 3
+    """Checkpoints that are kept, beside the best weights."""
 
     def check(self) -> None:
         """Raises a ConfigError where settings contradict each other."""

@@ -83,7 +83,8 @@ class LossAdvice(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Warns of what all images of the first epoch lack."""
-        self._tell()
+        if self._steps:
+            self._tell()
 
     def _tell(self):
         if self._lacks_anchors:

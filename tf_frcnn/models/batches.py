@@ -54,6 +54,18 @@ class Batches(NamedTuple):
             round(count * self.images_per_step(batch_size)),
         )
 
+    def after(self, skipped: tf.Variable) -> "Batches":
+        """Returns the batches without those at the beginning of a pass.
+
+        Args:
+            skipped: int64 [], their number; read when a pass begins.
+        """
+        whole = tf.data.Dataset.from_tensors(0)
+        dataset: Any = whole.flat_map(lambda _: self.dataset.skip(skipped))
+        # Keras would take the number of the first pass for that of all.
+        dataset.cardinality = self.dataset.cardinality
+        return self._replace(dataset=dataset)
+
     def with_objects(self) -> "Batches":
         """Returns the batches; raises a DataError if they have images alone."""
         if self.stream is not None:

@@ -65,6 +65,7 @@ class DataModel(keras.Model):
         callbacks=None,
         validation_data=None,
         validation_batch_size=None,
+        initial_batch=0,
         **settings,
     ):
         """Trains as Keras does; see the class for the data.
@@ -84,24 +85,28 @@ class DataModel(keras.Model):
             callbacks: as in Keras.
             validation_data: like `x`; its losses get names with `val_`.
             validation_batch_size: None for `batch_size`.
+            initial_batch: of the first epoch; those before are passed over, because an
+                earlier `fit` that was interrupted had them. An example set is needed.
             **settings: of `keras.Model.fit`, but no weights of classes or samples.
 
         Raises:
             DataError: the data cannot be used.
+            ValueError: `initial_batch` is given with other data than an example set.
             NonFiniteLossError: a loss became NaN or infinite.
         """
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         verbose = 1 if verbose == "auto" else verbose
-        steps, start = settings.pop("steps_per_epoch", None), _StartOfEpoch()
+        steps = settings.pop("steps_per_epoch", None)
+        start = _StartOfEpoch(initial_batch)
         size = batch_size or self.settings.data.batch_size
-        training = self._training_batches(x, size, steps, start.step).with_objects()
+        training = self._training_batches(x, size, steps, start).with_objects()
         validation_batch_size = validation_batch_size or batch_size
         require_end(validation_data, validation_steps=settings.get("validation_steps"))
         validation = self.evaluation_batches(validation_data, validation_batch_size)
         validation.with_objects()
         own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
         if verbose:
-            own += [Progress(training, size, verbose)]
+            own += [Progress(training, size, verbose, initial_batch)]
         if isinstance(x, ExampleSet):
             steps = None  # As many as there are.
         if isinstance(x, ExampleSet | tf.data.Dataset):
@@ -180,9 +185,14 @@ class DataModel(keras.Model):
         )
 
     def _training_batches(
-        self, data, batch_size: int, steps: int | None, epoch: tf.Variable
+        self, data, batch_size: int, steps: int | None, start: "_StartOfEpoch"
     ) -> Batches:
         require_end(data, steps_per_epoch=steps)
+        if start.initial_batch and not isinstance(data, ExampleSet):
+            raise ValueError(
+                f"initial_batch = {start.initial_batch} needs data of read_data, whose "
+                "order is known."
+            )
         if not is_raw(data):
             return Batches(data, steps)
         advise_on_rate(self, batch_size)
@@ -195,9 +205,10 @@ class DataModel(keras.Model):
             num_classes=len(self.class_names),
             batch_size=batch_size,
             box_format=self.box_format,
-            epoch=epoch,
+            epoch=start.step,
         )
-        return batches.limited_to(steps, batch_size)
+        batches = batches.limited_to(steps, batch_size)
+        return batches.after(start.skipped) if start.initial_batch else batches
 
     def evaluation_batches(self, data, batch_size: int | None = None) -> Batches:
         """Returns data as the batches of one pass.
@@ -233,15 +244,29 @@ class _StartOfEpoch(keras.callbacks.Callback):
     Their order and mirroring follow from it, so that they are other ones in each epoch,
     also of a second `fit`, and the same if an epoch is repeated after an interruption.
 
+    Args:
+        initial_batch: of the first epoch.
+
     Attributes:
+        initial_batch: as given.
         step: int64 variable.
+        skipped: int64 variable, batches at the epoch's start that were done before.
     """
 
-    def __init__(self):
+    def __init__(self, initial_batch: int = 0):
         super().__init__()
+        self.initial_batch = initial_batch
         with tf.device("CPU:0"):
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def on_train_begin(self, logs=None):
+        """Notes that the next epoch is the first one."""
+        self._next_skipped = self.initial_batch
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Sets the step, before the epoch's first batch is made."""
-        self.step.assign(step_count(self.model.optimizer).numpy())
+        """Sets the variables, before the epoch's first batch is made."""
+        done = self._next_skipped
+        self.step.assign(step_count(self.model.optimizer).numpy() - done)
+        self.skipped.assign(done)
+        self._next_skipped = 0

@@ -25,10 +25,14 @@ class Progress(keras.callbacks.Callback):
             epoch tells, and where there are batches alone, steps are counted.
         batch_size: most images per step.
         verbose: 1 for all of it, 2 for the line per epoch.
+        initial_batch: of the first epoch, which goes on there.
     """
 
-    def __init__(self, batches: Batches, batch_size: int, verbose: int):
+    def __init__(
+        self, batches: Batches, batch_size: int, verbose: int, initial_batch: int = 0
+    ):
         super().__init__()
+        self._done = initial_batch
         self._stream, self._verbose = batches.stream, verbose
         self._counts_steps = batches.stream is None and batches.num_images is None
         self._unit = "step" if self._counts_steps else "image"
@@ -51,11 +55,12 @@ class Progress(keras.callbacks.Callback):
             self._total = self.params["steps"]
         self._start = self._now = self._last_line = time.perf_counter()
         self._seen, self._width = 0, 0
+        self._before = round(self._done * self._per_step)
 
     def on_train_batch_end(self, batch, logs=None):
         """Writes a line, if it is time to."""
         self._now = time.perf_counter()
-        self._seen = round((batch + 1) * self._per_step)
+        self._seen = round((self._done + batch + 1) * self._per_step)
         if self._verbose == 1 and self._now - self._last_line >= self._pause:
             self._last_line = self._now
             self._write(f"{self._position()} - {self._figures(logs)}", self._moves)
@@ -67,6 +72,7 @@ class Progress(keras.callbacks.Callback):
                 self._seen if self._stream is None else int(self._stream.num_read)
             )
         self._seen = min(self._seen, self._total)
+        self._done = 0
         seconds = time.perf_counter() - self._start
         self._write(f"{_clock(seconds)} - {self._figures(logs)}", stays=False)
 
@@ -77,11 +83,12 @@ class Progress(keras.callbacks.Callback):
             return f"{self._seen} {self._unit}s - {_clock(passed)}"
         seen = min(self._seen, self._total)
         bar = "=" * (_BAR_WIDTH * seen // self._total)
-        left = passed * (self._total - seen) / self._seen
+        left = passed * (self._total - seen) / (self._seen - self._before)
         return f"{seen}/{self._total} [{bar:.<{_BAR_WIDTH}}] {_clock(left)}"
 
     def _figures(self, logs):
-        rate = self._seen / max(self._now - self._start, 1e-6)
+        seen = max(self._seen - self._before, 0)
+        rate = seen / max(self._now - self._start, 1e-6)
         figures = [f"{n}: {logs[n]:.4f}" for n in _SHOWN if n in (logs or {})]
         return " - ".join([f"{rate:.1f} {self._unit}s/s", *figures])
 

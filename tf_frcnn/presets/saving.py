@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import Detector
-from tf_frcnn.runs.callbacks import save_weights
-from tf_frcnn.runs.inference import BEST_WEIGHTS, write_settings
+from tf_frcnn.runs.inference import write_finished
+from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
 CARD_FILE = "README.md"
@@ -23,11 +23,9 @@ def save_preset(model: Detector, directory: str | PathLike) -> None:
     if directory.exists() and (directory.is_file() or any(directory.iterdir())):
         raise FileExistsError(f"{directory} holds something; give a new folder.")
     directory.mkdir(parents=True, exist_ok=True)
-    save_weights(model, directory / BEST_WEIGHTS)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
-    (directory / CARD_FILE).write_text(card_of(model), encoding="utf-8")
-    # Last: with them the folder is a preset.
-    write_settings(directory, model.config, model.class_names)
+    write_text(directory / CARD_FILE, card_of(model))
+    write_finished(directory, model.config, model)
 
 
 def card_of(model: Detector) -> str:

@@ -27,9 +27,12 @@ from tf_frcnn.data import CachedProposals, DataError, read_proposals, write_prop
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models import Detector, FasterRCNN
 from tf_frcnn.models.evaluating import propose
-from tf_frcnn.runs.callbacks import save_weights
-from tf_frcnn.runs.inference import CONFIG_FILE, LAST_WEIGHTS, write_settings
-from tf_frcnn.runs.training import check_run_folder, train, write_samples
+from tf_frcnn.runs.checkpoints import write_first_checkpoint
+from tf_frcnn.runs.inference import CONFIG_FILE, write_settings
+from tf_frcnn.runs.locks import claimed
+from tf_frcnn.runs.resuming import check_run_folder
+from tf_frcnn.runs.state import RunState
+from tf_frcnn.runs.training import train, write_samples
 
 STEPS_FOLDER, PROPOSALS_FOLDER = "steps", "proposals"
 
@@ -49,20 +52,31 @@ def train_alternating(
     Args:
         config: a configuration whose scheme is alternating.
         directory: the run folder; new, or an earlier run's with `resume`.
-        resume: continues within the step, after the last epoch that the run finished.
+        resume: continues within the step, at its last checkpoint.
         splits: those of the configuration, if more than this run uses them.
 
     Returns:
         The detector.
 
     Raises:
-        FileExistsError, FileNotFoundError, NonFiniteLossError: as `train`.
+        BlockingIOError, FileExistsError, FileNotFoundError, Interrupted,
+            NonFiniteLossError, ValueError: as `train`.
     """
     directory = Path(directory)
     check_parts(config)
     check_run_folder(directory, resume)
-    splits = splits or Splits(config)
-    class_names = _write_run_files(config, directory, splits)
+    with claimed(directory):
+        splits = splits or Splits(config)
+        class_names, files = _write_run_files(config, directory, splits)
+        models = _train_steps(config, directory, resume, splits)
+        detector = build_model(config, class_names)
+        _copy_weights(models[2], detector, ("rpn",))
+        _copy_weights(models[3], detector, ("backbone", "roi_head"))
+        write_first_checkpoint(directory, detector, RunState(files=files))
+    return detector
+
+
+def _train_steps(config: Config, directory: Path, resume, splits) -> list[Detector]:
     folders = [directory / STEPS_FOLDER / name for name in STEP_NAMES]
     models: list[Detector] = []
     for step, folder in enumerate(folders):
@@ -77,21 +91,21 @@ def train_alternating(
         if model.rpn is not None:
             _store_proposals(step_config, model, folder / PROPOSALS_FOLDER, splits)
         models.append(model)
-    detector = build_model(config, class_names)
-    _copy_weights(models[2], detector, ("rpn",))
-    _copy_weights(models[3], detector, ("backbone", "roi_head"))
-    save_weights(detector, directory / LAST_WEIGHTS)
-    return detector
+    return models
 
 
 def _write_run_files(
     config: Config, directory: Path, splits: Splits
-) -> tuple[str, ...]:
-    """Writes the files that every run folder has; returns the class names."""
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Writes the files that every run folder has.
+
+    Returns:
+        The class names, and the checksums of `write_settings`.
+    """
     class_names = splits.read("train").class_names
-    write_settings(directory, config, class_names)
+    files = write_settings(directory, config, class_names)
     write_samples(directory, splits.read("validation", class_names))
-    return class_names
+    return class_names, files
 
 
 def _take_backbone_and_head(detector: FasterRCNN):

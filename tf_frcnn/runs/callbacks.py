@@ -1,7 +1,7 @@
 """The callbacks of a run."""
 
 import csv
-import os
+import io
 from pathlib import Path
 
 import keras
@@ -11,7 +11,8 @@ import tensorflow as tf
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import proposal_recall
 from tf_frcnn.models.evaluating import ground_truth_of, propose
-from tf_frcnn.runs.inference import BEST_WEIGHTS, LAST_WEIGHTS
+from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.state import Checkpoint
 
 LOG_FILE = "log.csv"
 
@@ -50,85 +51,50 @@ class RunLog(keras.callbacks.Callback):
     Args:
         directory: the run folder.
         writer: of TensorBoard summaries.
-        start_epoch: rows from this epoch on, of an interrupted run, are dropped.
+        start: where training begins; rows of later epochs, which an interrupted run
+            wrote, are dropped.
     """
 
     def __init__(
-        self, directory: Path, writer: tf.summary.SummaryWriter, start_epoch: int = 0
+        self, directory: Path, writer: tf.summary.SummaryWriter, start: Checkpoint
     ):
         super().__init__()
-        self.path, self.writer = directory / LOG_FILE, writer
-        self.rows = _read_rows(self.path)[:start_epoch]
-
-    def best(self, figure: str) -> float:
-        """Returns the highest value of a figure so far, -1 if it has none."""
-        return max([-1.0, *(float(row.get(figure) or -1.0) for row in self.rows)])
+        self.path, self.writer, self._start = directory / LOG_FILE, writer, start
+        self.rows = [
+            row for row in _read_rows(self.path) if int(row["epoch"]) <= start.epoch
+        ]
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the learning rate that the epoch starts with."""
-        rate = self.model.optimizer.learning_rate
-        self.rate = float(keras.ops.convert_to_numpy(rate))
+        is_begun = epoch == self._start.epoch and self._start.batch > 0
+        self.rate = self._start.rate if is_begun else learning_rate(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row for the epoch."""
+        if "loss" not in logs:  # An earlier process had all of the epoch's batches.
+            logs |= {name: mean(*own) for name, own in self._start.losses.items()}
         logs["learning_rate"] = self.rate
         self.rows.append({"epoch": epoch + 1, **logs})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with self.path.open("w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(self.rows)
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, names)
+        table.writeheader()
+        table.writerows(self.rows)
+        write_text(self.path, text.getvalue())
         with self.writer.as_default(step=epoch + 1):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
         self.writer.flush()
 
 
-class LastWeights(keras.callbacks.Callback):
-    """Saves the weights and the optimizer's state after each epoch.
-
-    The optimizer's step tells how far a run has come, so nothing else is needed to
-    resume it.
-
-    Args:
-        directory: the run folder.
-    """
-
-    def __init__(self, directory: Path):
-        super().__init__()
-        self.path = directory / LAST_WEIGHTS
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves the weights."""
-        save_weights(self.model, self.path)
+def learning_rate(model: keras.Model) -> float:
+    """Returns the rate of the next step."""
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
-class BestWeights(keras.callbacks.Callback):
-    """Saves the weights of the highest validation figure.
-
-    Args:
-        directory: the run folder.
-        figure: its name in the logs, such as "val_mAP".
-        best: the highest value of the epochs before.
-    """
-
-    def __init__(self, directory: Path, figure: str = "val_mAP", best: float = -1.0):
-        super().__init__()
-        self.path, self.figure, self.best = directory / BEST_WEIGHTS, figure, best
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves the weights if they are better than any before."""
-        if logs.get(self.figure, -1.0) > self.best:
-            self.best = logs[self.figure]
-            save_weights(self.model, self.path)
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Saves beside the file, then moves: an interrupted write leaves the old file."""
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name("part." + path.name)
-    model.save_weights(part)
-    os.replace(part, path)
+def mean(total: float, weight: float) -> float:
+    """Returns a mean as `keras.metrics.Mean` computes it."""
+    return float(np.float32(total) / np.float32(weight))
 
 
 def _read_rows(path: Path) -> list[dict]:

@@ -1,5 +1,6 @@
 """Run folders: their files, and the models in them."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,19 @@ from tf_frcnn.assembly import build_model
 from tf_frcnn.config import Config, dump_config, load_config
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector
+from tf_frcnn.runs.safe_files import checksum, write_text
+from tf_frcnn.runs.state import (
+    Best,
+    Checkpoint,
+    RunState,
+    is_as_written,
+    read_state,
+    write_state,
+)
+from tf_frcnn.runs.weights import BEST_WEIGHTS, load_weights, save_weights
 
 CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
-BEST_WEIGHTS, LAST_WEIGHTS = "weights/best.weights.h5", "weights/last.weights.h5"
+SETTINGS_FILES = (CONFIG_FILE, CLASSES_FILE)
 
 
 class Run(NamedTuple):
@@ -30,11 +41,29 @@ class Run(NamedTuple):
     model: Detector
 
 
-def write_settings(directory: Path, config: Config, class_names: Sequence[str]) -> None:
-    """Writes the effective configuration and the class names into a run folder."""
-    (directory / CONFIG_FILE).write_text(dump_config(config))
+def write_settings(
+    directory: Path, config: Config, class_names: Sequence[str]
+) -> dict[str, str]:
+    """Writes the effective configuration and the class names into a run folder.
+
+    Returns:
+        The files' names and checksums, for the `RunState`.
+    """
     names = "".join(f"{name}\n" for name in class_names)
-    (directory / CLASSES_FILE).write_text(names, encoding="utf-8")
+    write_text(directory / CLASSES_FILE, names)
+    write_text(directory / CONFIG_FILE, dump_config(config))
+    return {name: checksum(directory / name) for name in SETTINGS_FILES}
+
+
+def write_finished(directory: Path, config: Config, model: Detector) -> None:
+    """Writes a model as a run folder, as if it had been trained there.
+
+    The settings come last: with them the folder is a run.
+    """
+    digest = save_weights(model, directory / BEST_WEIGHTS)
+    files = write_settings(directory, config, model.class_names)
+    best = Best(file=BEST_WEIGHTS, sha256=digest)
+    write_state(directory, RunState(files=files, best=best))
 
 
 def load_run(directory: str | Path, overrides: Sequence[str] = ()) -> Run:
@@ -67,15 +96,54 @@ def load_run_as(directory: Path, config: Config) -> Run:
     """Loads a run's weights into the network of a configuration; see `load_run`."""
     run_config(directory)
     model = build_model(config, run_classes(directory))
-    weights = [directory / BEST_WEIGHTS, directory / LAST_WEIGHTS]
-    found = [path for path in weights if path.is_file()]
-    if not found:
-        raise FileNotFoundError(
-            f"{directory} has no weights yet: neither {BEST_WEIGHTS} nor "
-            f"{LAST_WEIGHTS}. The run ended within its first epoch; resume it."
-        )
-    load_weights(model, found[0])
+    load_weights(model, find_weights(directory))
     return Run(directory, config, model)
+
+
+def find_weights(directory: Path) -> Path:
+    """Returns the file of a run's best weights, or of the newest that are whole.
+
+    Files that are not as the run wrote them are told in warnings, and passed over if
+    they are weights.
+
+    Raises:
+        FileNotFoundError: there are no weights.
+        ValueError: none of them is as it was written.
+    """
+    state = read_state(directory) or RunState()
+    for name in changed_files(directory, state):
+        warnings.warn(
+            f"{directory / name} was changed since the run wrote it; it may not fit "
+            "the weights.",
+            stacklevel=2,
+        )
+    own: list[Best | Checkpoint] = [state.best] if state.best else []
+    own += state.checkpoints
+    for part in own:
+        if is_as_written(directory, part):
+            return directory / part.file
+        warnings.warn(
+            f"{directory / part.file} is missing, or not as the run wrote it, and is "
+            "passed over.",
+            stacklevel=2,
+        )
+    if own:
+        raise ValueError(f"{directory}: none of the weights is as the run wrote it.")
+    if (directory / BEST_WEIGHTS).is_file():
+        return directory / BEST_WEIGHTS
+    raise FileNotFoundError(
+        f"{directory} has no weights: there is no {BEST_WEIGHTS}, and no checkpoint. "
+        "The run ended before its first step; resume it."
+    )
+
+
+def changed_files(directory: Path, state: RunState) -> list[str]:
+    """Returns the names of settings that are not as the run wrote them."""
+    return [
+        name
+        for name, digest in state.files.items()
+        if checksum(directory / name) != digest
+    ]
 
 
 def load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
@@ -115,17 +183,6 @@ def run_config(directory: Path) -> Path:
 def run_classes(directory: Path) -> tuple[str, ...]:
     """Returns the class names of a run folder."""
     return tuple((directory / CLASSES_FILE).read_text(encoding="utf-8").splitlines())
-
-
-def load_weights(model: Detector, path: Path) -> None:
-    """Loads weights; raises a ValueError of one line for a file that does not fit."""
-    try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        raise ValueError(
-            f"{path}: these are not weights of the configured network "
-            f"({str(error).splitlines()[0]})"
-        ) from error
 
 
 def take_weights(run: Run, model: Detector) -> None:

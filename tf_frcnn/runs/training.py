@@ -1,6 +1,5 @@
 """A run: from a configuration to a folder with weights, logs, images and metrics."""
 
-import difflib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,26 +20,26 @@ from tf_frcnn.assembly import (
     load_initial_weights,
 )
 from tf_frcnn.callbacks import MeanAveragePrecision
-from tf_frcnn.config import Config, dump_config
+from tf_frcnn.config import Config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector, NonFiniteLossError, RegionProposalNetwork
-from tf_frcnn.runs.callbacks import (
-    BestWeights,
-    LastWeights,
-    RunLog,
-    ValidationRecall,
+from tf_frcnn.runs.callbacks import RunLog, ValidationRecall
+from tf_frcnn.runs.checkpoints import Checkpoints, write_first_checkpoint
+from tf_frcnn.runs.inference import write_settings
+from tf_frcnn.runs.locks import claimed
+from tf_frcnn.runs.resuming import (
+    check_run_folder,
+    new_state,
+    report_changes,
+    resume_training,
+    resumed_classes,
 )
-from tf_frcnn.runs.inference import (
-    BEST_WEIGHTS,
-    CLASSES_FILE,
-    CONFIG_FILE,
-    LAST_WEIGHTS,
-    run_classes,
-    write_settings,
-)
+from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.signals import Interrupted, Stop, stoppable
+from tf_frcnn.runs.state import Checkpoint, RunState, write_state
 
 PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
 
@@ -53,7 +52,12 @@ class _Prepared(NamedTuple):
     model: Detector
     training: ExampleSet
     validation: ExampleSet
-    start_epoch: int
+    state: RunState
+
+    @property
+    def start(self) -> Checkpoint:
+        """Where training begins."""
+        return self.state.checkpoints[0]
 
 
 def train(
@@ -69,12 +73,16 @@ def train(
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
     dropped in the data), log.csv, tensorboard/, drawings/ (ground truth beside
-    predictions of the first validation images) and weights/ (best and last).
+    predictions of the first validation images), weights/ (the best, and the last
+    checkpoints) and state.json (where the run stands, and checksums).
+
+    Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
+    CPU ends with the same weights, bit by bit.
 
     Args:
         config: the configuration.
         directory: the run folder; new, or an earlier run's with `resume`.
-        resume: continues after the last epoch that the run finished.
+        resume: continues at the last checkpoint.
         start_from: sets the weights to start from, and which of them stay as they are,
             instead of the configured ones.
         class_order: the classes in the model's order; used if the data has the same.
@@ -84,64 +92,78 @@ def train(
         The model with its last weights.
 
     Raises:
+        BlockingIOError: another process trains there.
         FileExistsError: the folder holds a run and `resume` is False.
         FileNotFoundError: there is nothing to resume.
+        Interrupted: SIGINT or SIGTERM came; the state was written.
         NonFiniteLossError: a loss became NaN or infinite.
+        ValueError: the run cannot be resumed with these settings or data.
     """
     directory = Path(directory)
     check_parts(config)
     check_run_folder(directory, resume)
-    if resume:
-        _report_changes(directory, config)
-    splits = splits or Splits(config)
-    prepared = _prepare(config, directory, resume, start_from, class_order, splits)
-    if prepared.start_epoch >= prepared.plan.epochs:
-        print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
-        return prepared.model
-    try:
-        prepared.model.fit(
-            prepared.training,
-            initial_epoch=prepared.start_epoch,
-            epochs=prepared.plan.epochs,
-            validation_data=prepared.validation,
-            validation_freq=_validated_epochs(prepared.plan),
-            callbacks=_callbacks(prepared),
-        )
-    except NonFiniteLossError as error:
-        raise NonFiniteLossError(
-            f"{error} Those of the last finished epoch are in "
-            f"{directory / LAST_WEIGHTS}. The settings are train.learning_rate, "
-            "train.clip_norm and train.warmup_steps."
-        ) from error
+    with claimed(directory):
+        if resume:
+            report_changes(directory, config)
+        splits = splits or Splits(config)
+        prepared = _prepare(config, directory, resume, start_from, class_order, splits)
+        if prepared.start.epoch >= prepared.plan.epochs:
+            print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
+        else:
+            _fit(prepared)
     return prepared.model
+
+
+def _fit(prepared: _Prepared) -> None:
+    with stoppable() as stop:
+        callbacks = _callbacks(prepared, stop)
+        checkpoints = callbacks[-1]
+        try:
+            prepared.model.fit(
+                prepared.training,
+                initial_epoch=prepared.start.epoch,
+                initial_batch=prepared.start.batch,
+                epochs=prepared.plan.epochs,
+                validation_data=prepared.validation,
+                validation_freq=_validated_epochs(prepared.plan),
+                callbacks=callbacks,
+            )
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(
+                f"{error} The last checkpoint is {checkpoints.newest}. The settings "
+                "are train.learning_rate, train.clip_norm and train.warmup_steps."
+            ) from error
+        except Interrupted as error:
+            raise Interrupted(
+                error.number,
+                f"Stopped; the last checkpoint is {checkpoints.newest}. Go on with "
+                "--resume.",
+            ) from None
 
 
 def _prepare(
     config: Config, directory: Path, resume: bool, start_from, class_order, splits
 ) -> _Prepared:
+    """Makes the model, and writes nothing before all is known to fit."""
     examples = splits.read("train")
-    if resume and (directory / CLASSES_FILE).is_file():
-        class_order = _own_classes(directory, examples)
+    if resume:
+        class_order = resumed_classes(directory, examples)
     if sorted(class_order) == sorted(examples.class_names):
         examples = examples.with_classes(class_order)
-    class_names = examples.class_names
-    validation = splits.read("validation", class_names)
-    _report_data(directory, (examples, validation))
-    model = build_model(config, class_names)
+    validation = splits.read("validation", examples.class_names)
+    model = build_model(config, examples.class_names)
     if start_from:
         start_from(model)
     # Known of a data set that was read.
     steps_per_epoch: int = build_training_batches(config, examples).steps  # type: ignore[assignment]
     compile_model(config, model, steps_per_epoch)
-    start_epoch = 0
-    if resume and (directory / LAST_WEIGHTS).is_file():
-        model.load_weights(directory / LAST_WEIGHTS)
-        start_epoch = int(model.optimizer.iterations.numpy()) // steps_per_epoch
-        print(f"Resuming after epoch {start_epoch}.")
-    elif not start_from and (report := load_initial_weights(config, model)):
-        random = f"; random: {', '.join(report.random)}" if report.random else ""
-        print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
-    write_settings(directory, config, class_names)
+    state = new_state(config, examples, steps_per_epoch)
+    if resume:
+        state = resume_training(directory, model, state)
+    if not state.checkpoints and not start_from:
+        _load_initial_weights(config, model)
+    state = _write_begin(directory, config, model, state)
+    _report_data(directory, (examples, validation))
     write_samples(directory, validation)
     return _Prepared(
         directory=directory,
@@ -149,26 +171,35 @@ def _prepare(
         model=model,
         training=examples,
         validation=validation,
-        start_epoch=start_epoch,
+        state=state,
     )
 
 
-def _own_classes(directory: Path, examples: ExampleSet) -> tuple[str, ...]:
-    """Returns the classes of a resumed run, in the order of its labels."""
-    names = run_classes(directory)
-    if sorted(names) != sorted(examples.class_names):
-        raise ValueError(
-            f"{directory / CLASSES_FILE}: the run has the classes {', '.join(names)}, "
-            f"but {examples.name} has {', '.join(examples.class_names)}; it "
-            "can only be resumed with the same."
-        )
-    return names
+def _write_begin(
+    directory: Path, config: Config, model: Detector, state: RunState
+) -> RunState:
+    """Makes the folder a run that can be resumed, whatever happens next.
+
+    The settings, which make it a run, come after the weights that it starts from.
+    """
+    if not state.checkpoints:
+        state = write_first_checkpoint(directory, model, state)
+    files = write_settings(directory, config, model.class_names)
+    state = state.replace(files=files)
+    write_state(directory, state)
+    return state
 
 
-def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
+def _load_initial_weights(config: Config, model: Detector) -> None:
+    if report := load_initial_weights(config, model):
+        random = f"; random: {', '.join(report.random)}" if report.random else ""
+        print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
+
+
+def _callbacks(prepared: _Prepared, stop: Stop) -> list[keras.callbacks.Callback]:
     plan, directory = prepared.plan, prepared.directory
     writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
-    log = RunLog(directory, writer, prepared.start_epoch)
+    log = RunLog(directory, writer, prepared.start)
     images = ComparisonImages(prepared.validation, plan.keep_images)
 
     def keep_drawings(epoch: int, detections: DetectedBoxes) -> None:
@@ -194,54 +225,22 @@ def _callbacks(prepared: _Prepared) -> list[keras.callbacks.Callback]:
             every=plan.validation_every,
             num_proposals=rpn.proposal_layer.proposals.test_post_nms,
         )
-    # The last weights last: they end the epoch, and what was interrupted before is
-    # repeated.
-    return [
-        validation,
-        log,
-        BestWeights(directory, figure, log.best(figure)),
-        LastWeights(directory),
-    ]
+    checkpoints = Checkpoints(
+        directory,
+        prepared.state,
+        images_per_epoch=len(prepared.training.records),
+        figure=figure,
+        keep=plan.keep_checkpoints,
+        seconds=plan.save_minutes * 60,
+        stop=stop,
+    )
+    return [validation, log, checkpoints]
 
 
 def _validated_epochs(plan: RunPlan) -> list[int]:
     """Returns the epochs, counted from 1, after which the run validates."""
     every = plan.validation_every
     return sorted({*range(every, plan.epochs + 1, every), plan.epochs})
-
-
-def check_run_folder(directory: Path, resume: bool) -> None:
-    """Creates the run folder; `resume` and an existing run need each other."""
-    if resume and not (directory / CONFIG_FILE).is_file():
-        raise FileNotFoundError(
-            f"{directory} has no {CONFIG_FILE}: there is nothing to resume. Train "
-            "without --resume."
-        )
-    if resume and (directory / BEST_WEIGHTS).is_file():
-        if not (directory / LAST_WEIGHTS).is_file():
-            raise FileNotFoundError(
-                f"{directory} was converted and not trained: there is nothing to "
-                f"resume. Start from it with --init {directory}."
-            )
-    if not resume and (directory / CONFIG_FILE).is_file():
-        raise FileExistsError(
-            f"{directory} holds a run already. Continue it with --resume, or choose "
-            "another folder with --output."
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-
-
-def _report_changes(directory: Path, config: Config) -> None:
-    """Prints the settings of a resumed run that have changed since it began."""
-    before = (directory / CONFIG_FILE).read_text().splitlines()
-    after = dump_config(config).splitlines()
-    changes = [
-        line
-        for line in difflib.unified_diff(before, after, lineterm="", n=0)
-        if line[0] in "+-" and line[:3] not in ("+++", "---")
-    ]
-    if changes:
-        print("Resuming with changed settings:", *changes, sep="\n  ")
 
 
 def write_samples(directory: Path, validation: ExampleSet) -> None:
@@ -263,4 +262,4 @@ def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
         )
         examples.problems.print()
         rows[examples.name] = json.loads(examples.problems.to_json())
-    (directory / PROBLEMS_FILE).write_text(json.dumps(rows, indent=1))
+    write_text(directory / PROBLEMS_FILE, json.dumps(rows, indent=1))

@@ -83,3 +83,14 @@ def test_boxes_that_reach_outside_are_dropped_if_the_policy_says_so():
         [cat(0, 0, 11, 20)], boxes, (10, 20), ("cat",), problems, ""
     )
     assert checked.boxes.shape == (0, 4) and problems.counts() == {"box_outside": 1}
+
+
+@pytest.mark.parametrize("beyond", [0.009, 0.011])
+def test_what_is_outside_by_rounding_is_no_fault(beyond):
+    problems = Problems()
+    objects = [cat(2, 3, 10 + beyond, 20), cat(10, 3, 10 + beyond, 20)]
+    boxes = np.array([own.corners for own in objects])
+    checked = objects_inside(objects, boxes, (10, 20), ("cat",), problems, "a")
+    np.testing.assert_array_equal(checked.boxes, [[2, 3, 10, 20]])
+    expected = ["drop"] if beyond < 0.01 else ["repair", "drop"]
+    assert [row.action for row in problems.rows] == expected

@@ -7,6 +7,9 @@ import numpy as np
 
 from tf_frcnn.data.checks.problems import Problems, nearest_name
 
+# How far rounding may put a corner outside: 2 decimal places, or 5 of a share.
+_ROUNDED_PIXELS, _ROUNDED_SHARE = 0.01, 1e-5
+
 
 class DrawnObject(NamedTuple):
     """An object as written in its annotation.
@@ -116,6 +119,9 @@ def objects_inside(
 ) -> CheckedObjects:
     """Clips boxes to the image and drops those that lie outside it.
 
+    A corner that is out by no more than the rounding of written numbers, such as YOLO's
+    shares with five decimal places, is no fault.
+
     Args:
         objects: n objects, for their classes and for messages.
         boxes: float [n, 4], their continuous corners in the upright image.
@@ -125,9 +131,11 @@ def objects_inside(
         file: name for messages.
     """
     height, width = size
-    clipped = np.clip(boxes, 0, [height, width, height, width])
-    is_outside = (clipped != boxes).any(axis=1)
+    sides = np.array([height, width, height, width])
+    clipped = np.clip(boxes, 0, sides)
+    rounding = np.maximum(_ROUNDED_PIXELS, _ROUNDED_SHARE * sides)
     is_empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    is_outside = (abs(clipped - boxes) > rounding).any(axis=1) | is_empty
     keep = np.ones(len(objects), bool)
     for row in np.flatnonzero(is_outside):
         detail = f"{_words(objects[row])}; the image has {width} x {height} pixels"

@@ -1,10 +1,11 @@
-"""The files below a data set's folder, and the links that lead out of it."""
+"""The files below a data set's folder."""
 
 import os
 import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from tf_frcnn.data.checks.outside_links import OutsideLinks
 from tf_frcnn.data.checks.problems import DataError, Problems
 
 # Beside hidden files, which begin with a dot.
@@ -41,9 +42,7 @@ class Listing:
     """
 
     def __init__(self, root: Path, problems: Problems, follow_links: bool = True):
-        self._root, self._real_root = root, os.path.realpath(root)
-        self._problems, self._follow_links = problems, follow_links
-        self._links: dict[str, bool] = {}
+        self._links = OutsideLinks(root, problems, follow_links)
 
     def folders(self, folder: Path, names: Collection[str]) -> dict[str, Path]:
         """Returns the subfolders with one of the names, given in lower case.
@@ -89,20 +88,7 @@ class Listing:
         return sorted(visible, key=lambda pair: pair[0])
 
     def _may_be_read(self, entry: os.DirEntry) -> bool:
-        if not entry.is_symlink():
-            return True
-        if entry.path not in self._links:
-            self._links[entry.path] = self._may_be_followed(entry.path)
-        return self._links[entry.path]
-
-    def _may_be_followed(self, path: str) -> bool:
-        target = os.path.realpath(path)
-        if Path(target).is_relative_to(self._real_root):
-            return True
-        name = Path(path).relative_to(self._root).as_posix()
-        action = "" if self._follow_links else "drop"
-        detail = f"it leads out of the folder, to {target}"
-        return self._problems.add("outside_link", name, detail, action) != "drop"
+        return self._links.may_be_read(entry.path, is_link=entry.is_symlink())
 
 
 def _composed(name: str) -> str:

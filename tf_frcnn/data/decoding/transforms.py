@@ -46,9 +46,16 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         is_so = tf.reduce_any(tf.equal(orientation, orientations))
         return tf.cond(is_so, lambda: turn(image), lambda: image)
 
-    image = turn_if([5, 6, 7, 8], lambda x: tf.transpose(x, [1, 0, 2]), image)
+    image = turn_if([5, 6, 7, 8], _transposed, image)
     image = turn_if([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), image)
     return turn_if([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), image)
+
+
+def _transposed(image):
+    # Not by tf.transpose: of bytes, oneDNN tells every program that it has to pass.
+    height, width = tf.unstack(tf.shape(image)[:2])
+    cells = tf.range(height) * width + tf.range(width)[:, tf.newaxis]
+    return tf.gather(tf.reshape(image, [height * width, image.shape[2]]), cells)
 
 
 def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -38,6 +38,7 @@ def read_coco(
     *,
     class_names: Sequence[str] = (),
     policy: Policy = DEFAULT_POLICY,
+    follow_links: bool = True,
 ) -> ExampleSet:
     """Reads splits of a data set in COCO's JSON.
 
@@ -52,6 +53,7 @@ def read_coco(
             one file that names no split is read as a whole under any name.
         class_names: K names. Empty: those of the categories, in the order of their ids.
         policy: the action for each kind of fault.
+        follow_links: False leaves out images outside the folder.
 
     Raises:
         DataError: there is no such file or split, no image can be used, or the policy
@@ -78,7 +80,14 @@ def read_coco(
     class_names = tuple(class_names) or tuple(names)
     if not class_names:
         raise DataError(f"{place}: {split} has no category; give class_names.")
-    return read_described(f"{place}:{split}", described, class_names, problems, root)
+    return read_described(
+        f"{place}:{split}",
+        described,
+        class_names,
+        problems,
+        root,
+        follow_links=follow_links,
+    )
 
 
 def coco_splits(location: str | Path) -> list[str]:

@@ -56,6 +56,7 @@ def read_csv(
     class_names: Sequence[str] = (),
     policy: Policy = DEFAULT_POLICY,
     class_file: str | None = None,
+    follow_links: bool = True,
 ) -> ExampleSet:
     """Reads splits of a data set in tables.
 
@@ -72,6 +73,7 @@ def read_csv(
             numbers; without one the sorted names in the tables that are read.
         policy: the action for each kind of fault.
         class_file: rows `name,number`; None: `classes.csv` in the folder, if it exists.
+        follow_links: False leaves out images outside the folder.
 
     Raises:
         DataError: there is no such table or split, it lacks a column, no image can be
@@ -95,7 +97,14 @@ def read_csv(
         written = _written(path, problems)
         described += find_described(written, folders, problems, path.name)
     names = tuple(class_names) or _class_names(root, class_file, described)
-    return read_described(f"{place}:{split}", described, names, problems, root)
+    return read_described(
+        f"{place}:{split}",
+        described,
+        names,
+        problems,
+        root,
+        follow_links=follow_links,
+    )
 
 
 def csv_splits(location: str | Path) -> list[str]:

@@ -15,6 +15,7 @@ from tf_frcnn.data.checks.images import (
     UnreadableImageError,
     inspect_files,
 )
+from tf_frcnn.data.checks.outside_links import OutsideLinks
 from tf_frcnn.data.checks.problems import DataError, Problems
 from tf_frcnn.data.checks.stated_sizes import (
     Move,
@@ -67,6 +68,7 @@ def read_described(
     root: Path,
     *,
     as_shares: bool = False,
+    follow_links: bool = True,
 ) -> ExampleSet:
     """Opens and checks images and their objects.
 
@@ -78,13 +80,16 @@ def read_described(
         described: in the order of the records.
         class_names: K names; label k is the k-th.
         problems: records every fault.
-        root: the data set's folder, for the `FactsCache`.
+        root: the data set's folder.
         as_shares: whether corners are shares of the image's sides.
+        follow_links: False: images outside the folder are left out.
 
     Raises:
         DataError: no image can be used, or the policy says so.
     """
-    images = distinct_ids(_merged(described, problems))
+    links = OutsideLinks(root, problems, follow_links)
+    inside = [image for image in described if links.all_may_be_read(image.path)]
+    images = distinct_ids(_merged(inside, problems))
     if not as_shares:
         _check_pixels(name, images)
     with FactsCache(root) as cache:

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from tf_frcnn.data.checks.problems import DataError, Problems, nearest_name
+from tf_frcnn.data.checks.problems import (
+    DataError,
+    MissingSplitError,
+    Problems,
+    nearest_name,
+)
 
 Value = TypeVar("Value")
 
@@ -110,7 +115,7 @@ def chosen_splits(
         place: of the data set, for messages.
 
     Raises:
-        DataError: there is no such split.
+        MissingSplitError: there is no such split.
     """
     if "" in splits:
         return [("", splits[""])]
@@ -119,7 +124,7 @@ def chosen_splits(
         names = [name, *(_VALIDATION if name in _VALIDATION else ())]
         found = next((own for own in names if own in splits), None)
         if found is None:
-            raise DataError(
+            raise MissingSplitError(
                 f"{place} has no split {name!r}; the splits there are "
                 f"{', '.join(splits) or 'none'}{nearest_name(name, splits) or '.'}"
             )

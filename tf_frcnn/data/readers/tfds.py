@@ -12,6 +12,7 @@ from tf_frcnn.data.checks.boxes import DrawnObject
 from tf_frcnn.data.checks.problems import (
     DEFAULT_POLICY,
     DataError,
+    MissingSplitError,
     Policy,
     Problems,
     nearest_name,
@@ -180,7 +181,7 @@ def _dataset(builder: tfds.core.DatasetBuilder, form: _Form, split: str):
     try:
         return builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
     except (ValueError, KeyError) as error:
-        raise DataError(
+        raise MissingSplitError(
             f"{_short_name(builder)} has no split {split!r}; its splits are "
             f"{', '.join(builder.info.splits)}."
         ) from error

@@ -33,6 +33,7 @@ def read_yolo(
     *,
     class_names: Sequence[str] = (),
     policy: Policy = DEFAULT_POLICY,
+    follow_links: bool = True,
 ) -> ExampleSet:
     """Reads splits of a data set in YOLO's form.
 
@@ -50,6 +51,7 @@ def read_yolo(
         class_names: K names. Empty: those of the data set, in the order of their
             numbers.
         policy: the action for each kind of fault.
+        follow_links: False leaves out images outside the folder.
 
     Raises:
         DataError: there is no such data set or split, no image can be used, none has a
@@ -82,6 +84,7 @@ def read_yolo(
         problems,
         folder.root,
         as_shares=True,
+        follow_links=follow_links,
     )
 
 

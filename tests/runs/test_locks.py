@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+import pytest
+
+from tf_frcnn.runs.locks import claimed
+
+CLAIM = """
+import sys, time
+from pathlib import Path
+from tf_frcnn.runs.locks import claimed
+
+with claimed(Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """A process that has claimed the folder `run`."""
+    command = [sys.executable, "-c", CLAIM, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "claimed\n"
+        yield child
+        child.kill()
+
+
+def test_a_folder_that_another_process_has_is_refused_by_its_number(owner, tmp_path):
+    with pytest.raises(BlockingIOError, match=f"is in use by process {owner.pid}; "):
+        with claimed(tmp_path / "run"):
+            pass
+
+
+def test_the_death_of_a_process_releases_its_folder(owner, tmp_path):
+    owner.kill()
+    owner.wait()
+    with claimed(tmp_path / "run"):
+        pass
+
+
+def test_a_process_may_claim_a_folder_several_times(tmp_path):
+    with claimed(tmp_path):
+        with claimed(tmp_path):
+            pass
+        with claimed(tmp_path):
+            assert (tmp_path / "run.lock").is_file()

@@ -1,0 +1,52 @@
+"""Files of weights: written whole, and never with a value that is not finite."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tf_frcnn.runs.safe_files import checksum, replaced
+
+BEST_WEIGHTS = "weights/best.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path) -> str:
+    """Writes a model's weights and the optimizer's state; returns the file's SHA-256.
+
+    Raises:
+        ValueError: a weight is not finite; what was there before stays.
+        OSError: it cannot be written, for example on a full disk.
+    """
+    require_finite(model, str(path))
+    with replaced(path) as part:
+        model.save_weights(part)
+        return checksum(part)
+
+
+def require_finite(model: keras.Model, name: str) -> None:
+    """Raises a ValueError that names the first weight that is not finite.
+
+    Args:
+        model: the model.
+        name: of the file, for the message.
+    """
+    for weight in model.weights:
+        values = keras.ops.convert_to_numpy(weight)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"{name}: {weight.path} is not finite (NaN or infinite).")
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Loads weights.
+
+    Raises:
+        ValueError: in one line, they do not fit, or are not finite.
+    """
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(
+            f"{path}: these are not weights of the configured network "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    require_finite(model, str(path))
