@@ -1,0 +1,128 @@
+"""The objects of each class by split, and what is wrong with the classes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.doctor.class_names import is_background, near_equal_pairs
+from tf_frcnn.doctor.findings import Finding
+
+# Of the objects of a class to learn from; see the remedy of "rare_class".
+_FEW_OBJECTS = 20
+# Of two names that differ in a letter the rarer one is a slip up to this share.
+_SLIPS_SHARE = 0.1
+
+
+class ClassRow(NamedTuple):
+    """The objects of one class.
+
+    Attributes:
+        name: of the class.
+        objects: split -> number of objects.
+        images: split -> number of images with an object.
+        difficult: split -> number of objects marked difficult, or a crowd.
+        listed: the splits whose class list has the name.
+    """
+
+    name: str
+    objects: dict[str, int]
+    images: dict[str, int]
+    difficult: dict[str, int]
+    listed: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Objects of all splits."""
+        return sum(self.objects.values())
+
+    def to_learn(self, split: str, on_difficult: bool = False) -> int:
+        """Returns the number of objects of a split that training learns from."""
+        return self.objects[split] - (0 if on_difficult else self.difficult[split])
+
+
+def class_table(splits: Mapping[str, ExampleSet]) -> list[ClassRow]:
+    """Returns a row for each class of any split, in the order of their lists."""
+    names = dict.fromkeys(n for own in splits.values() for n in own.class_names)
+    counts = {split: _counts(examples) for split, examples in splits.items()}
+    nothing = np.zeros(3, int)
+    rows = []
+    for name in names:
+        own = {split: count.get(name, nothing) for split, count in counts.items()}
+        columns = [{s: int(n[part]) for s, n in own.items()} for part in range(3)]
+        listed = tuple(s for s, one in splits.items() if name in one.class_names)
+        rows.append(ClassRow(name, *columns, listed))
+    return rows
+
+
+def class_findings(
+    rows: Sequence[ClassRow], training: str, *, on_difficult: bool = False
+) -> Iterator[Finding]:
+    """Yields what is wrong with the classes of a data set.
+
+    Args:
+        rows: of `class_table`.
+        training: the split to train on.
+        on_difficult: whether objects marked difficult are learned.
+    """
+    objects = {row.name: row.total for row in rows}
+    if not any(row.to_learn(training, on_difficult) for row in rows):
+        yield Finding("no_objects", f"No image of {training} has an object to learn.")
+    else:
+        for row in rows:
+            yield from _amount(row, training, on_difficult)
+    for name in objects:
+        if is_background(name):
+            message = f"{name!r} is a class with {objects[name]} objects."
+            yield Finding("background_class", message)
+    for first, second, difference in near_equal_pairs([*objects]):
+        counts = objects[first], objects[second]
+        is_slip = difference != "one letter" or min(counts) <= _SLIPS_SHARE * max(
+            counts
+        )
+        yield Finding(
+            "near_equal_names" if is_slip else "similar_names",
+            f"{first!r} ({counts[0]} objects) and {second!r} ({counts[1]}) differ in "
+            f"{difference}.",
+        )
+
+
+def _counts(examples: ExampleSet) -> dict[str, np.ndarray]:
+    """Returns name -> int [3]: objects, images with one, difficult objects."""
+    size = len(examples.class_names)
+    labels = [record.labels for record in examples.records]
+    difficult = [record.labels[record.difficult] for record in examples.records]
+    columns = [labels, [np.unique(own) for own in labels], difficult]
+    counts = [
+        np.bincount(np.concatenate([np.zeros(0, int), *column]), minlength=size)
+        for column in columns
+    ]
+    return dict(zip(examples.class_names, np.stack(counts, axis=1), strict=True))
+
+
+def _amount(row: ClassRow, training: str, on_difficult: bool) -> Iterator[Finding]:
+    """Yields what is wrong with the number of a class's objects."""
+    learned = row.to_learn(training, on_difficult)
+    by_split = ", ".join(f"{split} {count}" for split, count in row.objects.items())
+    if not row.total:
+        yield Finding("unused_class", f"Class {row.name!r} has no object at all.")
+    elif not row.objects[training]:
+        message = (
+            f"Class {row.name!r} is not learned; its objects by split: {by_split}."
+        )
+        yield Finding("class_not_learned", message)
+    elif not learned:
+        count = row.objects[training]
+        message = (
+            f"Class {row.name!r} is not learned; all {count} objects of {training} are "
+            "marked difficult."
+        )
+        yield Finding("class_not_learned", message)
+    elif learned < _FEW_OBJECTS:
+        message = f"Class {row.name!r} has {learned} objects in {training}."
+        yield Finding("rare_class", message)
+    others = [split for split in row.objects if split != training]
+    if row.total and others and not any(row.objects[split] for split in others):
+        message = f"Class {row.name!r} has no object in {' or '.join(others)}."
+        yield Finding("class_not_validated", message)
