@@ -17,7 +17,7 @@ FLOORS = (
     ("models", "data.readers", "data.pipeline", "data.coco_writer", "data.voc_writer"),
     ("data",),
     ("assembly", "callbacks", "drawing"),
-    ("runs",),
+    ("runs", "doctor"),
     ("export", "checkpoints", "client"),
     ("demo", "presets"),
     ("commands",),
