@@ -14,7 +14,11 @@ FLOORS = (
     ("config", "ops", "evaluation"),
     ("layers", "data.checks", "data.decoding"),
     ("backbones", "data.examples", "data.tfds_features"),
-    ("models", "data.readers", "data.pipeline", "data.coco_writer", "data.voc_writer"),
+    (
+        *("models", "data.readers", "data.pipeline"),
+        *("data.coco_writer", "data.voc_writer"),
+        *("doctor.classes", "doctor.class_names", "doctor.findings"),
+    ),
     ("data",),
     ("assembly", "callbacks", "drawing"),
     ("runs", "doctor"),

@@ -15,20 +15,20 @@ _NAMES_SOURCE = re.compile(r"--set\b|[^:]*\.ya?ml\b|[^:]*: No such file")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status, 2 for bad input."""
+    """Runs a command; returns the exit status: its own or 0, and 2 for bad input."""
     options = _parser().parse_args(arguments)
     # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            options.run(options)
+            status = options.run(options)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if options.traceback:
             raise
         print(f"tf-frcnn: {_file_of(options, error)}{error}", file=sys.stderr)
         return 2
-    return 0
+    return status or 0
 
 
 def _show_warning(

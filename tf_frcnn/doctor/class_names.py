@@ -11,8 +11,10 @@ _MIN_LETTERS = 5
 
 
 def plain(name: str) -> str:
-    """Returns a name without case, blanks, - and _."""
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
+    """Returns a name without case, blanks, - and _; between digits these count."""
+    name = unicodedata.normalize("NFKC", name).casefold()
+    name = re.sub(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)", "", name)
+    return re.sub(r"[\s_-]+", "-", name)
 
 
 def is_background(name: str) -> bool:
@@ -25,11 +27,12 @@ def near_equal_pairs(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
     The difference is "case or blanks", "singular and plural" or "one letter".
     """
-    for first, second in combinations(names, 2):
-        one, other = sorted((plain(first), plain(second)), key=len)
+    plain_names = [(plain(name), name) for name in names]
+    for (own, first), (its, second) in combinations(plain_names, 2):
+        one, other = sorted((own, its), key=len)
         if one == other:
             yield first, second, "case or blanks"
-        elif other in (f"{one}s", f"{one}es", f"{one.removesuffix('y')}ies"):
+        elif other in (f"{one}s", f"{one}es", re.sub("y$", "ies", one)):
             yield first, second, "singular and plural"
         elif len(one) >= _MIN_LETTERS and _differs_in_a_letter(one, other):
             yield first, second, "one letter"
@@ -44,7 +47,8 @@ def _differs_in_a_letter(one: str, other: str) -> bool:
         one: the shorter name.
         other: the longer name.
     """
-    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    ends = range(len(one))
+    start = next((n for n in ends if one[n] != other[n]), len(one))
     rest, other_rest = one[start:], other[start:]
     is_exchanged = len(rest) == len(other_rest) and rest[1:] == other_rest[1:]
     is_missing = rest == other_rest[1:]

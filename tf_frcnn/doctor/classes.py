@@ -23,14 +23,12 @@ class ClassRow(NamedTuple):
         objects: split -> number of objects.
         images: split -> number of images with an object.
         difficult: split -> number of objects marked difficult, or a crowd.
-        listed: the splits whose class list has the name.
     """
 
     name: str
     objects: dict[str, int]
     images: dict[str, int]
     difficult: dict[str, int]
-    listed: tuple[str, ...]
 
     @property
     def total(self) -> int:
@@ -50,9 +48,11 @@ def class_table(splits: Mapping[str, ExampleSet]) -> list[ClassRow]:
     rows = []
     for name in names:
         own = {split: count.get(name, nothing) for split, count in counts.items()}
-        columns = [{s: int(n[part]) for s, n in own.items()} for part in range(3)]
-        listed = tuple(s for s, one in splits.items() if name in one.class_names)
-        rows.append(ClassRow(name, *columns, listed))
+        objects, images, difficult = (
+            {split: int(numbers[part]) for split, numbers in own.items()}
+            for part in range(3)
+        )
+        rows.append(ClassRow(name, objects, images, difficult))
     return rows
 
 

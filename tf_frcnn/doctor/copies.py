@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tf_frcnn.data.checks.progress import with_progress
 from tf_frcnn.data.examples import ExampleSet, StoredImages
 from tf_frcnn.doctor.findings import Place
 from tf_frcnn.doctor.fingerprints import Fingerprint, features, image_files
@@ -18,9 +19,12 @@ from tf_frcnn.doctor.fingerprints import Fingerprint, features, image_files
 # the images of blood cells (BCCD); different images of these 0.70 and 0.41.
 ALIKE = 0.85
 # Rows of likenesses that are computed at once; bounds the memory.
-_BLOCK = 512
+_BLOCK = 256
 # Of a file, from its middle: equal in copies, and hardly ever in others of one size.
 _PIECE_BYTES = 4096
+
+# A file, or what stands for an image elsewhere.
+Content = Path | tuple
 
 
 class Copies(NamedTuple):
@@ -54,8 +58,8 @@ def find_copies(found: Mapping[str, Sequence[Fingerprint]]) -> Copies:
     return Copies(same, tuple(_alike(first)))
 
 
-def same_images(splits: Mapping[str, ExampleSet]) -> list[list[Place]]:
-    """Returns groups of images with the same content, without reading most of them.
+def shared_images(splits: Mapping[str, ExampleSet]) -> list[list[Place]]:
+    """Returns groups of the same image in several splits; reads few files.
 
     Files of one size are compared by a piece of each, and equal ones as a whole. Images
     that lie in archives are the same where they have one name, size and objects.
@@ -63,25 +67,31 @@ def same_images(splits: Mapping[str, ExampleSet]) -> list[list[Place]]:
     Args:
         splits: name -> examples.
     """
-    contents = {split: _contents(examples) for split, examples in splits.items()}
-    places = [Place(s, row) for s, own in contents.items() for row in range(len(own))]
-    groups = [places]
+    places: dict[Content, list[Place]] = defaultdict(list)
+    for split, examples in splits.items():
+        for row, content in enumerate(_contents(examples)):
+            places[content].append(Place(split, row))
+
+    def is_shared(contents: list[Content]) -> bool:
+        return len({place.split for own in contents for place in places[own]}) > 1
+
+    groups = [[*places]]
     for key in (_size, _piece, _whole):
-        groups = [
-            finer
-            for group in groups
-            for finer in _grouped(group, lambda p, key=key: key(contents[p.split][p.row]))
-        ]
-    return groups
+        groups = [part for own in groups for part in _grouped(own, key)]
+        groups = [group for group in groups if is_shared(group)]
+    return [[place for own in group for place in places[own]] for group in groups]
 
 
-def _alike(images: Sequence[tuple[Place, Fingerprint]]) -> Iterator[tuple[Place, Place]]:
+def _alike(
+    images: Sequence[tuple[Place, Fingerprint]],
+) -> Iterator[tuple[Place, Place]]:
     """Yields pairs that look alike, the most similar first."""
     places = [place for place, _ in images]
     vectors = features([one for _, one in images])
     splits = np.unique([place.split for place in places], return_inverse=True)[1]
     pairs: dict[tuple[int, int], float] = {}
-    for start in range(0, len(vectors), _BLOCK):
+    starts = range(0, len(vectors), _BLOCK)
+    for start in with_progress(starts, len(starts), "Looking for copies"):
         # Each image is compared with those before it.
         end = start + _BLOCK
         likeness = vectors[start:end] @ vectors[:end].T
@@ -97,7 +107,7 @@ def _alike(images: Sequence[tuple[Place, Fingerprint]]) -> Iterator[tuple[Place,
         yield places[one], places[other]
 
 
-def _contents(examples: ExampleSet) -> list[Path | tuple]:
+def _contents(examples: ExampleSet) -> list[Content]:
     """Returns for each record its file, or what stands for its content."""
     paths = image_files(examples)
     if paths is not None:
@@ -107,21 +117,22 @@ def _contents(examples: ExampleSet) -> list[Path | tuple]:
     return [(r.source, r.height, r.width, r.boxes.tobytes()) for r in examples.records]
 
 
-def _grouped(
-    places: Sequence[Place], key: Callable[[Place], Hashable]
-) -> Iterator[list[Place]]:
-    """Yields the places with equal keys, if there are several."""
-    groups: dict[Hashable, list[Place]] = defaultdict(list)
-    for place in places:
-        groups[key(place)].append(place)
-    yield from (group for group in groups.values() if len(group) > 1)
+def _grouped(contents: list[Content], key: Callable) -> Iterator[list[Content]]:
+    """Yields contents with equal keys together; a key is not needed of a single one."""
+    if len(contents) == 1:
+        yield contents
+        return
+    groups: dict[Hashable, list[Content]] = defaultdict(list)
+    for own in contents:
+        groups[key(own)].append(own)
+    yield from groups.values()
 
 
-def _size(content: Path | tuple) -> Hashable:
+def _size(content: Content) -> Hashable:
     return os.path.getsize(content) if isinstance(content, Path) else content
 
 
-def _piece(content: Path | tuple) -> Hashable:
+def _piece(content: Content) -> Hashable:
     if not isinstance(content, Path):
         return content
     with content.open("rb") as file:
@@ -129,7 +140,7 @@ def _piece(content: Path | tuple) -> Hashable:
         return file.read(_PIECE_BYTES)
 
 
-def _whole(content: Path | tuple) -> Hashable:
+def _whole(content: Content) -> Hashable:
     if not isinstance(content, Path):
         return content
     return hashlib.blake2b(content.read_bytes()).digest()

@@ -214,7 +214,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Returns findings, the serious ones first, each kind together."""
     kinds = [*KINDS]
 
-    def rank(finding):
+    def rank(finding: Finding) -> tuple[int, int]:
         return SEVERITIES.index(finding.severity), kinds.index(finding.kind)
 
     return tuple(sorted(findings, key=rank))

@@ -52,8 +52,8 @@ def image_files(examples: ExampleSet) -> list[Path] | None:
 def fingerprints(examples: ExampleSet) -> list[Fingerprint]:
     """Reads all images once; returns the fingerprint of each record.
 
-    Those of files are kept in a `FactsCache`, of all splits of a folder the same. Images
-    of several files are read side by side, and a bar is shown if it takes long.
+    Those of files are kept in a `FactsCache`. Several images are read side by side, and
+    a bar is shown if it takes long.
     """
     paths = image_files(examples)
     total = len(examples.records)
@@ -100,7 +100,7 @@ def features(found: list[Fingerprint]) -> np.ndarray:
 def _of_files(paths: list[Path]) -> Iterator[Fingerprint]:
     with FactsCache(f"{_folder_of(paths)}/ fingerprints") as cache:
 
-        def find(path):
+        def find(path: Path) -> Fingerprint:
             facts = cache.recall_file(path, lambda: fingerprint(_read(path)))
             return Fingerprint(*facts)
 

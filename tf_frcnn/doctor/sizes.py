@@ -67,8 +67,9 @@ def measure_boxes(records: Sequence[Record], resizing: Resizing) -> Boxes:
     counts = [len(record.boxes) for record in records]
     rows = np.repeat(np.arange(len(records)), counts)
     files = np.array([(r.height, r.width) for r in records], np.int64).reshape(-1, 2)
+    heights, widths = files.T
     plan = plan_resize(
-        *files.T, resizing.short_sides[0], resizing.long_side, resizing.method
+        heights, widths, resizing.short_sides[0], resizing.long_side, resizing.method
     )
     empty = np.zeros((0, 4), np.float32)
     boxes = np.concatenate([empty, *(record.boxes for record in records)])
