@@ -14,12 +14,14 @@ from tf_frcnn.commands import (
     export,
     import_data,
     make_shapes,
+    new,
     predict,
     show_config,
     train,
 )
 
 COMMANDS = {
+    "new": new,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

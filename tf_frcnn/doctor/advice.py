@@ -1,10 +1,25 @@
-"""Anchors and an image size that fit a data set."""
+"""Advice on the image size and the anchors for a data set."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tf_frcnn.config import Config
-from tf_frcnn.data import ExampleSet
-from tf_frcnn.doctor.anchors import AnchorReport, anchor_report
+from tf_frcnn.data import DataError, ExampleSet
+from tf_frcnn.doctor.anchors import AnchorReport, report_of
+from tf_frcnn.doctor.image_size import advised_sizes, size_reason
+from tf_frcnn.doctor.reach import Objects, file_boxes, network_objects
+from tf_frcnn.doctor.search import fit_anchors, fit_of_own, sample_of, with_anchors
+
+# A configuration's own anchors stay if others fit by no more than this better, and its
+# border if anchors beyond it reach no more than that.
+_WORTH_CHANGING, _WORTH_CROSSING = 0.01, 0.02
+# Images are enlarged until so many objects can be reached (the mean of the classes).
+_REACH_WANTED = 0.98
+# Largest share of a class that may be narrower than the shortest proposal.
+_DROPPED = 0.01
+_NAMED = 6  # classes in a sentence
 
 
 class Advice(NamedTuple):
@@ -13,15 +28,21 @@ class Advice(NamedTuple):
     Attributes:
         settings: dotted path of a setting -> its advised value; only what differs from
             the configuration.
-        reasons: a sentence for each advised setting, with numbers of the data.
+        why: dotted path of the first setting of a group -> a sentence, with numbers of
+            the data.
         before: what the configuration's own anchors reach.
         after: what the advised ones reach.
     """
 
     settings: dict[str, Any]
-    reasons: list[str]
+    why: dict[str, str]
     before: AnchorReport
     after: AnchorReport
+
+    @property
+    def reasons(self) -> list[str]:
+        """The sentences, one for each group of settings."""
+        return [*self.why.values()]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON can hold them."""
@@ -32,13 +53,169 @@ class Advice(NamedTuple):
             "after": self.after.to_json(),
         }
 
+    def text(self) -> str:
+        """Returns the settings and the reasons as text for a terminal."""
+        if not self.settings:
+            return "The anchors fit: no other image size or anchors reach more."
+        lines = [f"{path} = {value}" for path, value in self.settings.items()]
+        return "\n".join([*lines, "", *self.reasons])
 
-def advise(examples: ExampleSet, config: Config) -> Advice:
+
+def advise(
+    examples: ExampleSet, config: Config, *, keep: Collection[str] = ()
+) -> Advice:
     """Advises on the image size and the anchors for a data set.
 
     Args:
         examples: the training split.
         config: the configuration that the advice starts from.
+        keep: dotted paths of settings that stay as they are.
+
+    Raises:
+        DataError: no image has an object to learn.
     """
-    report = anchor_report(examples, config)
-    return Advice({}, [], report, report)
+    objects = network_objects(examples, config)
+    if not len(objects.labels):
+        raise DataError(f"{examples.name}: no image has an object to learn.")
+    before = report_of(objects, examples.class_names, config)
+    advised, why = config, dict[str, str]()
+    for change in (_style, _image_size, _border, _anchors, _shortest_proposal):
+        advised, reasons = change(examples, advised, frozenset(keep))
+        why |= reasons
+    if "anchors" not in {path.partition(".")[0] for path in why}:
+        advised = advised.replace(anchors=config.anchors)
+    after = report_of(network_objects(examples, advised), examples.class_names, advised)
+    return Advice(_differences(config, advised), why, before, after)
+
+
+_Change = tuple[Config, dict[str, str]]
+
+
+def _style(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+    """Measures anchors in whole pixels no longer where nothing else does.
+
+    It is told with the anchors.
+    """
+    rounds = config.anchors.style == "caffe" and not config.conventions.plus_one
+    if not rounds or "anchors.style" in keep:
+        return config, {}
+    return config.replace(anchors=config.anchors.replace(style="centred")), {}
+
+
+def _image_size(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+    """Takes the smallest size at which enough objects can be reached."""
+    images = config.images
+    fixed = {"images.short_side", "images.long_side", "data.train_short_sides"} & keep
+    if fixed or images.canvases or config.data.train_short_sides:
+        return config, {}
+    limits: list[float] = []
+    sizes = advised_sizes(examples, config)
+    for size in sizes:
+        limits.append(_limit(examples, _resized(config, size)))
+        if limits[-1] >= _REACH_WANTED:
+            break
+    near = [limit >= max(limits) - _WORTH_CHANGING for limit in limits]
+    row = near.index(True)
+    advised = _resized(config, sizes[row])
+    if advised == config:
+        return config, {}
+    reason = size_reason(examples, config, sizes[row], limits[row], limits[0])
+    return advised, {"images.short_side": reason}
+
+
+def _resized(config: Config, size: tuple[int, int]) -> Config:
+    short, long = size
+    if config.images.long_side is None:
+        images = config.images.replace(short_side=short)
+    else:
+        images = config.images.replace(short_side=short, long_side=long)
+    return config.replace(images=images)
+
+
+def _limit(examples: ExampleSet, config: Config) -> float:
+    """Returns the share of objects (mean of the classes) that can be reached."""
+    return fit_anchors(sample_of(network_objects(examples, config)), config).limit
+
+
+def _border(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+    """Lets anchors cross the border where objects need such ones."""
+    if config.rpn.allowed_border is None or "rpn.allowed_border" in keep:
+        return config, {}
+    crossing = config.replace(rpn=config.rpn.replace(allowed_border=None))
+    within, beyond = _limit(examples, config), _limit(examples, crossing)
+    if beyond < within + _WORTH_CROSSING:
+        return config, {}
+    reason = (
+        f"Anchors that cross the border raise the share of objects that can be reached "
+        f"from {within:.1%} to {beyond:.1%}."
+    )
+    return crossing, {"rpn.allowed_border": reason}
+
+
+def _anchors(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+    """Takes anchors that fit better than the configuration's own."""
+    if {"anchors.scales", "anchors.sizes", "anchors.ratios"} & keep:
+        return config, {}
+    objects = network_objects(examples, config)
+    sample = sample_of(objects)
+    own, best = fit_of_own(sample, config), fit_anchors(sample, config)
+    is_near = own.reach >= best.reach - _WORTH_CHANGING
+    is_near &= own.score >= best.score - _WORTH_CHANGING
+    if is_near or own.reach > best.reach:
+        return config, {}
+    advised = with_anchors(config, best.scales, best.ratios)
+    path = "anchors.sizes" if config.anchors.sizes else "anchors.scales"
+    return advised, {path: _anchor_reason(examples, objects, config, advised)}
+
+
+def _anchor_reason(
+    examples: ExampleSet, objects: Objects, config: Config, advised: Config
+) -> str:
+    before = report_of(objects, examples.class_names, config)
+    after = report_of(objects, examples.class_names, advised)
+    sides = [
+        f"{name} {np.quantile(own, 0.05):.0f}-{np.quantile(own, 0.95):.0f}"
+        for label, name in enumerate(examples.class_names)
+        if len(own := objects.sides[objects.labels == label])
+    ]
+    more = f" and {len(sides) - _NAMED} more classes" if len(sides) > _NAMED else ""
+    return (
+        f"The sides of objects (5 % to 95 % of them) in network pixels are "
+        f"{', '.join(sides[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} to "
+        f"{after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
+        f"(mean of the classes), those of {before.smallest_anchor:.0f} to "
+        f"{before.largest_anchor:.0f} pixels {before.class_ceiling:.1%}."
+    )
+
+
+def _shortest_proposal(
+    examples: ExampleSet, config: Config, keep: frozenset[str]
+) -> _Change:
+    """Keeps proposals as narrow as the objects."""
+    limit = config.proposals.min_size
+    if not limit or "proposals.min_size" in keep:
+        return config, {}
+    objects = network_objects(examples, config)
+    boxes = objects.boxes
+    if config.conventions.min_size_in == "file":
+        boxes = file_boxes(examples, config)
+    narrow = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) < limit
+    for label, name in enumerate(examples.class_names):
+        share = narrow[objects.labels == label].mean() if label in objects.labels else 0
+        if share > _DROPPED:
+            advised = config.replace(proposals=config.proposals.replace(min_size=0.0))
+            reason = f"{share:.1%} of {name} are narrower than {limit:g} pixels."
+            return advised, {"proposals.min_size": reason}
+    return config, {}
+
+
+def _differences(config: Config, advised: Config) -> dict[str, Any]:
+    """Returns dotted path -> advised value of the settings that differ."""
+    before, after = config.model_dump(mode="json"), advised.model_dump(mode="json")
+    return {
+        f"{section}.{name}": value
+        for section, own in after.items()
+        if isinstance(own, dict) and isinstance(before[section], dict)
+        for name, value in own.items()
+        if value != before[section].get(name)
+    }

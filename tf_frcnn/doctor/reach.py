@@ -3,13 +3,14 @@
 n is the number of objects.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tf_frcnn.assembly import backbone_of, build_resizing
 from tf_frcnn.config import Config
-from tf_frcnn.data import ExampleSet
+from tf_frcnn.data import ExampleSet, Record
 from tf_frcnn.data.decoding.resizing import plan_resize
 from tf_frcnn.data.decoding.to_canvas import own_canvases
 from tf_frcnn.data.pipeline.canvases import canvas_groups
@@ -51,7 +52,7 @@ def network_objects(examples: ExampleSet, config: Config) -> Objects:
     """
     records = examples.records
     resizing = build_resizing(config.images)
-    heights, widths = np.array([(r.height, r.width) for r in records], np.int64).T
+    heights, widths = np.array([(r.height, r.width) for r in records]).T
     plan = plan_resize(
         heights, widths, resizing.short_sides[0], resizing.long_side, resizing.method
     )
@@ -61,16 +62,33 @@ def network_objects(examples: ExampleSet, config: Config) -> Objects:
     else:
         rows = canvas_groups(records, sizes[:, np.newaxis], resizing.canvases)
         canvases = np.array(resizing.canvases, np.int64)[rows]
-    image = np.repeat(np.arange(len(records)), [len(r.labels) for r in records])
-    boxes = np.concatenate([r.boxes for r in records]).astype(np.float64)
-    difficult = np.concatenate([r.difficult for r in records])
+    image, boxes = _images_of_objects(records), _boxes(records)
+    labels = np.concatenate([np.zeros(0, int), *(r.labels for r in records)])
     objects = Objects(
         boxes * np.tile(scales, 2)[image],
-        np.concatenate([r.labels for r in records]).astype(np.int64),
-        sizes[image],
-        np.asarray(canvases)[image],
+        labels,
+        *(values[image] for values in (sizes, np.asarray(canvases))),
     )
-    return objects.take(~difficult | config.data.train_on_difficult)
+    return objects.take(_are_learned(records, config))
+
+
+def file_boxes(examples: ExampleSet, config: Config) -> np.ndarray:
+    """Returns float64 [n, 4], the boxes of `network_objects` in file pixels."""
+    return _boxes(examples.records)[_are_learned(examples.records, config)]
+
+
+def _boxes(records: Sequence[Record]) -> np.ndarray:
+    parts = [np.zeros([0, 4]), *(record.boxes for record in records)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _images_of_objects(records: Sequence[Record]) -> np.ndarray:
+    return np.repeat(np.arange(len(records)), [len(r.labels) for r in records])
+
+
+def _are_learned(records: Sequence[Record], config: Config) -> np.ndarray:
+    difficult = np.concatenate([np.zeros(0, bool), *(r.difficult for r in records)])
+    return ~difficult | config.data.train_on_difficult
 
 
 def best_ious(objects: Objects, config: Config) -> np.ndarray:

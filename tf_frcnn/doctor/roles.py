@@ -1,0 +1,76 @@
+"""The splits of a data set by what a training uses them for."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tf_frcnn.data import DataError
+
+_TRAIN = ("train", "training")
+_VALIDATION = ("val", "valid", "validation", "dev")
+_TEST = ("test", "testing")
+# The reader whose splits can be cut, and the cut.
+_CUT = ("tfds", "{}[:90%]", "{}[90%:]")
+
+
+class Roles(NamedTuple):
+    """The splits of a training, and what is to be known about the choice.
+
+    Attributes:
+        train, validation, test: names of splits.
+        notes: sentences; empty where the data have all three.
+    """
+
+    train: str
+    validation: str
+    test: str
+    notes: tuple[str, ...] = ()
+
+
+def choose_roles(splits: Sequence[str], reader: str) -> Roles:
+    """Chooses the splits for training, validation and test by their names.
+
+    Args:
+        splits: names of all splits; "" for a data set without splits.
+        reader: name of the reader.
+
+    Raises:
+        DataError: none is for training.
+    """
+    train = _called(_TRAIN, splits) or _called(("trainval",), splits)
+    if train is None and len(splits) == 1:
+        train = splits[0] or _TRAIN[0]
+    if train is None:
+        raise DataError(
+            f"none of the splits {', '.join(splits)} is called train; say which it is "
+            "by --set data.train_split=NAME."
+        )
+    validation, test = _called(_VALIDATION, splits), _called(_TEST, splits)
+    if validation and test:
+        return Roles(train, validation, test)
+    if validation:
+        note = "There is no test split; the last evaluation is that of the validation."
+        return Roles(train, validation, validation, (note,))
+    if test:
+        note = (
+            f"There is no validation split: the best weights are chosen by the images "
+            f"of {test}, whose figures are then a little too good. Set some training "
+            "images apart as val."
+        )
+        return Roles(train, test, test, (note,))
+    if reader == _CUT[0]:
+        note = f"{train} is the only split; a tenth of it is set apart for validation."
+        validation = _CUT[2].format(train)
+        return Roles(_CUT[1].format(train), validation, validation, (note,))
+    note = (
+        "There is neither a validation nor a test split: mAP is measured on the "
+        "training images and says nothing about new ones. Set a tenth of the images "
+        "apart as val before you judge the result."
+    )
+    return Roles(train, train, train, (note,))
+
+
+def _called(names: Sequence[str], splits: Sequence[str]) -> str | None:
+    """Returns the first split of one of these names, such as train2017 of train."""
+    words = {split: set(re.findall(r"[a-z]+", split.lower())) for split in splits}
+    return next((s for name in names for s in splits if name in words[s]), None)
