@@ -38,16 +38,20 @@ def brief_findings(
 
 
 def anchor_findings(report: AnchorReport) -> Iterator[Finding]:
-    """Yields the classes of which many objects are out of every anchor's reach.
+    """Yields a finding if many objects of some classes are out of every anchor's reach.
 
     Args:
         report: of the training split.
     """
-    for row in report.by_class:
-        if row.reach_50 < _LOW_CEILING:
-            yield Finding(
-                "out_of_reach",
-                f"Class {row.class_name!r}: {1 - row.reach_50:.0%} of {row.objects} "
-                "objects overlap no anchor at an IoU of 0.5; anchors have sides of "
-                f"{report.smallest_anchor:.0f} to {report.largest_anchor:.0f} pixels.",
-            )
+    missed = [
+        f"{row.class_name!r} {1 - row.reach_50:.0%} of {row.objects}"
+        for row in report.by_class
+        if row.reach_50 < _LOW_CEILING
+    ]
+    if missed:
+        yield Finding(
+            "out_of_reach",
+            f"Objects that overlap no anchor at an IoU of 0.5: {', '.join(missed)}; "
+            f"anchors have sides of {report.smallest_anchor:.0f} to "
+            f"{report.largest_anchor:.0f} pixels.",
+        )

@@ -67,14 +67,13 @@ def class_findings(
         on_difficult: whether objects marked difficult are learned.
     """
     objects = {row.name: row.total for row in rows}
-    if not any(row.to_learn(training, on_difficult) for row in rows):
-        yield Finding("no_objects", f"No image of {training} has an object to learn.")
+    if any(row.to_learn(training, on_difficult) for row in rows):
+        yield from _amounts(rows, training, on_difficult)
     else:
-        for row in rows:
-            yield from _amount(row, training, on_difficult)
+        yield Finding("no_objects", f"No image of {training} has an object to learn.")
     for name in objects:
         if is_background(name):
-            message = f"{name!r} is a class with {objects[name]} objects."
+            message = f"{name!r} is a class; its objects: {objects[name]}."
             yield Finding("background_class", message)
     for first, second, difference in near_equal_pairs([*objects]):
         counts = objects[first], objects[second]
@@ -83,8 +82,8 @@ def class_findings(
         )
         yield Finding(
             "near_equal_names" if is_slip else "similar_names",
-            f"{first!r} ({counts[0]} objects) and {second!r} ({counts[1]}) differ in "
-            f"{difference}.",
+            f"{first!r} and {second!r} differ in {difference}; their objects: "
+            f"{counts[0]} and {counts[1]}.",
         )
 
 
@@ -101,28 +100,36 @@ def _counts(examples: ExampleSet) -> dict[str, np.ndarray]:
     return dict(zip(examples.class_names, np.stack(counts, axis=1), strict=True))
 
 
-def _amount(row: ClassRow, training: str, on_difficult: bool) -> Iterator[Finding]:
-    """Yields what is wrong with the number of a class's objects."""
-    learned = row.to_learn(training, on_difficult)
-    by_split = ", ".join(f"{split} {count}" for split, count in row.objects.items())
-    if not row.total:
-        yield Finding("unused_class", f"Class {row.name!r} has no object at all.")
-    elif not row.objects[training]:
-        message = (
-            f"Class {row.name!r} is not learned; its objects by split: {by_split}."
-        )
-        yield Finding("class_not_learned", message)
-    elif not learned:
-        count = row.objects[training]
-        message = (
-            f"Class {row.name!r} is not learned; all {count} objects of {training} are "
-            "marked difficult."
-        )
-        yield Finding("class_not_learned", message)
-    elif learned < _FEW_OBJECTS:
-        message = f"Class {row.name!r} has {learned} objects in {training}."
+def _amounts(
+    rows: Sequence[ClassRow], training: str, on_difficult: bool
+) -> Iterator[Finding]:
+    """Yields what is wrong with the numbers of objects."""
+    rare, unused, unmeasured = [], [], []
+    for row in rows:
+        learned = row.to_learn(training, on_difficult)
+        others = [count for split, count in row.objects.items() if split != training]
+        if not row.total:
+            unused.append(repr(row.name))
+        elif not learned:
+            yield Finding("class_not_learned", _why_not_learned(row, training))
+        elif learned < _FEW_OBJECTS and not is_background(row.name):
+            rare.append(f"{row.name!r} {learned}")
+        if row.total and others and not any(others):
+            unmeasured.append(repr(row.name))
+    if unused:
+        message = f"Classes without any object: {', '.join(unused)}."
+        yield Finding("unused_class", message)
+    if rare:
+        message = f"Classes with few objects in {training}: {', '.join(rare)}."
         yield Finding("rare_class", message)
-    others = [split for split in row.objects if split != training]
-    if row.total and others and not any(row.objects[split] for split in others):
-        message = f"Class {row.name!r} has no object in {' or '.join(others)}."
+    if unmeasured:
+        message = f"Classes that are in {training} only: {', '.join(unmeasured)}."
         yield Finding("class_not_validated", message)
+
+
+def _why_not_learned(row: ClassRow, training: str) -> str:
+    start = f"Class {row.name!r} is not learned; its objects"
+    if not row.objects[training]:
+        splits = ", ".join(f"{split} {count}" for split, count in row.objects.items())
+        return f"{start} by split: {splits}."
+    return f"{start} in {training} are all difficult: {row.objects[training]}."

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tf_frcnn.assembly import build_resizing
 from tf_frcnn.config import Config
-from tf_frcnn.data import ExampleSet
+from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.doctor.advice import Advice, advise
 from tf_frcnn.doctor.brief import anchor_findings
 from tf_frcnn.doctor.classes import ClassRow, class_findings, class_table
@@ -14,6 +14,7 @@ from tf_frcnn.doctor.copies import Copies, find_copies
 from tf_frcnn.doctor.faults import FaultRow, fault_findings, fault_table, lost_images
 from tf_frcnn.doctor.findings import Finding, in_order, serious
 from tf_frcnn.doctor.fingerprints import fingerprints
+from tf_frcnn.doctor.roles import choose_roles
 from tf_frcnn.doctor.same_images import same_image_findings
 from tf_frcnn.doctor.sizes import SizeRow, box_findings, measure_boxes, size_table
 
@@ -149,10 +150,13 @@ def without_joined(
 
 
 def training_split(splits: Mapping[str, ExampleSet]) -> str:
-    """Returns the split named "train", one named like it, or the largest."""
+    """Returns the split that is called so, or else the largest."""
+    try:
+        named = choose_roles([*splits], reader="").train
+    except DataError:
+        named = ""
     largest = max(splits, key=lambda split: len(splits[split].records))
-    named = [split for split in splits if "train" in split.lower()]
-    return next((s for s in ("train", *named) if s in splits), largest)
+    return named if named in splits else largest
 
 
 def as_json(value: Any) -> Any:
@@ -188,5 +192,7 @@ def _split_findings(rows: Sequence[SplitRow], training: str) -> Iterator[Finding
         yield Finding("no_validation", f"There is only {training or 'one split'}.")
     (row,) = (row for row in rows if row.name == training)
     if row.negatives > _MANY_NEGATIVES * row.images and row.objects:
-        message = f"{row.negatives} of the {row.images} images of {training} have none."
+        message = (
+            f"Of {row.images} images of {training} {row.negatives} have no object."
+        )
         yield Finding("many_negatives", message)

@@ -91,7 +91,8 @@ def fault_findings(
             files = tuple(dict.fromkeys(f"{file}" for r in rows for file in r.files))
             found = tuple(p for r in rows for p in places.of(r.split, r.files))
             count = sum(row.number for row in rows)
-            message = f"{count} of {kind}; {rows[0].files[0]}: {rows[0].example}."
+            first = f"{rows[0].files[0]}: {rows[0].example}"
+            message = f"{kind}, {count} in all; the first is {first}."
             yield Finding(kind if is_own else own, message, files, found)
     for split, examples in splits.items():
         lost, kept = lost_images(table, split), len(examples.records)

@@ -1,6 +1,7 @@
 """An examination as one HTML file that loads nothing from elsewhere."""
 
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,18 @@ class ShownImage(NamedTuple):
     thumbnail: str
 
 
+class Band(NamedTuple):
+    """Sides between two limits.
+
+    Attributes:
+        number: place in `SizeRow.bands`.
+        name: its limits in words.
+    """
+
+    number: int
+    name: str
+
+
 def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
     """Returns the page of an examination as HTML.
 
@@ -60,11 +73,13 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    root = os.path.join(os.path.abspath(os.path.expanduser(found.data)), "")
+    environment.filters["short"] = lambda file: os.path.abspath(file).removeprefix(root)
     return environment.get_template(_TEMPLATE).render(
         found=found,
         summary=summary(found),
         counts={s: sum(f.severity == s for f in found.findings) for s in SEVERITIES},
-        bands=_band_names(),
+        bands=_bands(found),
         images=[shown(place, why) for place, why in reasons.items()],
         pairs=[[shown(place) for place in pair] for pair in pairs],
         files_listed=FILES_LISTED,
@@ -97,6 +112,12 @@ def _pairs(found: Examination) -> list[tuple[Place, Place]]:
     return [*across, *within][:_PAIRS]
 
 
-def _band_names() -> list[str]:
+def _bands(found: Examination) -> list[Band]:
+    """Returns the bands from the first to the last with a box."""
     between = [f"{low} to {high}" for low, high in itertools.pairwise(BAND_EDGES)]
-    return [f"below {BAND_EDGES[0]}", *between, f"{BAND_EDGES[-1]} and more"]
+    names = [f"below {BAND_EDGES[0]}", *between, f"{BAND_EDGES[-1]} and more"]
+    totals = [
+        sum(counts) for counts in zip(*(row.bands for row in found.sizes), strict=True)
+    ]
+    used = [number for number, total in enumerate(totals) if total]
+    return [Band(n, names[n]) for n in range(min(used), max(used) + 1)] if used else []

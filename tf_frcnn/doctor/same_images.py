@@ -21,11 +21,11 @@ def same_image_findings(copies: Copies, splits: _Splits) -> Iterator[Finding]:
     within = [g for g in copies.same if len({p.split for p in g}) < len(g)]
     if within:
         count = sum(len(group) - len({p.split for p in group}) for group in within)
-        message = f"{count} images are copies of others of their split."
+        message = f"Copies of other images of the same split: {count}."
         yield Finding("repeated_images", message, _files(within, splits))
     differing = [group for group in copies.same if _differ(group, splits)]
     if differing:
-        message = f"{len(differing)} images occur with different objects."
+        message = f"Images that recur with other objects: {len(differing)}."
         yield Finding("same_image_other_objects", message, _files(differing, splits))
     for kind, is_across in (
         ("alike_across_splits", True),
@@ -33,7 +33,8 @@ def same_image_findings(copies: Copies, splits: _Splits) -> Iterator[Finding]:
     ):
         pairs = [p for p in copies.alike if (p[0].split != p[1].split) == is_across]
         if pairs:
-            message = f"{len(pairs)} images look nearly like another one."
+            where = "another split" if is_across else "the same split"
+            message = f"Images that look nearly like one of {where}: {len(pairs)}."
             yield Finding(kind, message, _files(pairs, splits))
 
 

@@ -132,7 +132,7 @@ def box_findings(
         if places:
             count, total = (sum(map(f, odd.values())) for f in (np.sum, np.size))
             end = " network pixels" if kind == "tiny_boxes" else ""
-            message = f"{count} of {total} boxes have {words}{end}."
+            message = f"Of {total} boxes {count} have {words}{end}."
             yield _finding(kind, message, places, splits)
     yield from _pair_findings(splits)
 
@@ -145,12 +145,12 @@ def _pair_findings(splits: Mapping[str, ExampleSet]) -> Iterator[Finding]:
                 kind = "repeated_boxes" if is_same_class else "two_classes"
                 places[kind].append(Place(split, row))
     words = {
-        "repeated_boxes": "boxes lie on another one of their class",
-        "two_classes": "boxes lie on one of another class",
+        "repeated_boxes": "Boxes that lie on another one of their class",
+        "two_classes": "Boxes that lie on one of another class",
     }
     for kind, found in places.items():
         if found:
-            message = f"{len(found)} {words[kind]} (IoU of {_SAME_IOU} or more)."
+            message = f"{words[kind]} (IoU of {_SAME_IOU} or more): {len(found)}."
             yield _finding(kind, message, [*dict.fromkeys(found)], splits)
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tf_frcnn.doctor.advice import Advice
 from tf_frcnn.doctor.classes import ClassRow
 from tf_frcnn.doctor.examination import Examination
 from tf_frcnn.doctor.findings import SEVERITIES, Finding
@@ -24,16 +25,14 @@ def print_examination(found: Examination, console: Console | None = None) -> Non
     console.print(_splits(found))
     console.print(_classes(found))
     if found.advice is not None:
-        for sentence in found.advice.before.sentences():
+        for sentence in _anchors(found.advice):
             console.print(Text(sentence))
-        for sentence in found.advice.reasons:
-            console.print(Text(f"Proposed: {sentence}"))
     for line in finding_lines(found.findings[:_MAX_ROWS]):
         console.print(line)
     more = len(found.findings) - _MAX_ROWS
     if more > 0:
         console.print(f"... and {more} more; --output DIR writes them all.")
-    console.print(Text(summary(found)))
+    console.print(Text(f"{found.data}: {summary(found)}"))
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[Text]:
@@ -55,12 +54,21 @@ def finding_lines(findings: Sequence[Finding]) -> list[Text]:
 def summary(found: Examination) -> str:
     """Returns the numbers of findings in a sentence."""
     if not found.findings:
-        return f"{found.data}: nothing was found wrong."
+        return "Nothing was found wrong."
     counts = [sum(f.severity == name for f in found.findings) for name in SEVERITIES]
-    plurals = [
-        f"{count} {name}" for count, name in zip(counts, SEVERITIES, strict=True)
-    ]
-    return f"{found.data}: {', '.join(plurals)} findings."
+    words = [f"{n} {name}" for n, name in zip(counts, SEVERITIES, strict=True)]
+    return f"Findings: {', '.join(words)}."
+
+
+def _anchors(advice: Advice) -> list[str]:
+    """Returns what anchors reach, and the settings that raise it, in sentences."""
+    said = advice.before.sentences()
+    if advice.settings:
+        settings = ", ".join(f"{path} = {v}" for path, v in advice.settings.items())
+        said.append(
+            f"Proposed, with a reach of {advice.after.class_ceiling:.1%}: {settings}."
+        )
+    return said
 
 
 def _splits(found: Examination) -> Table:
