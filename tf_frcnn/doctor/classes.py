@@ -7,10 +7,12 @@ import numpy as np
 
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.doctor.class_names import is_background, near_equal_pairs
-from tf_frcnn.doctor.findings import Finding
+from tf_frcnn.doctor.findings import Finding, Place
 
 # Of the objects of a class to learn from; see the remedy of "rare_class".
 _FEW_OBJECTS = 20
+# Of a class.
+_IMAGES_NAMED = 20
 # Of two names that differ in a letter the rarer one is a slip up to this share.
 _SLIPS_SHARE = 0.1
 
@@ -23,12 +25,16 @@ class ClassRow(NamedTuple):
         objects: split -> number of objects.
         images: split -> number of images with an object.
         difficult: split -> number of objects marked difficult, or a crowd.
+        places: the first images with an object.
+        files: the files of these.
     """
 
     name: str
     objects: dict[str, int]
     images: dict[str, int]
     difficult: dict[str, int]
+    places: tuple[Place, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -44,6 +50,7 @@ def class_table(splits: Mapping[str, ExampleSet]) -> list[ClassRow]:
     """Returns a row for each class of any split, in the order of their lists."""
     names = dict.fromkeys(n for own in splits.values() for n in own.class_names)
     counts = {split: _counts(examples) for split, examples in splits.items()}
+    first = _first_images(splits)
     nothing = np.zeros(3, int)
     rows = []
     for name in names:
@@ -52,7 +59,9 @@ def class_table(splits: Mapping[str, ExampleSet]) -> list[ClassRow]:
             {split: int(numbers[part]) for split, numbers in own.items()}
             for part in range(3)
         )
-        rows.append(ClassRow(name, objects, images, difficult))
+        places = tuple(first.get(name, ()))
+        files = tuple(splits[p.split].records[p.row].source for p in places)
+        rows.append(ClassRow(name, objects, images, difficult, places, files))
     return rows
 
 
@@ -66,24 +75,27 @@ def class_findings(
         training: the split to train on.
         on_difficult: whether objects marked difficult are learned.
     """
-    objects = {row.name: row.total for row in rows}
+    by_name = {row.name: row for row in rows}
     if any(row.to_learn(training, on_difficult) for row in rows):
         yield from _amounts(rows, training, on_difficult)
     else:
         yield Finding("no_objects", f"No image of {training} has an object to learn.")
-    for name in objects:
-        if is_background(name):
-            message = f"{name!r} is a class; its objects: {objects[name]}."
-            yield Finding("background_class", message)
-    for first, second, difference in near_equal_pairs([*objects]):
-        counts = objects[first], objects[second]
-        is_slip = difference != "one letter" or min(counts) <= _SLIPS_SHARE * max(
-            counts
+    for row in rows:
+        if is_background(row.name):
+            message = f"{row.name!r} is a class; its objects: {row.total}."
+            yield Finding("background_class", message, row.files, row.places)
+    for first, second, difference in near_equal_pairs([*by_name]):
+        one, other = by_name[first], by_name[second]
+        rarer, larger = sorted((one, other), key=lambda row: row.total)
+        is_slip = difference != "one letter" or (
+            rarer.total <= _SLIPS_SHARE * larger.total
         )
         yield Finding(
             "near_equal_names" if is_slip else "similar_names",
             f"{first!r} and {second!r} differ in {difference}; their objects: "
-            f"{counts[0]} and {counts[1]}.",
+            f"{one.total} and {other.total}.",
+            rarer.files,
+            rarer.places,
         )
 
 
@@ -100,6 +112,18 @@ def _counts(examples: ExampleSet) -> dict[str, np.ndarray]:
     return dict(zip(examples.class_names, np.stack(counts, axis=1), strict=True))
 
 
+def _first_images(splits: Mapping[str, ExampleSet]) -> dict[str, list[Place]]:
+    """Returns class name -> the first images with an object."""
+    found: dict[str, list[Place]] = {}
+    for split, examples in splits.items():
+        for row, record in enumerate(examples.records):
+            for label in {*record.labels.tolist()}:
+                places = found.setdefault(examples.class_names[label], [])
+                if len(places) < _IMAGES_NAMED:
+                    places.append(Place(split, row))
+    return found
+
+
 def _amounts(
     rows: Sequence[ClassRow], training: str, on_difficult: bool
 ) -> Iterator[Finding]:
@@ -111,7 +135,8 @@ def _amounts(
         if not row.total:
             unused.append(repr(row.name))
         elif not learned:
-            yield Finding("class_not_learned", _why_not_learned(row, training))
+            message = _why_not_learned(row, training)
+            yield Finding("class_not_learned", message, row.files, row.places)
         elif learned < _FEW_OBJECTS and not is_background(row.name):
             rare.append(f"{row.name!r} {learned}")
         if row.total and others and not any(others):

@@ -192,7 +192,6 @@ def _split_findings(rows: Sequence[SplitRow], training: str) -> Iterator[Finding
         yield Finding("no_validation", f"There is only {training or 'one split'}.")
     (row,) = (row for row in rows if row.name == training)
     if row.negatives > _MANY_NEGATIVES * row.images and row.objects:
-        message = (
-            f"Of {row.images} images of {training} {row.negatives} have no object."
-        )
+        counts = f"{row.negatives} of {row.images}"
+        message = f"Images of {training} without an object: {counts}."
         yield Finding("many_negatives", message)

@@ -37,7 +37,7 @@ KINDS: dict[str, Kind] = {
     "shared_images": Kind(
         "serious",
         "images in two splits",
-        "Leave them out of the training split: `--fix` does so.",
+        "Leave them out of the training split: `tf-frcnn doctor --fix` does so.",
     ),
     "alike_across_splits": Kind(
         "serious",
@@ -68,13 +68,14 @@ KINDS: dict[str, Kind] = {
     "background_class": Kind(
         "serious",
         "background as a class",
-        "Leave it out: the network has its own background. `--fix` does so.",
+        "Leave it out, since the network has its own background: `tf-frcnn doctor "
+        "--fix` does so.",
     ),
     "near_equal_names": Kind(
         "serious",
         "one class under two names",
-        "Rename one of them in the annotations. `--fix` joins names that differ in "
-        "case, blanks, - or _ only.",
+        "Rename one of them in the annotations; `tf-frcnn doctor --fix` does so where "
+        "they differ in case, blanks, - or _ only.",
     ),
     "similar_names": Kind(
         "warning",
@@ -105,7 +106,7 @@ KINDS: dict[str, Kind] = {
     "repeated_images": Kind(
         "warning",
         "the same image twice in a split",
-        "Delete the copies: `--fix` does so.",
+        "Delete the copies: `tf-frcnn doctor --fix` does so.",
     ),
     "alike_within_split": Kind(
         "note",
@@ -115,7 +116,8 @@ KINDS: dict[str, Kind] = {
     "repeated_boxes": Kind(
         "warning",
         "the same object twice in an image",
-        "Delete one of the two: `--fix` does so where class and corners are equal.",
+        "Delete one of the two; `tf-frcnn doctor --fix` does so where class and "
+        "corners are equal.",
     ),
     "two_classes": Kind(
         "warning",
@@ -136,7 +138,8 @@ KINDS: dict[str, Kind] = {
     "out_of_reach": Kind(
         "serious",
         "objects that no anchor reaches",
-        "Take the settings that are proposed under the anchors.",
+        "Take other anchors or larger images: `tf-frcnn doctor` proposes settings, and "
+        "`tf-frcnn new` writes them down.",
     ),
     # What the readers found; the kinds are those of `data.checks.problems`.
     "unknown_class": Kind(
@@ -162,7 +165,7 @@ KINDS: dict[str, Kind] = {
     "files_repaired": Kind(
         "note",
         "annotations are repaired",
-        "See whether the repair is right; `--fix` writes it down.",
+        "See whether the repair is right; `tf-frcnn doctor --fix` writes it down.",
     ),
 }
 

@@ -116,8 +116,6 @@ def _bands(found: Examination) -> list[Band]:
     """Returns the bands from the first to the last with a box."""
     between = [f"{low} to {high}" for low, high in itertools.pairwise(BAND_EDGES)]
     names = [f"below {BAND_EDGES[0]}", *between, f"{BAND_EDGES[-1]} and more"]
-    totals = [
-        sum(counts) for counts in zip(*(row.bands for row in found.sizes), strict=True)
-    ]
-    used = [number for number, total in enumerate(totals) if total]
+    counts = zip(*(row.bands for row in found.sizes), strict=True)
+    used = [number for number, band in enumerate(counts) if any(band)]
     return [Band(n, names[n]) for n in range(min(used), max(used) + 1)] if used else []

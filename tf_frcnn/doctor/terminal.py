@@ -26,13 +26,13 @@ def print_examination(found: Examination, console: Console | None = None) -> Non
     console.print(_classes(found))
     if found.advice is not None:
         for sentence in _anchors(found.advice):
-            console.print(Text(sentence))
+            console.print(Text(sentence), soft_wrap=True)
     for line in finding_lines(found.findings[:_MAX_ROWS]):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     more = len(found.findings) - _MAX_ROWS
     if more > 0:
         console.print(f"... and {more} more; --output DIR writes them all.")
-    console.print(Text(f"{found.data}: {summary(found)}"))
+    console.print(Text(f"{found.data}: {summary(found)}"), soft_wrap=True)
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[Text]:
