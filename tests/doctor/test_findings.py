@@ -1,6 +1,3 @@
-import re
-
-from tests.helpers.paths import ROOT
 from tf_frcnn.doctor.findings import KINDS, SEVERITIES, Finding, in_order, serious
 
 
@@ -29,9 +26,3 @@ def test_every_kind_has_a_severity_and_a_remedy():
         assert kind.severity in SEVERITIES
         assert kind.remedy[0].isupper() and kind.remedy.endswith(".")
         assert kind.title[0].islower() and not kind.title.endswith(".")
-
-
-def test_the_page_of_the_documentation_has_every_kind():
-    page = (ROOT / "docs" / "doctor.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE)
-    assert rows == [(name, kind.severity) for name, kind in KINDS.items()]

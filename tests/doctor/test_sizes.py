@@ -53,19 +53,14 @@ def test_sets_without_a_box_have_no_sizes(make_set, findings_of):
 
 
 def test_ordinary_boxes_are_no_finding(findings_of):
-    assert (
-        findings_of([(0, (5, 5, 95, 95)), (0, (5, 5, 96, 99)), (1, (9, 9, 99, 40))])
-        == {}
-    )
+    boxes = [(0, (5, 5, 95, 95)), (0, (5, 5, 96, 103)), (1, (9, 9, 99, 40))]
+    assert findings_of(boxes) == {}
 
 
 def test_tiny_thin_and_whole_boxes(findings_of):
     tiny, thin = (100, 100, 103, 105), (10, 10, 25, 200)
-    found = findings_of(
-        [(0, tiny), (0, tiny[::-1][::-1])][:1],
-        [(0, thin)],
-        [(1, (0, 0, 400, 300)), (0, (20, 20, 99, 99))],
-    )
+    whole = (0, 0, 400, 300)
+    found = findings_of([(0, tiny)], [(0, thin)], [(1, whole), (0, (20, 20, 99, 99))])
     assert found == {
         "tiny_boxes": (
             "Of 4 boxes 1 have a side below 8 network pixels.",
