@@ -29,12 +29,8 @@ def ids(mended):
 
 def test_an_image_in_two_splits_stays_where_it_is_measured_on(mended):
     one = [[(0, BOX)]] * 2
-    found = mended(
-        ["ape"],
-        test=(one, [b"a", b"x"]),
-        train=(one, [b"a", b"b"]),
-        val=(one, b"xy") if False else (one, [b"y", b"x"]),
-    )
+    contents = {"test": [b"a", b"x"], "train": [b"a", b"b"], "val": [b"y", b"x"]}
+    found = mended(["ape"], **{split: (one, own) for split, own in contents.items()})
     assert ids(found) == {
         "test": ["test_0"],
         "train": ["train_1"],

@@ -20,7 +20,7 @@ def shown(examined):
 
 def test_one_screen_has_the_tables_and_the_first_findings(shown):
     text = shown()
-    for part in ("train *", "90 (60%)", "fox", "0 (0)", "serious: 1 of the 14 val"):
+    for part in ("train *", "90 (", "fox", "0 (0)", "serious: 1 of the 14 val"):
         assert part in text
     assert "Most objects lie below the smallest anchor: ant." in text
     assert "Proposed, with a reach of" in text and "anchors.scales = [" in text
@@ -29,14 +29,14 @@ def test_one_screen_has_the_tables_and_the_first_findings(shown):
 
 
 def test_names_are_no_markup(examined, shown):
-    finding = Finding("background_class", "'[red]x[/red]' is a class.", ("a[/b].jpg",))
+    finding = Finding("background_class", "'[red]x[/red]' is a class.", ("[b]a.jpg",))
     row = examined.classes[0]._replace(name="[bold]y[/bold]")
     text = shown(
         dataclasses.replace(
             examined, findings=(finding,), classes=(row,), data="[z]", sizes=()
         )
     )
-    for name in ("'[red]x[/red]'", "a[/b].jpg", "[bold]y[/bold]", "[z]: Findings"):
+    for name in ("'[red]x[/red]'", "[b]a.jpg", "[bold]y[/bold]", "[z]: Findings"):
         assert name in text
 
 

@@ -81,21 +81,17 @@ def _without_copies(
     dropped: set[Place] = set()
     for group in found.copies.same:
         last = max(group, key=lambda place: order.index(place.split)).split
-        across = {place for place in group if place.split != last}
-        seen: set[tuple] = set()
+        kept: set[tuple] = set()
         for place in group:
-            objects = objects_of(place, splits)
-            if place not in across and objects in seen:
-                dropped.add(place)
-                done.append(
-                    f"{_file(place, splits)} is left out of {place.split}: a copy."
-                )
-            seen.add(objects)
-        for place in sorted(across):
-            done.append(
-                f"{_file(place, splits)} is left out of {place.split}: it is in {last}."
-            )
-        dropped |= across
+            objects, file = objects_of(place, splits), _file(place, splits)
+            if place.split != last:
+                done.append(f"{file} is left out of {place.split}: it is in {last}.")
+            elif objects in kept:
+                done.append(f"{file} is left out of {last}: it is a copy.")
+            else:
+                kept.add(objects)
+                continue
+            dropped.add(place)
     return {name: _without(own, name, dropped) for name, own in splits.items()}
 
 

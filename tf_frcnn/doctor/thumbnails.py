@@ -50,5 +50,6 @@ def _thumbnail(image_bytes: bytes, examples: ExampleSet, index: int) -> str:
     boxes, names = record.boxes * scale, examples.class_names
     drawn = draw_boxes(small, boxes, record.labels, names)
     file = io.BytesIO()
-    Image.fromarray(drawn).save(file, "JPEG", quality=_QUALITY)
+    # With full colour, in which thin lines stay what they are.
+    Image.fromarray(drawn).save(file, "JPEG", quality=_QUALITY, subsampling=0)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
