@@ -1,6 +1,6 @@
 """Advice on the image size and the anchors for a data set."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,12 +89,16 @@ def advise(
         raise DataError(f"{examples.name}: no image has an object to learn.")
     before = report_of(objects, examples.class_names, config)
     advised, why = _image_size(examples, _style(config, keep), keep, may_shrink)
-    for change in (_border, _anchors, _shortest_proposal):
-        advised, reasons = change(examples, advised, keep)
-        why |= reasons
-    if not any(path.startswith("anchors.") for path in why):
-        advised = advised.replace(anchors=config.anchors)
-    after = report_of(network_objects(examples, advised), examples.class_names, advised)
+    advised, crossing = _border(examples, advised, keep)
+    anchors = _better_anchors(examples, advised, keep)
+    advised, shortest = _shortest_proposal(examples, advised, keep)
+    advised = advised.replace(anchors=anchors or config.anchors)
+    seen = network_objects(examples, advised)
+    after = report_of(seen, examples.class_names, advised)
+    why |= crossing | shortest
+    if anchors:
+        path = "anchors.sizes" if anchors.sizes else "anchors.scales"
+        why[path] = _anchor_reason(seen, examples.class_names, before, after)
     return Advice(_differences(config, advised), why, before, after)
 
 
@@ -159,39 +163,38 @@ def _border(examples: ExampleSet, config: Config, keep: Collection[str]) -> _Cha
     return crossing, {"rpn.allowed_border": reason}
 
 
-def _anchors(examples: ExampleSet, config: Config, keep: Collection[str]) -> _Change:
-    """Takes anchors that fit better than the configuration's own."""
+def _better_anchors(examples: ExampleSet, config: Config, keep: Collection[str]) -> Any:
+    """Returns settings of anchors that fit better, or None."""
     if {"anchors.scales", "anchors.sizes", "anchors.ratios"} & {*keep}:
-        return config, {}
-    objects = network_objects(examples, config)
-    sample = sample_of(objects)
+        return None
+    sample = sample_of(network_objects(examples, config))
     own, best = fit_of_own(sample, config), fit_anchors(sample, config)
     is_near = own.reach >= best.reach - _WORTH_CHANGING
     is_near &= own.score >= best.score - _WORTH_CHANGING
     if is_near or own.reach > best.reach:
-        return config, {}
-    advised = with_anchors(config, best.scales, best.ratios)
-    path = "anchors.sizes" if config.anchors.sizes else "anchors.scales"
-    return advised, {path: _anchor_reason(examples, objects, config, advised)}
+        return None
+    return with_anchors(config, best.scales, best.ratios).anchors
 
 
 def _anchor_reason(
-    examples: ExampleSet, objects: Objects, config: Config, advised: Config
+    objects: Objects,
+    class_names: Sequence[str],
+    before: AnchorReport,
+    after: AnchorReport,
 ) -> str:
-    before = report_of(objects, examples.class_names, config)
-    after = report_of(objects, examples.class_names, advised)
-    sides = [
+    sides = objects.sides
+    ranges = [
         f"{name} {np.quantile(own, 0.05):.0f}-{np.quantile(own, 0.95):.0f}"
-        for label, name in enumerate(examples.class_names)
-        if len(own := objects.sides[objects.labels == label])
+        for label, name in enumerate(class_names)
+        if len(own := sides[objects.labels == label])
     ]
-    more = f" and {len(sides) - _NAMED} more classes" if len(sides) > _NAMED else ""
+    more = f" and {len(ranges) - _NAMED} more classes" if len(ranges) > _NAMED else ""
     return (
         f"The sides of objects (5 % to 95 % of them) in network pixels are "
-        f"{', '.join(sides[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} to "
-        f"{after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
-        f"(mean of the classes), those of {before.smallest_anchor:.0f} to "
-        f"{before.largest_anchor:.0f} pixels {before.class_ceiling:.1%}."
+        f"{', '.join(ranges[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} "
+        f"to {after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
+        f"(mean of the classes), the {before.smallest_anchor:.0f} to "
+        f"{before.largest_anchor:.0f} pixels of the start {before.class_ceiling:.1%}."
     )
 
 
