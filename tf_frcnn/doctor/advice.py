@@ -90,14 +90,14 @@ def advise(
     before = report_of(objects, examples.class_names, config)
     advised, why = _image_size(examples, _style(config, keep), keep, may_shrink)
     advised, crossing = _border(examples, advised, keep)
-    anchors = _better_anchors(examples, advised, keep)
+    better = _with_better_anchors(examples, advised, keep)
+    advised = better or advised.replace(anchors=config.anchors)
     advised, shortest = _shortest_proposal(examples, advised, keep)
-    advised = advised.replace(anchors=anchors or config.anchors)
     seen = network_objects(examples, advised)
     after = report_of(seen, examples.class_names, advised)
     why |= crossing | shortest
-    if anchors:
-        path = "anchors.sizes" if anchors.sizes else "anchors.scales"
+    if better:
+        path = "anchors.sizes" if better.anchors.sizes else "anchors.scales"
         why[path] = _anchor_reason(seen, examples.class_names, before, after)
     return Advice(_differences(config, advised), why, before, after)
 
@@ -163,8 +163,10 @@ def _border(examples: ExampleSet, config: Config, keep: Collection[str]) -> _Cha
     return crossing, {"rpn.allowed_border": reason}
 
 
-def _better_anchors(examples: ExampleSet, config: Config, keep: Collection[str]) -> Any:
-    """Returns settings of anchors that fit better, or None."""
+def _with_better_anchors(
+    examples: ExampleSet, config: Config, keep: Collection[str]
+) -> Config | None:
+    """Returns the configuration with anchors that fit better, or None."""
     if {"anchors.scales", "anchors.sizes", "anchors.ratios"} & {*keep}:
         return None
     sample = sample_of(network_objects(examples, config))
@@ -173,7 +175,7 @@ def _better_anchors(examples: ExampleSet, config: Config, keep: Collection[str])
     is_near &= own.score >= best.score - _WORTH_CHANGING
     if is_near or own.reach > best.reach:
         return None
-    return with_anchors(config, best.scales, best.ratios).anchors
+    return with_anchors(config, best.scales, best.ratios)
 
 
 def _anchor_reason(
@@ -193,8 +195,8 @@ def _anchor_reason(
         f"The sides of objects (5 % to 95 % of them) in network pixels are "
         f"{', '.join(ranges[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} "
         f"to {after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
-        f"(mean of the classes), the {before.smallest_anchor:.0f} to "
-        f"{before.largest_anchor:.0f} pixels of the start {before.class_ceiling:.1%}."
+        f"(mean of the classes), the start's of {before.smallest_anchor:.0f} to "
+        f"{before.largest_anchor:.0f} pixels {before.class_ceiling:.1%}."
     )
 
 
