@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +44,9 @@ def run(options: argparse.Namespace) -> None:
     output = options.output or Path(f"{_name_of(options.source)}.yaml")
     if output.exists():
         raise FileExistsError(f"{output} exists; choose another name by --output.")
+    base = _base(options.preset)
     data, notes = _data_settings(options)
-    tree = {"data": data} | ({"base": options.preset} if options.preset else {})
+    tree = {"data": data} | ({"base": base} if base else {})
     config = make_config(tree, options.source, texts=options.set)
     check_parts(config)
     splits = Splits(config)
@@ -57,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         data,
         train,
         validation,
-        base=options.preset,
+        base=base,
         overrides=options.set,
         can_bfloat16=multiplies_bfloat16(),
     )
@@ -93,6 +96,13 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     return data, [] if {*asked} & {*given} else [*roles.notes]
 
 
+def _base(preset: str | None) -> str | None:
+    """Returns the base of the new file: a recipe's name, or a file's whole path."""
+    if preset is None or not Path(preset).expanduser().is_file():
+        return preset
+    return str(Path(preset).expanduser().resolve())
+
+
 def _name_of(source: str) -> str:
     """Returns the name of the data for a file: that of its folder, or of the file."""
     place = Path(source).expanduser()
@@ -104,18 +114,12 @@ def _heading(
     output: Path, train: "ExampleSet", validation: "ExampleSet", notes: list[str]
 ) -> str:
     """Returns the comment at the beginning of the file."""
-    import textwrap
-
-    import numpy as np
-
-    labels = np.concatenate([r.labels for r in train.records])
-    counts = np.bincount(labels, minlength=len(train.class_names))
-    pairs = zip(train.class_names, counts, strict=True)
-    named = [f"{name} {count}" for name, count in pairs][:_CLASSES_NAMED]
-    more = " ..." if len(counts) > _CLASSES_NAMED else ""
+    counts = Counter(label for record in train.records for label in record.labels)
+    named = [f"{name} {counts[label]}" for label, name in enumerate(train.class_names)]
+    more = " ..." if len(named) > _CLASSES_NAMED else ""
     text = (
         f"{len(train.records)} training images, {len(validation.records)} validation "
-        f"images. Training objects by class: {', '.join(named)}{more}."
+        f"images. Training objects by class: {', '.join(named[:_CLASSES_NAMED])}{more}."
     )
     paragraphs = [f"Made for {train.name}.", f"  tf-frcnn train {output}", text, *notes]
     return "\n\n".join(textwrap.fill(p, 86) if p[0] != " " else p for p in paragraphs)

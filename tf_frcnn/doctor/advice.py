@@ -1,6 +1,6 @@
 """Advice on the image size and the anchors for a data set."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,15 +8,19 @@ import numpy as np
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.doctor.anchors import AnchorReport, report_of
-from tf_frcnn.doctor.image_size import advised_sizes, size_reason
+from tf_frcnn.doctor.image_size import REACH_WANTED, advised_sizes, size_reason
 from tf_frcnn.doctor.reach import Objects, file_boxes, network_objects
-from tf_frcnn.doctor.search import fit_anchors, fit_of_own, sample_of, with_anchors
+from tf_frcnn.doctor.search import (
+    fit_anchors,
+    fit_of_own,
+    reach_limit,
+    sample_of,
+    with_anchors,
+)
 
 # A configuration's own anchors stay if others fit by no more than this better, and its
 # border if anchors beyond it reach no more than that.
 _WORTH_CHANGING, _WORTH_CROSSING = 0.01, 0.02
-# Images are enlarged until so many objects can be reached (the mean of the classes).
-_REACH_WANTED = 0.98
 # Largest share of a class that may be narrower than the shortest proposal.
 _DROPPED = 0.01
 _NAMED = 6  # classes in a sentence
@@ -62,7 +66,11 @@ class Advice(NamedTuple):
 
 
 def advise(
-    examples: ExampleSet, config: Config, *, keep: Collection[str] = ()
+    examples: ExampleSet,
+    config: Config,
+    *,
+    keep: Collection[str] = (),
+    may_shrink: bool = True,
 ) -> Advice:
     """Advises on the image size and the anchors for a data set.
 
@@ -70,6 +78,8 @@ def advise(
         examples: the training split.
         config: the configuration that the advice starts from.
         keep: dotted paths of settings that stay as they are.
+        may_shrink: whether images may become smaller than configured where their files
+            are; otherwise they only become larger.
 
     Raises:
         DataError: no image has an object to learn.
@@ -78,44 +88,45 @@ def advise(
     if not len(objects.labels):
         raise DataError(f"{examples.name}: no image has an object to learn.")
     before = report_of(objects, examples.class_names, config)
-    advised, why = config, dict[str, str]()
-    for change in (_style, _image_size, _border, _anchors, _shortest_proposal):
-        advised, reasons = change(examples, advised, frozenset(keep))
-        why |= reasons
-    if "anchors" not in {path.partition(".")[0] for path in why}:
-        advised = advised.replace(anchors=config.anchors)
-    after = report_of(network_objects(examples, advised), examples.class_names, advised)
+    advised, why = _image_size(examples, _style(config, keep), keep, may_shrink)
+    advised, crossing = _border(examples, advised, keep)
+    better = _with_better_anchors(examples, advised, keep)
+    advised = better or advised.replace(anchors=config.anchors)
+    advised, shortest = _shortest_proposal(examples, advised, keep)
+    seen = network_objects(examples, advised)
+    after = report_of(seen, examples.class_names, advised)
+    why |= crossing | shortest
+    if better:
+        path = "anchors.sizes" if better.anchors.sizes else "anchors.scales"
+        why[path] = _anchor_reason(seen, examples.class_names, before, after)
     return Advice(_differences(config, advised), why, before, after)
 
 
 _Change = tuple[Config, dict[str, str]]
 
 
-def _style(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
-    """Measures anchors in whole pixels no longer where nothing else does.
-
-    It is told with the anchors.
-    """
+def _style(config: Config, keep: Collection[str]) -> Config:
+    """Measures anchors in whole pixels no longer where nothing else is so measured."""
     rounds = config.anchors.style == "caffe" and not config.conventions.plus_one
     if not rounds or "anchors.style" in keep:
-        return config, {}
-    return config.replace(anchors=config.anchors.replace(style="centred")), {}
+        return config
+    return config.replace(anchors=config.anchors.replace(style="centred"))
 
 
-def _image_size(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+def _image_size(
+    examples: ExampleSet, config: Config, keep: Collection[str], may_shrink: bool
+) -> _Change:
     """Takes the smallest size at which enough objects can be reached."""
-    images = config.images
-    fixed = {"images.short_side", "images.long_side", "data.train_short_sides"} & keep
-    if fixed or images.canvases or config.data.train_short_sides:
+    fixed = {"images.short_side", "images.long_side"} & {*keep}
+    if fixed or config.images.canvases or config.data.train_short_sides:
         return config, {}
+    sizes = advised_sizes(examples, config, may_shrink)
     limits: list[float] = []
-    sizes = advised_sizes(examples, config)
     for size in sizes:
         limits.append(_limit(examples, _resized(config, size)))
-        if limits[-1] >= _REACH_WANTED:
+        if limits[-1] >= REACH_WANTED:
             break
-    near = [limit >= max(limits) - _WORTH_CHANGING for limit in limits]
-    row = near.index(True)
+    row = next(i for i, own in enumerate(limits) if own > max(limits) - _WORTH_CHANGING)
     advised = _resized(config, sizes[row])
     if advised == config:
         return config, {}
@@ -134,10 +145,10 @@ def _resized(config: Config, size: tuple[int, int]) -> Config:
 
 def _limit(examples: ExampleSet, config: Config) -> float:
     """Returns the share of objects (mean of the classes) that can be reached."""
-    return fit_anchors(sample_of(network_objects(examples, config)), config).limit
+    return reach_limit(sample_of(network_objects(examples, config)), config)
 
 
-def _border(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
+def _border(examples: ExampleSet, config: Config, keep: Collection[str]) -> _Change:
     """Lets anchors cross the border where objects need such ones."""
     if config.rpn.allowed_border is None or "rpn.allowed_border" in keep:
         return config, {}
@@ -152,44 +163,45 @@ def _border(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Chan
     return crossing, {"rpn.allowed_border": reason}
 
 
-def _anchors(examples: ExampleSet, config: Config, keep: frozenset[str]) -> _Change:
-    """Takes anchors that fit better than the configuration's own."""
-    if {"anchors.scales", "anchors.sizes", "anchors.ratios"} & keep:
-        return config, {}
-    objects = network_objects(examples, config)
-    sample = sample_of(objects)
+def _with_better_anchors(
+    examples: ExampleSet, config: Config, keep: Collection[str]
+) -> Config | None:
+    """Returns the configuration with anchors that fit better, or None."""
+    if {"anchors.scales", "anchors.sizes", "anchors.ratios"} & {*keep}:
+        return None
+    sample = sample_of(network_objects(examples, config))
     own, best = fit_of_own(sample, config), fit_anchors(sample, config)
     is_near = own.reach >= best.reach - _WORTH_CHANGING
     is_near &= own.score >= best.score - _WORTH_CHANGING
     if is_near or own.reach > best.reach:
-        return config, {}
-    advised = with_anchors(config, best.scales, best.ratios)
-    path = "anchors.sizes" if config.anchors.sizes else "anchors.scales"
-    return advised, {path: _anchor_reason(examples, objects, config, advised)}
+        return None
+    return with_anchors(config, best.scales, best.ratios)
 
 
 def _anchor_reason(
-    examples: ExampleSet, objects: Objects, config: Config, advised: Config
+    objects: Objects,
+    class_names: Sequence[str],
+    before: AnchorReport,
+    after: AnchorReport,
 ) -> str:
-    before = report_of(objects, examples.class_names, config)
-    after = report_of(objects, examples.class_names, advised)
-    sides = [
+    sides = objects.sides
+    ranges = [
         f"{name} {np.quantile(own, 0.05):.0f}-{np.quantile(own, 0.95):.0f}"
-        for label, name in enumerate(examples.class_names)
-        if len(own := objects.sides[objects.labels == label])
+        for label, name in enumerate(class_names)
+        if len(own := sides[objects.labels == label])
     ]
-    more = f" and {len(sides) - _NAMED} more classes" if len(sides) > _NAMED else ""
+    more = f" and {len(ranges) - _NAMED} more classes" if len(ranges) > _NAMED else ""
     return (
         f"The sides of objects (5 % to 95 % of them) in network pixels are "
-        f"{', '.join(sides[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} to "
-        f"{after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
-        f"(mean of the classes), those of {before.smallest_anchor:.0f} to "
+        f"{', '.join(ranges[:_NAMED])}{more}; anchors of {after.smallest_anchor:.0f} "
+        f"to {after.largest_anchor:.0f} pixels reach {after.class_ceiling:.1%} of them "
+        f"(mean of the classes), the start's of {before.smallest_anchor:.0f} to "
         f"{before.largest_anchor:.0f} pixels {before.class_ceiling:.1%}."
     )
 
 
 def _shortest_proposal(
-    examples: ExampleSet, config: Config, keep: frozenset[str]
+    examples: ExampleSet, config: Config, keep: Collection[str]
 ) -> _Change:
     """Keeps proposals as narrow as the objects."""
     limit = config.proposals.min_size

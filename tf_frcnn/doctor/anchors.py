@@ -1,5 +1,6 @@
 """The table of what a configuration's anchors reach, by class and size."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ class AnchorReport(NamedTuple):
 
     def table(self) -> str:
         """Returns the report as text for a terminal."""
-        width = max(len(row.class_name) for row in self.rows)
+        width = max([len("class"), *(len(row.class_name) for row in self.rows)])
         lines = [f"{'class':{width}}  {'side':>8}  objects  IoU 0.5  IoU 0.7"]
         for row in self.rows:
             name = row.class_name if row.band == ALL_SIZES else ""
@@ -117,7 +118,7 @@ def anchor_report(examples: ExampleSet, config: Config) -> AnchorReport:
 
 
 def report_of(
-    objects: Objects, class_names: tuple[str, ...], config: Config
+    objects: Objects, class_names: Sequence[str], config: Config
 ) -> AnchorReport:
     """Measures what the anchors of a configuration reach; see `anchor_report`."""
     ious, sides = best_ious(objects, config), objects.sides
@@ -128,7 +129,7 @@ def report_of(
         if not own.any():
             continue
         rows += _rows(name, sides[own], ious[own])
-        if rows and np.mean(ious[own] >= 0.5) < _FEW:
+        if np.mean(ious[own] >= 0.5) < _FEW:
             small += [name] * bool(np.median(sides[own]) < anchor_sides.min())
             large += [name] * bool(np.median(sides[own]) > anchor_sides.max())
     whole = [row.reach_50 for row in rows if row.band == ALL_SIZES]

@@ -4,32 +4,44 @@ import math
 
 import numpy as np
 
+from tf_frcnn.assembly import backbone_of
 from tf_frcnn.config import Config
 from tf_frcnn.data import ExampleSet
 
-# Not beyond the pixels of torchvision's 800 x 1333.
+# Images are enlarged until so many objects can be reached (the mean of the classes).
+REACH_WANTED = 0.98
+_FINE_STRIDE = 4  # of the first map of a pyramid
+# They do not exceed the pixels of torchvision's 800 x 1333.
 _MOST_PIXELS = 800 * 1333
 _GROWTH, _MULTIPLE = 1.25, 16
 # Images whose longer side is in proportion to this one's keep their short side.
 _ASPECT_QUANTILE = 0.95
 
 
-def advised_sizes(examples: ExampleSet, config: Config) -> list[tuple[int, int]]:
+def advised_sizes(
+    examples: ExampleSet, config: Config, may_shrink: bool
+) -> list[tuple[int, int]]:
     """Returns the (short side, long side) that come into question, smallest first.
 
-    The first is that of the median file, or the configuration's where that is smaller:
+    The first is the configuration's, or that of the median file where it is smaller:
     larger images show no more detail. The others, each 1.25 times the one before, give
     small objects more cells.
 
     Args:
         examples: the training split.
-        config: its `images.short_side` is read.
+        config: its `images` are read.
+        may_shrink: whether the first may be smaller than the configuration's.
     """
     sides = np.array([(r.height, r.width) for r in examples.records])
     shorter, longer = sides.min(axis=1), sides.max(axis=1)
     aspect = float(np.quantile(longer / shorter, _ASPECT_QUANTILE))
-    side = float(min(np.median(shorter), config.images.short_side))
-    sizes = [_rounded(side, aspect)]
+    own = config.images
+    side = float(np.median(shorter))
+    if side > own.short_side or not may_shrink:
+        side = float(own.short_side)
+        sizes = [(own.short_side, own.long_side or _rounded(side, aspect)[1])]
+    else:
+        sizes = [_rounded(side, aspect)]
     while True:
         side *= _GROWTH
         short, long = _rounded(side, aspect)
@@ -64,8 +76,11 @@ def size_reason(
     short, long = np.median(sides, axis=0)
     files = f"The files have {short:.0f} x {long:.0f} pixels (median)"
     reach = f"{limit:.1%} of the objects can be reached (mean of the classes)"
+    if limit < REACH_WANTED and min(backbone_of(config).strides) > _FINE_STRIDE:
+        reach += "; the smaller cells of a pyramid would reach more"
     if limit > first_limit:
-        return f"{files}. Enlarged to {size[0]}, {reach}, otherwise {first_limit:.1%}."
+        before = f"instead of {first_limit:.1%} at the smallest size"
+        return f"{files}. With a short side of {size[0]} {reach}, {before}."
     if short <= config.images.short_side:
         return f"{files}; larger ones show no more detail, and {reach}."
     return f"{files}; at {size[0]} x {size[1]} {reach}."

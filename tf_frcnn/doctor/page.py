@@ -2,11 +2,13 @@
 
 import itertools
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.doctor.examination import Examination
@@ -75,6 +77,7 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
     )
     root = os.path.join(os.path.abspath(os.path.expanduser(found.data)), "")
     environment.filters["short"] = lambda file: os.path.abspath(file).removeprefix(root)
+    environment.filters["code"] = _with_code
     return environment.get_template(_TEMPLATE).render(
         found=found,
         summary=summary(found),
@@ -84,6 +87,11 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
         pairs=[[shown(place) for place in pair] for pair in pairs],
         files_listed=FILES_LISTED,
     )
+
+
+def _with_code(text: str) -> Markup:
+    """Returns a text as HTML, what stands between ` as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))
 
 
 def worst_images(found: Examination) -> dict[Place, tuple[str, ...]]:

@@ -125,6 +125,8 @@ def _cells(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns int64 [n, 2] twice: pixels from cell to cell, and the number of cells."""
     maps = -(-objects.canvases // stride)
+    if backbone_of(config).rounds_down:
+        maps = objects.canvases // stride
     steps = np.full_like(maps, stride)
     if config.anchors.style == "torchvision":
         steps = objects.canvases // maps

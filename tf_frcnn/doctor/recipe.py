@@ -79,7 +79,7 @@ def build_recipe(
         start += _DEFAULTS
     keep = [text.partition("=")[0].strip() for text in overrides]
     config = _config(start, base, overrides)
-    advice = advise(train, config, keep=keep)
+    advice = advise(train, config, keep=keep, may_shrink=base is None)
     advised = _groups(advice)
     config = _config([*start, *advised], base, overrides)
     counts = counts_of(train, validation)

@@ -18,7 +18,7 @@ class Roles(NamedTuple):
 
     Attributes:
         train, validation, test: names of splits.
-        notes: sentences; empty where the data have all three.
+        notes: sentences.
     """
 
     train: str
@@ -47,7 +47,7 @@ def choose_roles(splits: Sequence[str], reader: str) -> Roles:
         )
     validation, test = _called(_VALIDATION, splits), _called(_TEST, splits)
     if validation and test:
-        return Roles(train, validation, test)
+        return Roles(train, validation, test, _joined(splits, test))
     if validation:
         note = "There is no test split; the last evaluation is that of the validation."
         return Roles(train, validation, validation, (note,))
@@ -68,6 +68,17 @@ def choose_roles(splits: Sequence[str], reader: str) -> Roles:
         "apart as val before you judge the result."
     )
     return Roles(train, train, train, (note,))
+
+
+def _joined(splits: Sequence[str], test: str) -> tuple[str, ...]:
+    """Returns how to train on the images of both other splits."""
+    both = _called(("trainval",), splits)
+    if both is None:
+        return ()
+    return (
+        f"{both} holds the images of training and validation, for a last training with "
+        f"--set data.train_split={both} --set data.validation_split={test}.",
+    )
 
 
 def _called(names: Sequence[str], splits: Sequence[str]) -> str | None:

@@ -12,17 +12,19 @@ from tf_frcnn.config import Config
 from tf_frcnn.doctor.reach import Objects, best_ious
 
 # Scales in strides, and heights over widths in steps of the root of 2.
-_SCALES = (0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10, 12, 14)
-_SCALES += (16, 20, 24, 28, 32, 40, 48, 56, 64)
+_SCALES = (
+    *(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0),
+    *(10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 56.0, 64.0),
+)
 _RATIOS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 # An IoU of 0.7 makes an anchor an object (Ren et al. 2015, section 3.1.2); more of it
 # is worth nothing.
 _ENOUGH_IOU = 0.7
 # What another anchor must add to the score, and how much of the reach may be missed.
 _LEAST_GAIN, _REACH_MISSED = 0.002, 0.005
-MOST_ANCHORS = 25
+_MOST_ANCHORS = 25  # of a position
 # Objects that candidates are tried on, spread evenly over each class.
-_MOST_OBJECTS, _FEWEST_OF_A_CLASS = 20_000, 50
+_MOST_OBJECTS, _FEWEST_OF_A_CLASS = 4_000, 50
 
 
 class Fit(NamedTuple):
@@ -44,7 +46,7 @@ class Fit(NamedTuple):
 
 
 def sample_of(objects: Objects) -> Objects:
-    """Returns at most about 20,000 objects, spread evenly over those of each class."""
+    """Returns at most about 4,000 objects, spread evenly over those of each class."""
     labels, counts = np.unique(objects.labels, return_counts=True)
     limit = max(_FEWEST_OF_A_CLASS, _MOST_OBJECTS // max(len(labels), 1))
     rows = []
@@ -59,6 +61,12 @@ def fit_of_own(objects: Objects, config: Config) -> Fit:
     score, reach = _fit(best_ious(objects, config), _weights(objects))
     own = config.anchors
     return Fit(own.sizes or own.scales, own.ratios, score, reach, reach)
+
+
+def reach_limit(objects: Objects, config: Config) -> float:
+    """Returns the `limit` of `fit_anchors`, without the search."""
+    ious = _candidate_ious(objects, config, _candidate_scales(objects, config))
+    return _fit(ious.max(axis=(1, 2)), _weights(objects))[1]
 
 
 def fit_anchors(objects: Objects, config: Config) -> Fit:
@@ -156,7 +164,7 @@ def _grow(ious: np.ndarray, weights: np.ndarray, limit: float) -> _Chosen:
         moves = [(ratios | {i}, scales) for i in range(num_ratios)]
         moves += [(ratios, scales | {i}) for i in range(num_scales)]
         moves = [m for m in moves if _count(m) > _count((ratios, scales))]
-        moves = [m for m in moves if _count(m) <= MOST_ANCHORS]
+        moves = [m for m in moves if _count(m) <= _MOST_ANCHORS]
         if not moves:
             return ratios, scales
         gains = [

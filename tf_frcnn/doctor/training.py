@@ -126,8 +126,13 @@ def training_choices(
 def _optimization(
     counts: Counts, config: Config, keep: Collection[str]
 ) -> list[Choice]:
-    """Takes Adam where SGD would have too few steps, or a class is rare."""
+    """Takes Adam where SGD would have too few steps, or a class is rare.
+
+    Alternating training keeps its own steps.
+    """
     train, batch_size = config.train, config.data.batch_size
+    if train.scheme == "alternating":
+        return []
     own_steps = counts.images * train.epochs // batch_size
     share, name = counts.shares.min(), counts.class_names[counts.rarest]
     is_long = own_steps >= _STEPS_OF_SGD and share >= _RARE
@@ -168,10 +173,14 @@ def _optimization(
 def _validation(counts: Counts, config: Config, epochs: int) -> list[Choice]:
     """Spends little of the time on validation."""
     cost = _VALIDATION_COST * counts.validation_images / counts.images
-    every = min(
-        max(math.ceil(cost / _VALIDATION_SHARE), math.ceil(epochs / 20)), epochs
+    every = max(math.ceil(cost / _VALIDATION_SHARE), math.ceil(epochs / 20))
+    every = min(every, epochs)
+    if every == config.train.validation_every:
+        return []
+    reason = (
+        f"The {counts.validation_images} validation images take about {cost:.0%} of "
+        "the time of an epoch."
     )
-    reason = f"{counts.validation_images} validation images take a while."
     return [Choice({"train.validation_every": every}, reason)]
 
 
