@@ -98,7 +98,7 @@ def features(found: list[Fingerprint]) -> np.ndarray:
 
 
 def _of_files(paths: list[Path]) -> Iterator[Fingerprint]:
-    with FactsCache(f"{_folder_of(paths)}/ fingerprints") as cache:
+    with FactsCache(f"{_folder_of(paths)}#looks{SIDE}") as cache:
 
         def find(path: Path) -> Fingerprint:
             facts = cache.recall_file(path, lambda: fingerprint(_read(path)))

@@ -91,7 +91,7 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
 
 def _with_code(text: str) -> Markup:
     """Returns a text as HTML, what stands between ` as code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def worst_images(found: Examination) -> dict[Place, tuple[str, ...]]:
