@@ -87,13 +87,14 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     asked = [f"data.{role}_split" for role in ("train", "validation", "test")]
     if {*asked} <= {*given}:
         return data, []
-    roles = choose_roles(split_names(config), reader)
+    train = config.data.train_split if asked[0] in given else None
+    roles = choose_roles(split_names(config), reader, train)
     data |= {
         "train_split": roles.train,
         "validation_split": roles.validation,
         "test_split": roles.test,
     }
-    return data, [] if {*asked} & {*given} else [*roles.notes]
+    return data, [] if {*asked[1:]} & {*given} else [*roles.notes]
 
 
 def _base(preset: str | None) -> str | None:
