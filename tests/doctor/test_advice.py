@@ -78,6 +78,16 @@ def test_large_files_are_shrunk_to_the_recipe_s_size(squares_of, default):
     assert advice.after.image_size == (600, 800)
 
 
+def test_images_have_no_more_pixels_than_torchvisions(squares_of, default):
+    panoramas = squares_of({"sign": (60, 4)}, height=500, width=9000)
+    settings = advise(panoramas, default).settings
+    assert settings["images.short_side"] * settings["images.long_side"] <= 800 * 1333
+    dots = squares_of({"dot": (9, 4)}, height=480, width=640)
+    settings = advise(dots, default).settings
+    assert 700 < settings["images.short_side"]
+    assert settings["images.short_side"] * settings["images.long_side"] <= 800 * 1333
+
+
 def test_what_is_to_stay_stays(squares_of, default):
     examples = squares_of({"dot": (40, 2), "cell": (110, 10)})
     no_size = advise(examples, default, keep=["images.short_side"]).settings
