@@ -1,7 +1,12 @@
+from argparse import Namespace
+
+import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from tests.helpers.command_line import failure_of
 from tf_frcnn.cli import main
+from tf_frcnn.commands import new
 from tf_frcnn.config import load_config
 from tf_frcnn.data import make_shapes, write_coco, write_voc
 
@@ -73,6 +78,25 @@ def test_a_file_as_preset_is_found_from_anywhere(cells, tmp_path, monkeypatch):
     assert load_config(tmp_path / "there" / "cells.yaml").seed == 7
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("my cells", "my_cells"),
+        ("my cells/", "my_cells"),
+        ("my cells/.", "my_cells"),
+        ("my cells/boxes.csv", "boxes"),
+        ("coco/2017", "coco_2017"),
+    ],
+)
+def test_the_file_is_called_after_the_data(tmp_path, monkeypatch, source, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my cells").mkdir()
+    (tmp_path / "my cells" / "boxes.csv").touch()
+    (tmp_path / f"{name}.yaml").touch()
+    with pytest.raises(FileExistsError, match=rf"{name}\.yaml exists"):
+        new.run(Namespace(source=source, output=None))
+
+
 def test_no_file_is_overwritten(cells, tmp_path, capsys):
     (tmp_path / "cells.yaml").write_text("mine")
     assert "cells.yaml exists" in failure_of(capsys, "new", "cells")
@@ -95,6 +119,43 @@ def test_what_is_wrong_is_said_in_one_line_before_a_file_is_written(
 ):
     assert message in failure_of(capsys, "new", *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+class CellsOfOneSplit(tfds.core.GeneratorBasedBuilder):
+    """Twenty images of one cell."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = None
+
+    def _info(self):
+        label = tfds.features.ClassLabel(names=["cell"])
+        box = tfds.features.BBoxFeature()
+        objects = tfds.features.Sequence({"bbox": box, "label": label})
+        image = tfds.features.Image(encoding_format="png")
+        features = tfds.features.FeaturesDict({"image": image, "objects": objects})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        box = tfds.features.BBox(ymin=0.25, xmin=0.25, ymax=0.75, xmax=0.5)
+        for number in range(20):
+            image = np.full([40, 80, 3], number, np.uint8)
+            yield number, {"image": image, "objects": [{"bbox": box, "label": 0}]}
+
+
+def test_the_only_split_of_a_builder_is_cut_for_validation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    CellsOfOneSplit(data_dir=str(tmp_path / "tfds")).download_and_prepare()
+    settings = ["--set", f"data.data_dir={tmp_path / 'tfds'}"]
+    arguments = ["new", "cells_of_one_split", "--reader", "tfds", *settings]
+    assert main(arguments) == 0
+    text = (tmp_path / "cells_of_one_split.yaml").read_text()
+    assert "# 18 training images, 2 validation images." in text
+    config = load_config(tmp_path / "cells_of_one_split.yaml")
+    assert config.data.train_split == "train[:90%]"
+    assert config.data.directory == "cells_of_one_split"
 
 
 @pytest.mark.slow

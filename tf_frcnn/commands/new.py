@@ -105,10 +105,11 @@ def _base(preset: str | None) -> str | None:
 
 
 def _name_of(source: str) -> str:
-    """Returns the name of the data for a file: that of its folder, or of the file."""
-    place = Path(source).expanduser()
-    stem = place.resolve().stem if place.is_file() else place.resolve().name
-    return re.sub(r"[^\w.-]+", "_", stem) or "data"
+    """Returns a name for the file: that of the folder, the file, or the builder."""
+    place, name = Path(source).expanduser(), source
+    if place.exists():
+        name = place.resolve().stem if place.is_file() else place.resolve().name
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _heading(
