@@ -117,3 +117,18 @@ def test_an_anchor_that_fits_nowhere_reaches_nothing(set_of):
     anywhere = config.replace(rpn=config.rpn.replace(allowed_border=None))
     (best,) = best_ious(network_objects(examples, anywhere), anywhere)
     assert best == pytest.approx(480 * 640 / 1024**2)
+
+
+def test_an_anchor_that_ends_on_the_border_is_inside_unless_pixels_are_inclusive(
+    set_of,
+):
+    # Anchors of 16 pixels, the lower row from 16 to 31; the image is 31 pixels high.
+    images = ["images.short_side=31", "images.long_side=48"]
+    anchors = ["anchors.ratios=[1]", "anchors.scales=[1]"]
+    examples = set_of([(31, 48, [(16, 16, 31, 31)], [0])], ("a",))
+    config = load_config("vgg16_voc07", [*images, *anchors])
+    for conventions, best in (("caffe", 0.0), ("plain", 1.0)):
+        own = config.replace(conventions=config.conventions.of(conventions))
+        objects = network_objects(examples, own)
+        assert best_ious(objects, own).tolist() == [best]
+        np.testing.assert_array_equal(best_on_the_grid(own, objects), [best])

@@ -87,13 +87,14 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     asked = [f"data.{role}_split" for role in ("train", "validation", "test")]
     if {*asked} <= {*given}:
         return data, []
-    roles = choose_roles(split_names(config), reader)
+    train = config.data.train_split if asked[0] in given else None
+    roles = choose_roles(split_names(config), reader, train)
     data |= {
         "train_split": roles.train,
         "validation_split": roles.validation,
         "test_split": roles.test,
     }
-    return data, [] if {*asked} & {*given} else [*roles.notes]
+    return data, [] if {*asked[1:]} & {*given} else [*roles.notes]
 
 
 def _base(preset: str | None) -> str | None:
@@ -104,10 +105,11 @@ def _base(preset: str | None) -> str | None:
 
 
 def _name_of(source: str) -> str:
-    """Returns the name of the data for a file: that of its folder, or of the file."""
-    place = Path(source).expanduser()
-    stem = place.resolve().stem if place.is_file() else place.resolve().name
-    return re.sub(r"[^\w.-]+", "_", stem) or "data"
+    """Returns a name for the file: that of the folder, the file, or the builder."""
+    place, name = Path(source).expanduser(), source
+    if place.exists():
+        name = place.resolve().stem if place.is_file() else place.resolve().name
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _heading(

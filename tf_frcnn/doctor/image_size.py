@@ -41,7 +41,9 @@ def advised_sizes(
         side = float(own.short_side)
         sizes = [(own.short_side, own.long_side or _rounded(side, aspect)[1])]
     else:
-        sizes = [_rounded(side, aspect)]
+        short, long = _rounded(side, aspect)
+        most = _MOST_PIXELS // short // _MULTIPLE * _MULTIPLE
+        sizes = [(short, max(min(long, most), short))]
     while True:
         side *= _GROWTH
         short, long = _rounded(side, aspect)

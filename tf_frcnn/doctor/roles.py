@@ -9,6 +9,7 @@ from tf_frcnn.data import DataError
 _TRAIN = ("train", "training")
 _VALIDATION = ("val", "valid", "validation", "dev")
 _TEST = ("test", "testing")
+_BOTH = "trainval"  # the images of training and validation
 # The reader whose splits can be cut, and the cut.
 _CUT = ("tfds", "{}[:90%]", "{}[90%:]")
 
@@ -27,17 +28,18 @@ class Roles(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def choose_roles(splits: Sequence[str], reader: str) -> Roles:
+def choose_roles(splits: Sequence[str], reader: str, train: str | None = None) -> Roles:
     """Chooses the splits for training, validation and test by their names.
 
     Args:
         splits: names of all splits; "" for a data set without splits.
         reader: name of the reader.
+        train: the training split, where it is chosen already.
 
     Raises:
         DataError: none is for training.
     """
-    train = _called(_TRAIN, splits) or _called(("trainval",), splits)
+    train = train or _called(_TRAIN, splits) or _called((_BOTH,), splits)
     if train is None and len(splits) == 1:
         train = splits[0] or _TRAIN[0]
     if train is None:
@@ -45,7 +47,8 @@ def choose_roles(splits: Sequence[str], reader: str) -> Roles:
             f"none of the splits {', '.join(splits)} is called train; say which it is "
             "by --set data.train_split=NAME."
         )
-    validation, test = _called(_VALIDATION, splits), _called(_TEST, splits)
+    test = _called(_TEST, splits)
+    validation = None if _BOTH in _words(train) else _called(_VALIDATION, splits)
     if validation and test:
         return Roles(train, validation, test, _joined(splits, test))
     if validation:
@@ -72,7 +75,7 @@ def choose_roles(splits: Sequence[str], reader: str) -> Roles:
 
 def _joined(splits: Sequence[str], test: str) -> tuple[str, ...]:
     """Returns how to train on the images of both other splits."""
-    both = _called(("trainval",), splits)
+    both = _called((_BOTH,), splits)
     if both is None:
         return ()
     return (
@@ -83,5 +86,8 @@ def _joined(splits: Sequence[str], test: str) -> tuple[str, ...]:
 
 def _called(names: Sequence[str], splits: Sequence[str]) -> str | None:
     """Returns the first split of one of these names, such as train2017 of train."""
-    words = {split: set(re.findall(r"[a-z]+", split.lower())) for split in splits}
-    return next((s for name in names for s in splits if name in words[s]), None)
+    return next((s for name in names for s in splits if name in _words(s)), None)
+
+
+def _words(split: str) -> set[str]:
+    return {*re.findall(r"[a-z]+", split.lower())}

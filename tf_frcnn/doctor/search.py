@@ -22,6 +22,8 @@ _RATIOS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 _ENOUGH_IOU = 0.7
 # What another anchor must add to the score, and how much of the reach may be missed.
 _LEAST_GAIN, _REACH_MISSED = 0.002, 0.005
+# Weight of an IoU beyond what is enough, which decides between equals.
+_TIE = 1e-3
 _MOST_ANCHORS = 25  # of a position
 # Objects that candidates are tried on, spread evenly over each class.
 _MOST_OBJECTS, _FEWEST_OF_A_CLASS = 4_000, 50
@@ -156,6 +158,7 @@ def _grow(ious: np.ndarray, weights: np.ndarray, limit: float) -> _Chosen:
     """Returns anchors that reach the limit, nearly."""
     _, num_ratios, num_scales = ious.shape
     single = np.einsum("nas,n->as", np.minimum(ious, _ENOUGH_IOU), weights)
+    single += _TIE * np.einsum("nas,n->as", ious, weights)
     ratio, scale = np.unravel_index(np.argmax(single), single.shape)
     ratios, scales = frozenset([int(ratio)]), frozenset([int(scale)])
     while True:
@@ -167,10 +170,11 @@ def _grow(ious: np.ndarray, weights: np.ndarray, limit: float) -> _Chosen:
         moves = [m for m in moves if _count(m) <= _MOST_ANCHORS]
         if not moves:
             return ratios, scales
+        more = [np.maximum(best, _best(ious, move)) for move in moves]
         gains = [
-            (_fit(np.maximum(best, _best(ious, move)), weights)[0] - score)
+            (_fit(own, weights)[0] - score + _TIE * float((own - best) @ weights))
             / (_count(move) - _count((ratios, scales)))
-            for move in moves
+            for move, own in zip(moves, more, strict=True)
         ]
         best_move = int(np.argmax(gains))
         is_near = reach >= limit - _REACH_MISSED
