@@ -10,8 +10,8 @@ from tf_frcnn.doctor.copies import shared_images
 from tf_frcnn.doctor.findings import Finding, in_order, serious
 from tf_frcnn.doctor.same_images import shared_findings
 
-# Shares of a class's objects: with fewer in reach of an anchor it is hardly learned.
-_LOW_CEILING = 0.7
+# Share of a class's objects: with fewer in reach of an anchor it is hardly learned.
+_LOW_CEILING = 0.5
 
 
 def brief_findings(

@@ -96,13 +96,14 @@ def _alike(
         end = start + _BLOCK
         likeness = vectors[start:end] @ vectors[:end].T
         likeness[np.triu_indices_from(likeness, start)] = 0.0
-        is_own = splits[start:end, None] == splits[None, :end]
+        rows = np.flatnonzero(likeness.max(axis=1) >= ALIKE)
+        is_own = splits[start + rows, None] == splits[None, :end]
         for chosen in (is_own, ~is_own):
-            values = np.where(chosen, likeness, 0.0)
+            values = np.where(chosen, likeness[rows], 0.0)
             partners = values.argmax(axis=1)
-            best = values[np.arange(len(values)), partners]
-            for row in np.flatnonzero(best >= ALIKE):
-                pairs[int(partners[row]), start + int(row)] = float(best[row])
+            for row, partner, own in zip(rows, partners, values, strict=True):
+                if own[partner] >= ALIKE:
+                    pairs[int(partner), start + int(row)] = float(own[partner])
     for one, other in sorted(pairs, key=lambda pair: -pairs[pair]):
         yield places[one], places[other]
 
