@@ -107,6 +107,7 @@ def test_no_file_is_overwritten(cells, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere does not exist"),
+        (["cells", "--output", "a/b.yaml"], "a/b.yaml: there is no folder a."),
         (["cells", "--preset", "vgg16_voc"], "did you mean vgg16_voc07"),
         (["cells", "--set", "anchors.scale=[3]"], "--set: anchors.scale is not a"),
         (["cells", "--reader", "vok"], "data.reader = 'vok' must be one of"),

@@ -132,3 +132,25 @@ def test_an_anchor_that_ends_on_the_border_is_inside_unless_pixels_are_inclusive
         objects = network_objects(examples, own)
         assert best_ious(objects, own).tolist() == [best]
         np.testing.assert_array_equal(best_on_the_grid(own, objects), [best])
+
+
+def test_a_map_that_is_rounded_down_lacks_the_last_part_of_a_cell(set_of):
+    settings = ["images.short_side=40", "anchors.ratios=[1]", "anchors.scales=[1]"]
+    examples = set_of([(40, 40, [(24, 24, 40, 40)], [0])], ("a",))
+    config = load_config("bubbliiiing_vgg16_voc0712", settings)
+    objects = network_objects(examples, config)
+    # The last of the two anchors about corners of cells is centred at 16, not at 32.
+    assert best_ious(objects, config).tolist() == [0.0]
+    np.testing.assert_array_equal(best_on_the_grid(config, objects), [0.0])
+
+
+def test_anchors_on_the_padding_count_where_they_are_made(set_of):
+    settings = ["images.short_side=40", "images.pad_to=128", "anchors.scales=[1]"]
+    examples = set_of([(40, 40, [(0, 38, 2, 40)], [0])], ("a",))
+    config = load_config("torchvision_resnet50_fpn", settings)
+    # The best one, of 4 x 4 pixels, is centred on the image's right border.
+    objects = network_objects(examples, config)
+    assert best_ious(objects, config).tolist() == [0.25]
+    np.testing.assert_array_equal(best_on_the_grid(config, objects), [0.25])
+    plain = config.replace(conventions=config.conventions.of("plain"))
+    assert best_ious(objects, plain) < 0.1

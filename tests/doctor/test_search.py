@@ -32,6 +32,12 @@ def test_every_class_gets_its_anchor_however_rare(squares_of, config):
     assert fit.reach > 0.99
 
 
+def test_what_later_anchors_made_needless_is_left_out(squares_of, config):
+    # The best single anchor lies between both sizes.
+    objects = network_objects(squares_of({"a": (80, 5), "b": (160, 5)}), config)
+    assert fit_anchors(objects, config).scales == (5.0, 10.0)
+
+
 def test_tall_objects_take_tall_anchors(set_of, config):
     rng = np.random.default_rng(0)
     places = rng.uniform(0, 200, (40, 2))

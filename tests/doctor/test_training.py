@@ -49,6 +49,12 @@ def test_few_images_are_trained_by_adam_for_a_thousand_steps(default):
     assert tinier["train.warmup_steps"] == 30
 
 
+def test_a_random_backbone_takes_three_times_the_steps_and_the_rate():
+    settings = settings_of(CELLS, load_config("bccd_mobilenet_random"))
+    assert settings["train.epochs"] == 11
+    assert settings["train.learning_rate"] == pytest.approx(3e-4)
+
+
 def test_as_many_images_as_in_voc_keep_the_paper_s_training(default):
     settings = settings_of(VOC, default)
     assert not {"train.optimizer", "train.epochs", "roi.num_samples"} & {*settings}

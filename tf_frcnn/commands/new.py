@@ -44,6 +44,8 @@ def run(options: argparse.Namespace) -> None:
     output = options.output or Path(f"{_name_of(options.source)}.yaml")
     if output.exists():
         raise FileExistsError(f"{output} exists; choose another name by --output.")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
     base = _base(options.preset)
     data, notes = _data_settings(options)
     tree = {"data": data} | ({"base": base} if base else {})
@@ -136,8 +138,8 @@ def _report(recipe: "Recipe", output: Path, notes: list[str]) -> None:
     for sentence in [*recipe.advice.reasons, *notes]:
         print(sentence)
     print(
-        f"\n{output} is written; read it, then:\n  tf-frcnn train {output}\n"
-        f"or check the data first and try a few images:\n"
-        f"  tf-frcnn show-config {output}\n"
-        f"  tf-frcnn train {output} --output runs/trial --set train.epochs=1"
+        f"\n{output} is written. Read it, then type\n"
+        f"  tf-frcnn train {output} --output runs/trial --set train.epochs=1\n"
+        f"for a trial, or for the whole training\n"
+        f"  tf-frcnn train {output}"
     )

@@ -78,11 +78,12 @@ def size_reason(
     short, long = np.median(sides, axis=0)
     files = f"The files have {short:.0f} x {long:.0f} pixels (median)"
     reach = f"{limit:.1%} of the objects can be reached (mean of the classes)"
+    more = ""
     if limit < REACH_WANTED and min(backbone_of(config).strides) > _FINE_STRIDE:
-        reach += "; the smaller cells of a pyramid would reach more"
+        more = " The smaller cells of a pyramid would reach more."
     if limit > first_limit:
         before = f"instead of {first_limit:.1%} at the smallest size"
-        return f"{files}. With a short side of {size[0]} {reach}, {before}."
+        return f"{files}. With a short side of {size[0]}, {reach}, {before}.{more}"
     if short <= config.images.short_side:
-        return f"{files}; larger ones show no more detail, and {reach}."
-    return f"{files}; at {size[0]} x {size[1]} {reach}."
+        return f"{files}; larger ones show no more detail, and {reach}.{more}"
+    return f"{files}; at {size[0]} x {size[1]} {reach}.{more}"

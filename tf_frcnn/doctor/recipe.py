@@ -96,7 +96,7 @@ _DEFAULTS = [
         {"backbone.name": "vgg16", "backbone.weights": "imagenet"},
         "Keras downloads the weights; the path of a file works as well.",
     ),
-    Choice({"backbone.frozen_blocks": 2}, "As in the paper: edges are edges."),
+    Choice({"backbone.frozen_blocks": 2}, "As in the paper: they find edges."),
     Choice({"evaluation.metric": "area"}, "VOC's metric since 2010."),
 ]
 

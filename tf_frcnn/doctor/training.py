@@ -19,6 +19,8 @@ from tf_frcnn.data import ExampleSet
 _STEPS_OF_SGD = 20_000
 # Steps after which Adam was near its best there, and epochs that no set goes below.
 _STEPS_OF_ADAM, _FEWEST_EPOCHS, _MOST_EPOCHS = 1_000, 4, 100
+# Factor of steps and rate where the backbone has to be learned, too.
+_FROM_RANDOM = 3
 _ADAM_RATE, _WARMUP_STEPS, _CLIP_NORM = 1e-4, 100, 10.0
 # When the rate falls, as a share of the epochs.
 _DECAY_AT = 0.75
@@ -139,7 +141,8 @@ def _optimization(
     if is_long or "train.optimizer" in keep:
         return _validation(counts, config, train.epochs)
     steps_per_epoch = math.ceil(counts.images / batch_size)
-    epochs = math.ceil(_STEPS_OF_ADAM / steps_per_epoch)
+    factor = _FROM_RANDOM if config.backbone.weights == "random" else 1
+    epochs = math.ceil(_STEPS_OF_ADAM * factor / steps_per_epoch)
     epochs = min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
     epochs = train.epochs if "train.epochs" in keep else epochs
     steps = epochs * steps_per_epoch
@@ -148,7 +151,7 @@ def _optimization(
         cause = f"{name} is {share:.0%} of the objects in the images that have it"
     optimizer = {
         "train.optimizer": "adam",
-        "train.learning_rate": _ADAM_RATE,
+        "train.learning_rate": round(_ADAM_RATE * factor, 6),
         "train.warmup_steps": min(_WARMUP_STEPS, steps // 10),
         "train.clip_norm": _CLIP_NORM,
         "train.weight_decay": 0.0,
