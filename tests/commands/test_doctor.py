@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -83,6 +84,22 @@ def test_a_class_that_is_not_in_the_list_is_found_and_stops_nothing(shapes, caps
     names = "--set=data.class_names=[ellipse]"
     assert main(["doctor", str(shapes), *FITTING, names]) == 1
     assert "serious: unknown_class" in capsys.readouterr().out
+
+
+def test_the_faults_that_a_configuration_stops_at_are_found(shapes, tmp_path, capsys):
+    config = tmp_path / "strict.yaml"
+    policy = "{zero_area_box: raise, missing_annotation: keep}"
+    config.write_text(f"base: quickstart\ndata: {{policy: {policy}}}\n")
+    out = tmp_path / "copy"
+    assert main(["import", str(shapes), str(out), "--split", "train"]) == 0
+    first, second = sorted((out / "Annotations").iterdir())[:2]
+    text = re.sub("<ymin>.*?<", "<ymin>9<", first.read_text())
+    first.write_text(re.sub("<ymax>.*?<", "<ymax>9<", text))
+    second.unlink()
+    main(["doctor", str(out), "--config", str(config)])
+    shown = capsys.readouterr().out
+    assert "warning: zero_area_box" in shown
+    assert "missing_annotation" not in shown and "12 │        0" in shown
 
 
 def test_a_split_without_an_image_is_a_finding(shapes, tmp_path, capsys):

@@ -74,12 +74,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    from tf_frcnn.config import make_config
+    from tf_frcnn.config import load_config, make_config
     from tf_frcnn.data import reader_for
 
     reader = options.reader or reader_for(options.source)
+    own = load_config(options.config).data.policy if options.config else {}
     # What would stop the reading is to be found, too.
-    policy = {"unknown_class": "drop"}
+    policy = {kind: action for kind, action in own.items() if action != "raise"}
+    policy |= {"unknown_class": "drop"}
     data = {"reader": reader, "directory": options.source, "policy": policy}
     # So that these names mean the reader's own splits.
     data |= {f"{role}_split": role for role in ("train", "validation", "test")}
