@@ -71,6 +71,15 @@ def test_images_of_a_preset_do_not_shrink(squares_of):
     assert not [path for path in kept if path.startswith("images.")]
 
 
+def test_anchors_that_fit_stay_although_others_do_too(squares_of):
+    anchors = {"style": "centred", "ratios": [1.0], "scales": [6.0, 7.0, 8.0]}
+    config = make_config({"anchors": anchors}, "test")
+    assert not advise(squares_of({"cell": (110, 10)}), config).settings.keys() & {
+        "anchors.scales",
+        "anchors.ratios",
+    }
+
+
 def test_large_files_are_shrunk_to_the_recipe_s_size(squares_of, default):
     examples = squares_of({"cell": (900, 2)}, height=3000, width=4000)
     advice = advise(examples, default)

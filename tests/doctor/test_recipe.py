@@ -53,6 +53,17 @@ def test_overrides_win_and_what_depends_on_them_follows(cells, tmp_path):
     assert recipe.text("x").count("Given by --set.") == 2  # in images and train
 
 
+def test_anchors_given_by_the_user_are_not_advised_on(cells, tmp_path):
+    recipe = build_recipe(DATA, cells, cells, overrides=["anchors.scales=[8]"])
+    assert not [p for p in recipe.advice.settings if p.startswith("anchors.")]
+    assert load(recipe, tmp_path).anchors.ratios == (0.5, 1.0, 2.0)
+
+
+def test_images_of_a_base_keep_their_size(cells, tmp_path):
+    recipe = build_recipe(DATA, cells, cells, base="vgg16_voc07")
+    assert load(recipe, tmp_path).images.short_side == 600
+
+
 def test_every_setting_has_a_reason_above_it_and_lines_are_short(cells):
     text = build_recipe(DATA, cells, cells, base="vgg16_voc07").text("Made for cells.")
     assert text.startswith("# Made for cells.\nbase: vgg16_voc07\ndata:\n")

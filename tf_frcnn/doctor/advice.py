@@ -173,7 +173,7 @@ def _with_better_anchors(
     own, best = fit_of_own(sample, config), fit_anchors(sample, config)
     is_near = own.reach >= best.reach - _WORTH_CHANGING
     is_near &= own.score >= best.score - _WORTH_CHANGING
-    if is_near or own.reach > best.reach:
+    if is_near:
         return None
     return with_anchors(config, best.scales, best.ratios)
 
