@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        The exit status: 2 for bad input, and 128 and its number for a signal.
+        The exit status: the command's own or 0, 2 for bad input, and for a signal 128
+        and its number.
     """
     options = _parser().parse_args(arguments)
     # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            options.run(options)
+            status = options.run(options)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if options.traceback:
             raise
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"tf-frcnn: {str(error) or 'Stopped.'}", file=sys.stderr)
         return 128 + getattr(error, "number", signal.SIGINT)
-    return 0
+    return status or 0
 
 
 def _show_warning(

@@ -1,4 +1,4 @@
-"""The tables of the pages that are made of the recipes, the presets and the commands.
+"""The tables of the pages that are made of recipes, presets, commands and findings.
 
 python -m tests.helpers.recipe_tables
 
@@ -13,6 +13,7 @@ from tf_frcnn.commands import COMMANDS
 from tf_frcnn.config import SECTIONS, load_config, recipe_names
 from tf_frcnn.config.recipes import recipe_path
 from tf_frcnn.config.yaml_files import read_yaml
+from tf_frcnn.doctor.findings import KINDS
 from tf_frcnn.presets import list_presets
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -98,7 +99,17 @@ def agreement() -> str:
     return f"{'; '.join(same)}.\n"
 
 
+def findings_table() -> str:
+    """Returns the kinds of findings of `tf-frcnn doctor`."""
+    rows = [
+        [f"`{name}`", kind.severity, kind.title, kind.remedy]
+        for name, kind in KINDS.items()
+    ]
+    return _table(["finding", "severity", "what is wrong", "what to do"], rows)
+
+
 TABLES = {
+    "findings": findings_table,
     "presets": presets_table,
     "commands": commands_table,
     "bases": bases_table,

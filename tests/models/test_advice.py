@@ -57,6 +57,17 @@ def test_a_set_without_any_object_is_told_once(shapes):
     assert "no image has an object to learn; all are negative" in str(warning.message)
 
 
+def test_a_background_class_and_one_class_under_two_names_are_told(shapes):
+    names = ("cross", "Ellipse", "background", "ellipse")
+    examples = with_labels(shapes, [0, 1, 2, 3])
+    with pytest.warns(UserWarning) as caught:
+        advise_on_data(Plain, dataclasses.replace(examples, class_names=names))
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 2
+    assert "'background' is a class; its objects: 1. Leave it out" in messages[0]
+    assert "'Ellipse' and 'ellipse' differ in case or blanks" in messages[1]
+
+
 @pytest.mark.parametrize(
     ("optimizer", "batch_size", "times"),
     [

@@ -20,7 +20,8 @@ def set_of(split, labels_of_images):
         facts = boxes, np.array(labels, np.int32), np.zeros(len(labels), bool)
         name = f"{split}{number}"
         records.append(Record(name, f"{name}.png", 20, 20, 1, *facts))
-    images = StoredImages(tf.constant([b""] * len(records)), are_paths=False)
+    contents = [record.source.encode() for record in records]
+    images = StoredImages(tf.constant(contents), are_paths=False)
     return ExampleSet(split, NAMES, tuple(records), Problems(), images)
 
 
@@ -82,17 +83,35 @@ def test_a_class_that_training_lacks_is_told_with_its_objects(opened, capsys):
         "test": set_of("test", [[2, 2], [0]]),
     }
     assert opened(sets) == "test"
-    assert capsys.readouterr().out == (
-        "Class 'cat' is not learned; its objects by split: train 0, validation 0, "
-        "test 2.\n"
+    shown = capsys.readouterr().out
+    assert (
+        "serious: Class 'cat' is not learned; its objects by split: train 0, "
+        "validation 0, test 2. (test0.png) Move images with the class" in shown
     )
+    assert shown.endswith("`tf-frcnn doctor` examines the data in full.\n")
 
 
 def test_images_of_the_training_in_another_split_are_told(opened, capsys):
     train = set_of("train", [[0, 1, 2]] * 5)
     sets = {"train": train, "val": set_of("val", [[0]]), "test": train.subset([1, 2])}
     assert opened(sets) == "test"
-    assert capsys.readouterr().out == (
-        "2 of the 2 test images are training images, too: its figures say little about "
-        "new images.\n"
+    assert (
+        "2 of the 2 test images are train images, too: its figures say little about "
+        "new images. (train1.png, train1.png ...) " in capsys.readouterr().out
     )
+
+
+def test_many_findings_stay_on_one_screen(opened, capsys, monkeypatch):
+    names = tuple(f"kind {letter}" for letter in "abcdefghijklmnop")
+    monkeypatch.setattr(f"{__name__}.NAMES", names)
+    sets = {"train": set_of("train", [[0]]), "val": set_of("val", [[*range(16)]])}
+    opened(sets)
+    shown = capsys.readouterr().out
+    assert shown.count("is not learned") == 8
+    assert "... and 7 more such findings. `tf-frcnn doctor` examines" in shown
+
+
+def test_a_split_in_two_roles_is_no_finding(opened, capsys):
+    sets = {name: set_of(name, [[0, 1, 2]]) for name in ("train", "val")}
+    opened(sets | {"test": sets["val"]})
+    assert capsys.readouterr().out == ""

@@ -1,7 +1,12 @@
 """Builds what a configuration describes; no other package reads its fields."""
 
 from tf_frcnn.assembly.data import Splits, build_examples, split_names
-from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weights
+from tf_frcnn.assembly.model import (
+    backbone_of,
+    build_model,
+    check_parts,
+    load_initial_weights,
+)
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
 from tf_frcnn.models.inputs import (
@@ -15,6 +20,7 @@ __all__ = [
     "STEP_NAMES",
     "RunPlan",
     "Splits",
+    "backbone_of",
     "build_evaluation_batches",
     "build_examples",
     "build_model",

@@ -32,7 +32,7 @@ def build_model(config: Config, class_names: Sequence[str]) -> Detector:
     """
     check_parts(config)
     keras.utils.set_random_seed(config.seed)
-    backbone, kind = _backbone(config), _KINDS[config.model.kind]
+    backbone, kind = backbone_of(config), _KINDS[config.model.kind]
     mode = config.images.mode or backbone.image_mode
     config = config.replace(images=config.images.replace(mode=mode))
     with _precision(config.train.precision):
@@ -61,7 +61,7 @@ def check_parts(config: Config) -> None:
     look_up(CLASS_LOSSES, config.loss.rpn_classes, "loss.rpn_classes")
     look_up(CLASS_LOSSES, config.loss.roi_classes, "loss.roi_classes")
     look_up(METRICS, config.evaluation.metric, "evaluation.metric")
-    backbone = _backbone(config)
+    backbone = backbone_of(config)
     if backbone.build_tail is not None and config.roi.head_convs:
         raise ConfigError(
             f"roi.head_convs = {config.roi.head_convs} has no effect with "
@@ -96,7 +96,7 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
         FileNotFoundError, ValueError: the file is missing or does not fit.
     """
     source = config.backbone.weights
-    backbone = _backbone(config)
+    backbone = backbone_of(config)
     if source == "random":
         _check_that_random_weights_learn(config, backbone)
         return None
@@ -127,7 +127,12 @@ def _check_that_random_weights_learn(config: Config, backbone: Backbone) -> None
         )
 
 
-def _backbone(config: Config) -> Backbone:
+def backbone_of(config: Config) -> Backbone:
+    """Returns the configured backbone.
+
+    Raises:
+        ConfigError: there is none of that name, or a setting does not fit it.
+    """
     name, layer = config.backbone.name, config.backbone.layer
     if layer is not None:
         if name in BACKBONES:

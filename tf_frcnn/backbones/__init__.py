@@ -59,6 +59,7 @@ BACKBONES = {
         strides=(16,),
         image_mode="caffe",
         num_blocks=5,
+        rounds_down=True,
         imagenet=_IMAGENET_VGG16,
     ),
     "zf": Backbone(zf, strides=(16,), image_mode="caffe", num_blocks=5),

@@ -23,6 +23,8 @@ class Backbone(NamedTuple):
             features, a Keras model from float [N, S, S, C] to a map; None where the
             head is fully connected.
         num_roi_levels: number of maps, the first ones, that RoIs are pooled from.
+        rounds_down: whether a map of sides that are no multiple of its stride drops the
+            last part of a cell; otherwise it keeps it.
         imagenet: downloads the weights trained on ImageNet, layer name -> arrays; None
             where none exist.
     """
@@ -34,4 +36,5 @@ class Backbone(NamedTuple):
     has_normalization: bool = False
     build_tail: Callable[[str], keras.Model] | None = None
     num_roi_levels: int = 1
+    rounds_down: bool = False
     imagenet: Callable[[], dict[str, list[np.ndarray]]] | None = None

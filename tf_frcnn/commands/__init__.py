@@ -1,24 +1,27 @@
 """The commands of `tf-frcnn`, one module each.
 
 A command is a module with `HELP`, one line of text; `add_arguments(parser)`; and
-`run(options)`, which does it. TensorFlow takes seconds to import, so a command's
-functions import what they need.
+`run(options)`, which does it and may return an exit status. TensorFlow takes seconds to
+import, so a command's functions import what they need.
 """
 
 from tf_frcnn.commands import (
     client,
     convert,
     demo,
+    doctor,
     evaluate,
     export,
     import_data,
     make_shapes,
+    new,
     predict,
     show_config,
     train,
 )
 
 COMMANDS = {
+    "new": new,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
@@ -27,6 +30,7 @@ COMMANDS = {
     "demo": demo,
     "convert": convert,
     "show-config": show_config,
+    "doctor": doctor,
     "import": import_data,
     "make-shapes": make_shapes,
 }

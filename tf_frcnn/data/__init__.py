@@ -7,7 +7,7 @@ from tf_frcnn.data.checks.problems import (
     Problems,
 )
 from tf_frcnn.data.coco_writer import write_coco
-from tf_frcnn.data.conversion import WRITERS, write_splits
+from tf_frcnn.data.conversion import WRITERS, require_empty, write_splits
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet, Record
 from tf_frcnn.data.pipeline.batching import (
@@ -58,6 +58,7 @@ __all__ = [
     "read_voc",
     "read_yolo",
     "reader_for",
+    "require_empty",
     "training_batches",
     "write_coco",
     "write_proposals",

@@ -37,8 +37,7 @@ def write_splits(
     root = Path(directory)
     if form not in WRITERS:
         raise DataError(f"format {form!r} must be one of {', '.join(WRITERS)}.")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise DataError(f"{root} exists and is not an empty folder; choose another.")
+    require_empty(root)
     names = dict.fromkeys(n for own in splits.values() for n in own.class_names)
     owners: dict[str, tuple] = {}
     for split, examples in splits.items():
@@ -49,6 +48,12 @@ def write_splits(
             for record, own in zip(examples.records, ids, strict=True)
         )
         WRITERS[form](replace(examples, records=records), root, _file_name(split))
+
+
+def require_empty(folder: Path) -> None:
+    """Raises a DataError unless a folder is empty or does not exist."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} exists and is not an empty folder; choose another.")
 
 
 def _file_name(split: str) -> str:

@@ -3,11 +3,26 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.config import AnchorSettings, Conventions, settings_config
 from tf_frcnn.ops.anchors import BASE_ANCHORS, cells_of_image, shift_over_grid
 from tf_frcnn.structures import Anchors
+
+
+def base_anchors(anchors: AnchorSettings, stride: int) -> np.ndarray:
+    """Returns the anchors of cell (0, 0) of a map.
+
+    Args:
+        anchors: the settings.
+        stride: pixels per cell of the map.
+
+    Returns:
+        float32 [A, 4], (ymin, xmin, ymax, xmax) in pixels; ratio slowest.
+    """
+    scales = [size / stride for size in anchors.sizes] or anchors.scales
+    return BASE_ANCHORS[anchors.style](stride, anchors.ratios, scales)
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -62,8 +77,7 @@ class AnchorGrid(keras.layers.Layer):
 
     def _of_level(self, stride, map_size, image_sizes, canvas_size):
         style = self.anchors.style
-        scales = [size / stride for size in self.anchors.sizes] or self.anchors.scales
-        base = BASE_ANCHORS[style](stride, self.anchors.ratios, scales)
+        base = base_anchors(self.anchors, stride)
         height, width = tf.unstack(map_size)
         step = canvas_size // map_size if style == "torchvision" else stride
         boxes = shift_over_grid(base, height, width, step)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.doctor.classes import class_findings, class_table
 
 # Steps after which no image seems to have room for an anchor, or to have an object.
 _STEPS_WITHOUT_ANCHORS, _STEPS_WITHOUT_OBJECTS = 10, 50
@@ -14,7 +15,11 @@ _RATE_FACTOR = 5.0
 
 
 def advise_on_data(model, data: ExampleSet) -> None:
-    """Warns of classes without an example, and of a set without any."""
+    """Warns of data that would waste a training.
+
+    These are classes without an example, a set without any, a class of the background,
+    and one class under two names.
+    """
     counts = np.zeros(len(model.class_names), int)
     for record in data.records:
         is_learned = ~record.difficult | model.settings.data.train_on_difficult
@@ -30,6 +35,9 @@ def advise_on_data(model, data: ExampleSet) -> None:
             f"{data.name} has no example of {', '.join(missing)}, which the model will "
             "not learn."
         )
+    for finding in class_findings(class_table({data.name: data}), data.name):
+        if finding.kind in ("background_class", "near_equal_names"):
+            _warn(f"{data.name}: {finding.message} {finding.remedy}")
 
 
 def advise_on_rate(model, batch_size: int) -> None:

@@ -1,17 +1,22 @@
 """The splits of a run, opened before its first step."""
 
-import numpy as np
+from rich.console import Console
 
 from tf_frcnn.assembly import Splits
 from tf_frcnn.config import Config
 from tf_frcnn.data import ExampleSet, MissingSplitError
+from tf_frcnn.doctor.brief import brief_findings
+from tf_frcnn.doctor.terminal import finding_lines
+
+_FINDINGS_SHOWN = 8
 
 
 def open_splits(config: Config, splits: Splits) -> str:
     """Reads all splits that a run needs, so that none is missed after hours.
 
-    What would spoil the run's figures is printed: images that are in two splits, and
-    classes that have no object to learn from.
+    What would spoil the run or its figures is printed: images that are in two splits,
+    classes that have no object to learn from or two names, objects that no anchor
+    reaches, and the like; see `doctor.brief`.
 
     Args:
         config: the configuration.
@@ -37,35 +42,19 @@ def open_splits(config: Config, splits: Splits) -> str:
                 f"{error} Without a test split the final evaluation is that of the "
                 "validation split."
             )
-    _report_shared_images(sets)
-    _report_unlearned_classes(sets)
+    _report_findings(sets, config)
     return final
 
 
-def _report_shared_images(sets: dict[str, ExampleSet]) -> None:
-    seen = {record.source for record in sets["train"].records}
-    for split, examples in sets.items():
-        records = () if split == "train" else examples.records
-        shared = sum(record.source in seen for record in records)
-        if shared:
-            print(
-                f"{shared} of the {len(records)} {split} images are training images, "
-                "too: its figures say little about new images."
-            )
-
-
-def _report_unlearned_classes(sets: dict[str, ExampleSet]) -> None:
-    """Prints the classes of which the training split has no object."""
-    counts = {split: _objects_per_class(examples) for split, examples in sets.items()}
-    for label, name in enumerate(sets["train"].class_names):
-        if not counts["train"][label]:
-            others = ", ".join(
-                f"{split} {count[label]}" for split, count in counts.items()
-            )
-            print(f"Class {name!r} is not learned; its objects by split: {others}.")
-
-
-def _objects_per_class(examples: ExampleSet) -> np.ndarray:
-    """Returns int64 [K]."""
-    labels = [record.labels for record in examples.records]
-    return np.bincount(np.concatenate(labels), minlength=len(examples.class_names))
+def _report_findings(sets: dict[str, ExampleSet], config: Config) -> None:
+    """Prints what costs hours, on one screen."""
+    findings = brief_findings(sets, config)
+    console = Console()
+    for line in finding_lines(findings[:_FINDINGS_SHOWN]):
+        console.print(line, soft_wrap=True)
+    if findings:
+        more = len(findings) - _FINDINGS_SHOWN
+        print(
+            (f"... and {more} more such findings. " if more > 0 else "")
+            + "`tf-frcnn doctor` examines the data in full."
+        )

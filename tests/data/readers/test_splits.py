@@ -1,6 +1,6 @@
 import pytest
 
-from tf_frcnn.data import DATASETS, DataError
+from tf_frcnn.data import DATASETS, DataError, make_shapes, write_voc
 from tf_frcnn.data.readers.splits import SPLIT_LISTS, voc_splits
 
 
@@ -24,6 +24,21 @@ def test_a_voc_folder_without_lists_is_one_split(voc):
     (voc.root / "ImageSets" / "Main").rmdir()
     (voc.root / "ImageSets").rmdir()
     assert voc_splits(voc.root) == [""]
+
+
+def test_folders_named_like_splits_are_the_splits_of_a_voc_folder(tmp_path):
+    for split in ("train", "valid"):
+        write_voc(make_shapes(1, seed=1), tmp_path / "parts", split)
+        (tmp_path / "parts" / "JPEGImages").rename(tmp_path / f"{split}_images")
+        (tmp_path / "parts" / "Annotations").rename(tmp_path / f"{split}_xml")
+    for split in ("train", "valid"):
+        folder = tmp_path / "data" / split
+        folder.mkdir(parents=True)
+        (tmp_path / f"{split}_images").rename(folder / "images")
+        (tmp_path / f"{split}_xml").rename(folder / "annotations")
+    assert voc_splits(tmp_path / "data") == ["train", "valid"]
+    for split in voc_splits(tmp_path / "data"):
+        assert len(DATASETS["voc"](tmp_path / "data", split).records) == 1
 
 
 def test_all_readers_but_the_joined_years_list_their_splits():

@@ -2,9 +2,7 @@
 
 import io
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
@@ -14,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tf_frcnn.data.checks.facts_cache import FactsCache, keep_copy
 from tf_frcnn.data.checks.orientation import read_orientation
+from tf_frcnn.data.checks.parallel import in_order
 from tf_frcnn.data.checks.png_chunks import chunks_of
 from tf_frcnn.data.checks.problems import Problems
 from tf_frcnn.data.checks.progress import with_progress
@@ -30,9 +29,6 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", *FOREIGN_ENDINGS)
 
 # Many cameras write MPO into .jpg files: a JPEG followed by further images.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
-
-# Results that may wait for an earlier one: enough to keep all cores busy.
-_AHEAD = 64
 
 # Of a channel's 16 bits. With fewer, an image is merely dark.
 _NOTABLE_BITS = 2
@@ -125,26 +121,8 @@ def inspect_files(
             return UnreadableImageError(error.strerror or str(error))
 
     paths = list(paths)
-    found = _in_order(inspect, paths, lambda path: cache and cache.knows_file(path))
+    found = in_order(inspect, paths, lambda path: cache and cache.knows_file(path))
     yield from with_progress(found, len(paths), "Checking images")
-
-
-def _in_order(function: Callable, items: Iterable, is_quick: Callable) -> Iterator:
-    """Yields a function's results in order; slow ones are computed in threads.
-
-    At most `_AHEAD` results wait for those before them.
-    """
-    waiting: deque[Future] = deque()
-    with ThreadPoolExecutor() as pool:
-        for item in items:
-            if not waiting and is_quick(item):
-                yield function(item)
-                continue
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def is_usable(

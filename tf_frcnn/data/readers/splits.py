@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.checks.listing import Listing
+from tf_frcnn.data.checks.problems import DataError, Problems
 from tf_frcnn.data.readers.coco import coco_splits
 from tf_frcnn.data.readers.csv_table import csv_splits
 from tf_frcnn.data.readers.forms import form_advice, recognised_reader
@@ -11,16 +12,25 @@ from tf_frcnn.data.readers.locating import existing_location
 from tf_frcnn.data.readers.shapes import SPLIT_SEEDS
 from tf_frcnn.data.readers.tfds import tfds_splits
 from tf_frcnn.data.readers.tfrecord import tfrecord_splits
+from tf_frcnn.data.readers.voc_layout import places_in
 from tf_frcnn.data.readers.yolo import yolo_splits
 
 
 def voc_splits(location: str | Path) -> list[str]:
-    """Returns the names of a VOC folder's splits, without its lists for one class."""
+    """Returns the names of a VOC folder's splits, without its lists for one class.
+
+    Without lists they are the subfolders that are named like splits.
+    """
     place = existing_location(location, "a VOC folder")
     names = sorted(path.stem for path in place.glob("ImageSets/Main/*.txt"))
     ends = {f"_{name}" for name in names}
     kept = [n for n in names if not any(n.endswith(end) for end in ends)]
-    return kept or [""]
+    return kept or _folder_splits(place) or [""]
+
+
+def _folder_splits(place: Path) -> list[str]:
+    places = places_in(place, Listing(place, Problems())) if place.is_dir() else []
+    return [one.prefix.rstrip("/") for one in places if one.prefix]
 
 
 # Name of a reader -> function of a location, and of settings of the reader, that

@@ -1,0 +1,145 @@
+"""`tf-frcnn new`: a configuration that fits a data set."""
+
+import argparse
+import re
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_frcnn.commands.arguments import add_settings, expanded_path
+
+if TYPE_CHECKING:
+    from tf_frcnn.data import ExampleSet
+    from tf_frcnn.doctor.recipe import Recipe
+
+HELP = "write a configuration that fits a data set"
+# Readers whose location is the name of a builder, not a path.
+_BY_NAME = ("tfds",)
+_CLASSES_NAMED = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "source", metavar="DATA", help="folder or file; for tfds the builder's name"
+    )
+    parser.add_argument("--reader", help="name of the reader (by the form of DATA)")
+    parser.add_argument(
+        "--output", type=expanded_path, help="a new file (DATA's name with .yaml)"
+    )
+    parser.add_argument(
+        "--preset", help="recipe to start from (the defaults, the paper's VGG16)"
+    )
+    add_settings(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Reads the splits, chooses settings, writes them and says what to type next."""
+    from tf_frcnn.assembly import Splits, check_parts
+    from tf_frcnn.config import make_config
+    from tf_frcnn.doctor.machine import multiplies_bfloat16
+    from tf_frcnn.doctor.recipe import build_recipe
+
+    output = options.output or Path(f"{_name_of(options.source)}.yaml")
+    if output.exists():
+        raise FileExistsError(f"{output} exists; choose another name by --output.")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
+    base = _base(options.preset)
+    data, notes = _data_settings(options)
+    tree = {"data": data} | ({"base": base} if base else {})
+    config = make_config(tree, options.source, texts=options.set)
+    check_parts(config)
+    splits = Splits(config)
+    train = splits.read("train")
+    validation = splits.read("validation", train.class_names)
+    for examples in {id(one): one for one in (train, validation)}.values():
+        if examples.problems.rows:
+            print(f"{examples.name}:")
+            examples.problems.print()
+    recipe = build_recipe(
+        data,
+        train,
+        validation,
+        base=base,
+        overrides=options.set,
+        can_bfloat16=multiplies_bfloat16(),
+    )
+    heading = _heading(output, train, validation, notes)
+    with output.open("x", encoding="utf-8") as file:
+        file.write(recipe.text(heading))
+    _report(recipe, output, notes)
+
+
+def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Returns the settings of `data`, and what is to be known about the splits."""
+    from tf_frcnn.assembly import split_names
+    from tf_frcnn.config import make_config
+    from tf_frcnn.data import reader_for
+    from tf_frcnn.doctor.roles import choose_roles
+
+    reader = options.reader or reader_for(options.source)
+    place = options.source
+    if reader not in _BY_NAME:
+        place = str(Path(place).expanduser().resolve())
+    data = {"reader": reader, "directory": place}
+    config = make_config({"data": data}, options.source, texts=options.set)
+    given = [text.partition("=")[0].strip() for text in options.set]
+    asked = [f"data.{role}_split" for role in ("train", "validation", "test")]
+    if {*asked} <= {*given}:
+        return data, []
+    train = config.data.train_split if asked[0] in given else None
+    roles = choose_roles(split_names(config), reader, train)
+    data |= {
+        "train_split": roles.train,
+        "validation_split": roles.validation,
+        "test_split": roles.test,
+    }
+    return data, [] if {*asked[1:]} & {*given} else [*roles.notes]
+
+
+def _base(preset: str | None) -> str | None:
+    """Returns the base of the new file: a recipe's name, or a file's whole path."""
+    if preset is None or not Path(preset).expanduser().is_file():
+        return preset
+    return str(Path(preset).expanduser().resolve())
+
+
+def _name_of(source: str) -> str:
+    """Returns a name for the file: that of the folder, the file, or the builder."""
+    place, name = Path(source).expanduser(), source
+    if place.exists():
+        name = place.resolve().stem if place.is_file() else place.resolve().name
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _heading(
+    output: Path, train: "ExampleSet", validation: "ExampleSet", notes: list[str]
+) -> str:
+    """Returns the comment at the beginning of the file."""
+    counts = Counter(label for record in train.records for label in record.labels)
+    named = [f"{name} {counts[label]}" for label, name in enumerate(train.class_names)]
+    more = " ..." if len(named) > _CLASSES_NAMED else ""
+    text = (
+        f"{len(train.records)} training images, {len(validation.records)} validation "
+        f"images. Training objects by class: {', '.join(named[:_CLASSES_NAMED])}{more}."
+    )
+    paragraphs = [f"Made for {train.name}.", f"  tf-frcnn train {output}", text, *notes]
+    return "\n\n".join(textwrap.fill(p, 86) if p[0] != " " else p for p in paragraphs)
+
+
+def _report(recipe: "Recipe", output: Path, notes: list[str]) -> None:
+    """Prints the anchors before and after, and what to type next."""
+    before, after = recipe.advice.before, recipe.advice.after
+    print(f"Anchors of {recipe.base or 'the paper'}:\n{before.table()}\n")
+    if recipe.advice.settings:
+        print(f"Advised anchors:\n{after.table()}\n")
+    for sentence in [*recipe.advice.reasons, *notes]:
+        print(sentence)
+    print(
+        f"\n{output} is written. Read it, then type\n"
+        f"  tf-frcnn train {output} --output runs/trial --set train.epochs=1\n"
+        f"for a trial, or for the whole training\n"
+        f"  tf-frcnn train {output}"
+    )

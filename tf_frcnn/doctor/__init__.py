@@ -1,0 +1,1 @@
+"""The examination of a data set before its first training."""

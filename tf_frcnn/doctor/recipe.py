@@ -1,0 +1,145 @@
+"""A configuration for a data set of one's own, each setting with its reason."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from tf_frcnn.config import Config, make_config
+from tf_frcnn.data import ExampleSet
+from tf_frcnn.doctor.advice import Advice, advise
+from tf_frcnn.doctor.training import Choice, counts_of, training_choices
+
+_WIDTH = 88
+
+
+class Recipe(NamedTuple):
+    """A configuration, and how it came about.
+
+    Attributes:
+        config: the configuration.
+        base: name of the recipe that it starts from, or None.
+        choices: the settings of its file, in groups with a reason; the values are those
+            of `config`.
+        advice: on image size and anchors.
+    """
+
+    config: Config
+    base: str | None
+    choices: list[Choice]
+    advice: Advice
+
+    def text(self, heading: str) -> str:
+        """Returns the configuration file.
+
+        Args:
+            heading: the comment at its beginning, lines of text.
+        """
+        lines = [f"# {line}".rstrip() for line in heading.splitlines()]
+        if self.base is not None:
+            lines.append(f"base: {_yaml(self.base)}")
+        dump = self.config.model_dump(mode="json")
+        for section in dict.fromkeys(_section(p) for c in self.choices for p in c[0]):
+            lines.append(f"{section}:")
+            for settings, reason in self.choices:
+                own = [path for path in settings if _section(path) == section]
+                lines += _comment(reason) if own and reason else []
+                for path in own:
+                    name = path.partition(".")[2]
+                    lines.append(f"  {name}: {_yaml(dump[section][name])}")
+        return "\n".join(lines) + "\n"
+
+
+def build_recipe(
+    data: dict[str, Any],
+    train: ExampleSet,
+    validation: ExampleSet,
+    *,
+    base: str | None = None,
+    overrides: Sequence[str] = (),
+    can_bfloat16: bool = False,
+) -> Recipe:
+    """Makes a configuration for a data set.
+
+    Args:
+        data: the settings of the section `data`.
+        train: the training split.
+        validation: the validation split.
+        base: name of a recipe to start from; None for the defaults, the paper's VGG16.
+        overrides: settings such as "train.epochs=3" that win over all others.
+        can_bfloat16: whether the machine multiplies bfloat16.
+
+    Raises:
+        DataError: no image has an object to learn.
+    """
+    start = [Choice({f"data.{name}": value for name, value in data.items()}, "")]
+    if base is None:
+        start += _DEFAULTS
+    keep = [text.partition("=")[0].strip() for text in overrides]
+    config = _config(start, base, overrides)
+    advice = advise(train, config, keep=keep, may_shrink=base is None)
+    advised = _groups(advice)
+    config = _config([*start, *advised], base, overrides)
+    counts = counts_of(train, validation)
+    rules = training_choices(counts, config, can_bfloat16, keep=keep)
+    own = Choice(dict.fromkeys(keep), "Given by --set.")
+    choices = [*_without([*start, *advised, *rules], keep), own]
+    config = _config([*start, *advised, *rules], base, overrides)
+    return Recipe(config, base, choices, advice)
+
+
+# What a file without a base says besides the data.
+_DEFAULTS = [
+    Choice(
+        {"backbone.name": "vgg16", "backbone.weights": "imagenet"},
+        "Keras downloads the weights; the path of a file works as well.",
+    ),
+    Choice({"backbone.frozen_blocks": 2}, "As in the paper: they find edges."),
+    Choice({"evaluation.metric": "area"}, "VOC's metric since 2010."),
+]
+
+
+def _config(
+    choices: Sequence[Choice], base: str | None, overrides: Sequence[str]
+) -> Config:
+    tree: dict[str, Any] = {} if base is None else {"base": base}
+    for settings, _ in choices:
+        for path, value in settings.items():
+            tree.setdefault(_section(path), {})[path.partition(".")[2]] = value
+    return make_config(tree, "the new configuration", texts=overrides)
+
+
+def _groups(advice: Advice) -> list[Choice]:
+    """Returns the advised settings, those of a section together with their reason."""
+    groups: dict[str, dict[str, Any]] = {}
+    for path, value in advice.settings.items():
+        groups.setdefault(_section(path), {})[path] = value
+    reasons = {_section(path): reason for path, reason in advice.why.items()}
+    return [Choice(own, reasons.get(name, "")) for name, own in groups.items()]
+
+
+def _without(choices: Sequence[Choice], paths: Sequence[str]) -> list[Choice]:
+    kept = [
+        Choice({p: v for p, v in settings.items() if p not in paths}, reason)
+        for settings, reason in choices
+    ]
+    return [choice for choice in kept if choice.settings]
+
+
+def _section(path: str) -> str:
+    return path.partition(".")[0]
+
+
+def _comment(text: str) -> list[str]:
+    prefix = "  # "
+    return textwrap.wrap(text, _WIDTH, initial_indent=prefix, subsequent_indent=prefix)
+
+
+def _yaml(value: Any) -> str:
+    """Returns a value as YAML on one line."""
+    text = yaml.safe_dump(
+        [value], default_flow_style=True, allow_unicode=True, width=math.inf
+    )
+    return text[1:-2]

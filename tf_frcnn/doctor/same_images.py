@@ -1,0 +1,83 @@
+"""Findings about images that are the same."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.doctor.copies import Copies
+from tf_frcnn.doctor.findings import Finding, Place
+
+_Splits = Mapping[str, ExampleSet]
+
+
+def same_image_findings(copies: Copies, splits: _Splits) -> Iterator[Finding]:
+    """Yields what is wrong with images that are the same, or nearly so.
+
+    Args:
+        copies: of `copies.find_copies`.
+        splits: name -> examples.
+    """
+    yield from shared_findings(copies.same, splits)
+    within = [g for g in copies.same if len({p.split for p in g}) < len(g)]
+    if within:
+        count = sum(len(group) - len({p.split for p in group}) for group in within)
+        message = f"Copies of other images of the same split: {count}."
+        yield Finding("repeated_images", message, _files(within, splits))
+    differing = [group for group in copies.same if _differ(group, splits)]
+    if differing:
+        message = f"Images that recur with other objects: {len(differing)}."
+        yield Finding("same_image_other_objects", message, _files(differing, splits))
+    for kind, is_across in (
+        ("alike_across_splits", True),
+        ("alike_within_split", False),
+    ):
+        pairs = [p for p in copies.alike if (p[0].split != p[1].split) == is_across]
+        if pairs:
+            where = "another split" if is_across else "the same split"
+            message = f"Images that look nearly like one of {where}: {len(pairs)}."
+            yield Finding(kind, message, _files(pairs, splits))
+
+
+def shared_findings(
+    groups: Sequence[Sequence[Place]], splits: _Splits
+) -> Iterator[Finding]:
+    """Yields for each two splits how many images they have in common.
+
+    Args:
+        groups: images that are the same.
+        splits: name -> examples, the training split first.
+    """
+    for first, second in combinations(splits, 2):
+        shared = [
+            [place for place in group if place.split in (first, second)]
+            for group in groups
+            if {first, second} <= {place.split for place in group}
+        ]
+        if shared:
+            count = sum(place.split == second for group in shared for place in group)
+            total = len(splits[second].records)
+            message = (
+                f"{count} of the {total} {second} images are {first} images, too: its "
+                "figures say little about new images."
+            )
+            yield Finding("shared_images", message, _files(shared, splits))
+
+
+def objects_of(place: Place, splits: _Splits) -> tuple:
+    """Returns the objects of an image in a form in which equal ones are equal."""
+    examples = splits[place.split]
+    record = examples.records[place.row]
+    names = [examples.class_names[label] for label in record.labels]
+    rows = zip(names, record.boxes.tolist(), record.difficult.tolist(), strict=True)
+    return tuple(sorted((name, *box, hard) for name, box, hard in rows))
+
+
+def _differ(group: Sequence[Place], splits: _Splits) -> bool:
+    return len({objects_of(place, splits) for place in group}) > 1
+
+
+def _files(groups: Sequence[Sequence[Place]], splits: _Splits) -> tuple[str, ...]:
+    """Returns the files of each group in turn."""
+    return tuple(
+        splits[place.split].records[place.row].source for g in groups for place in g
+    )
