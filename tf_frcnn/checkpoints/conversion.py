@@ -21,6 +21,7 @@ from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import CONFIG_FILE, write_finished
+from tf_frcnn.runs.outputs import require_writable
 from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
@@ -128,7 +129,8 @@ def convert(
     errors are those of `load`, without overrides, and:
 
     Raises:
-        FileExistsError: the folder holds a run.
+        FileExistsError: the folder is not empty.
+        OSError: it cannot be written; nothing was loaded.
     """
     directory = Path(directory)
     if directory.is_file():
@@ -138,6 +140,12 @@ def convert(
             f"{directory} holds a run already; choose another folder for the converted "
             "one."
         )
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(
+            f"{directory} is not an empty folder, and nothing in it is overwritten; "
+            "choose another for the converted run."
+        )
+    require_writable(directory)
     loaded = load(source, path, class_names, variant=variant, strict=strict)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
     origin = {
