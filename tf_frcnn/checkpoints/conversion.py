@@ -75,7 +75,7 @@ def load(
             whose K classes are not known they are its names, or, if there are not K
             of them, give new weights likewise.
         variant: one of the source's, where the file does not tell.
-        strict: whether an incomplete load is an error.
+        strict: whether an incomplete load is an error, however little lacks.
         overrides: section -> setting -> value, for the configuration; they replace
             those of the recipe and of the file.
 
@@ -88,7 +88,7 @@ def load(
     """
     chosen = _source(source, variant)
     checkpoint = read_checkpoint(path)
-    description = chosen.describe(checkpoint, variant)
+    description = _describe(chosen, checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = config_of(description, source, overrides)
     model = build_model(config, names)
@@ -168,6 +168,19 @@ def _source(name: str, variant: str | None) -> Source:
         there_are = ", ".join(source.variants) or "none"
         raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
     return source
+
+
+def _describe(
+    source: Source, checkpoint: Checkpoint, variant: str | None
+) -> Description:
+    """Describes a file; in one that is damaged an array may have any shape."""
+    try:
+        return source.describe(checkpoint, variant)
+    except (LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.path}: the shapes or names of its weights are those of no "
+            "detector; it is damaged, or of another source."
+        ) from error
 
 
 def config_of(
