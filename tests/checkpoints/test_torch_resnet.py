@@ -5,7 +5,7 @@ import pytest
 
 from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.backbones.resnet import UNITS
-from tf_frcnn.checkpoints import SOURCES, CheckpointError
+from tf_frcnn.checkpoints import SOURCES, CheckpointError, conversion, load
 from tf_frcnn.checkpoints.files import Checkpoint
 from tf_frcnn.checkpoints.torch_resnet import resnet_depth
 
@@ -85,3 +85,58 @@ def test_what_stands_before_some_names_is_told_with_the_way_out():
     message = r"file has student\.roi_heads.* Take 'student\.' away .*torch\.save\("
     with pytest.raises(CheckpointError, match=message):
         SOURCES["torchvision"].describe(checkpoint(arrays), None)
+
+
+def zeros(*shape):
+    """Returns zeros that take no memory."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def normalized(name, outputs, inputs, side, norm):
+    """Returns a convolution and its fixed normalisation, as PyTorch names them."""
+    arrays = {f"{name}.weight": zeros(outputs, inputs, side, side)}
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return arrays | {f"{norm}.{part}": zeros(outputs) for part in parts}
+
+
+def detector_of_torchvision(depth, num_classes):
+    """Returns a state dict of FasterRCNN(resnet_fpn_backbone("resnet..."), ...)."""
+    arrays = normalized(f"{BODY}conv1", 64, 3, 7, f"{BODY}bn1")
+    inputs = 64
+    for number, units in enumerate(UNITS[depth]):
+        width = 64 * 2**number
+        for unit in range(units):
+            name = f"{BODY}layer{number + 1}.{unit}"
+            sizes = ((width, inputs, 1), (width, width, 3), (4 * width, width, 1))
+            for k, size in enumerate(sizes, start=1):
+                arrays |= normalized(f"{name}.conv{k}", *size, f"{name}.bn{k}")
+            if unit == 0:
+                shortcut = f"{name}.downsample"
+                size = (4 * width, inputs, 1)
+                arrays |= normalized(f"{shortcut}.0", *size, f"{shortcut}.1")
+            inputs = 4 * width
+    layers = {"rpn.head.conv.0.0": (256, 256, 3, 3)}
+    layers |= {"rpn.head.cls_logits": (3, 256, 1, 1)}
+    layers |= {"rpn.head.bbox_pred": (12, 256, 1, 1)}
+    for level in range(4):
+        fpn = "backbone.fpn."
+        layers[f"{fpn}inner_blocks.{level}.0"] = (256, 256 * 2**level, 1, 1)
+        layers[f"{fpn}layer_blocks.{level}.0"] = (256, 256, 3, 3)
+    heads = {"box_head.fc6": (1024, 256 * 49), "box_head.fc7": (1024, 1024)}
+    heads |= {"box_predictor.cls_score": (num_classes + 1, 1024)}
+    heads |= {"box_predictor.bbox_pred": (4 * (num_classes + 1), 1024)}
+    layers |= {f"roi_heads.{name}": shape for name, shape in heads.items()}
+    for name, shape in layers.items():
+        arrays |= {f"{name}.weight": zeros(*shape), f"{name}.bias": zeros(shape[0])}
+    return arrays
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [50, 101])
+def test_every_weight_of_a_deeper_detector_has_its_place(depth, monkeypatch):
+    own = checkpoint(detector_of_torchvision(depth, 3))
+    monkeypatch.setattr(conversion, "read_checkpoint", lambda path: own)
+    loaded = load("torchvision", "weights.pth", ["a", "b", "c"])
+    assert loaded.config.backbone.name == f"resnet{depth}_fpn"
+    assert len(loaded.report.loaded) == len(own.arrays)
+    assert not loaded.report.missing and not loaded.report.unexpected
