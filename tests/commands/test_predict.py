@@ -134,12 +134,18 @@ def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_pat
 
 
 def test_the_images_given_are_not_overwritten(random_run, photos, blind, tmp_path):
-    Image.open(photos / "small.png").save(tmp_path / "a.png", compress_level=0)
-    before = (tmp_path / "a.png").read_bytes()
-    for overwrite in (False, True):
-        with pytest.raises(ValueError, match="one of the given images"):
-            predict_files(random_run, [tmp_path], tmp_path, 0.5, overwrite=overwrite)
-    assert (tmp_path / "a.png").read_bytes() == before
+    out = tmp_path / "out"
+    out.mkdir()
+    Image.open(photos / "small.png").save(tmp_path / "a.jpg")
+    for name in ("a.png", "part.a.png"):
+        image = out / name
+        Image.open(photos / "small.png").save(image, compress_level=0)
+        before, given = image.read_bytes(), [tmp_path / "a.jpg", image]
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match=f"{name} is one of the given images"):
+                predict_files(random_run, given, out, 0.5, overwrite=overwrite)
+        assert image.read_bytes() == before
+        image.unlink()
 
 
 @pytest.mark.parametrize("name", ["big.png", "detections.json"])

@@ -51,3 +51,9 @@ def test_a_folder_or_a_broken_link_is_in_the_way_as_well(tmp_path):
     (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(FileExistsError, match=r"b\.png exists"):
         require_free([tmp_path / "b.png"], overwrite=False)
+
+
+def test_a_file_that_would_be_written_in_between_is_in_the_way_as_well(tmp_path):
+    (tmp_path / "part.a.png").touch()
+    with pytest.raises(FileExistsError, match=r"part\.a\.png exists already"):
+        require_free([tmp_path / "a.png"], overwrite=False)

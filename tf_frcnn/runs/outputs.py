@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tf_frcnn.runs.safe_files import part_of
+
 
 def require_writable(folder: Path) -> None:
     """Raises an OSError unless files can be written into a folder; leaves nothing.
@@ -34,10 +36,11 @@ def require_free(paths: Iterable[Path], *, overwrite: bool) -> None:
     """Raises a FileExistsError if files exist that nobody said to replace.
 
     Args:
-        paths: the files that are to be written.
+        paths: the files that are to be written, by `safe_files.replaced`.
         overwrite: whether the user said to replace them; folders are never replaced.
     """
-    taken = [path for path in paths if os.path.lexists(path)]
+    both = (place for path in paths for place in (path, part_of(path)))
+    taken = [path for path in both if os.path.lexists(path)]
     if folders := [path for path in taken if path.is_dir()]:
         raise IsADirectoryError(f"{folders[0]} is a folder; choose another --output.")
     if taken and not overwrite:

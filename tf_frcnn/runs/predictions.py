@@ -17,7 +17,7 @@ from tf_frcnn.models.detecting import detect_in_batches
 from tf_frcnn.runs.inference import detections_of_image
 from tf_frcnn.runs.outputs import require_free, require_writable
 from tf_frcnn.runs.result_list import ResultList
-from tf_frcnn.runs.safe_files import replaced
+from tf_frcnn.runs.safe_files import part_of, replaced
 
 DETECTIONS_FILE = "detections.json"
 
@@ -68,11 +68,12 @@ def plan_outputs(
         names[str(path)] = name
     sources = {path.resolve() for path in paths}
     for name in names.values():
-        if (output / name).resolve() in sources:
-            raise ValueError(
-                f"{output / name} is one of the given images and would be "
-                "overwritten; choose another folder with --output."
-            )
+        for path in (output / name, part_of(output / name)):
+            if path.resolve() in sources:
+                raise ValueError(
+                    f"{path} is one of the given images and would be overwritten; "
+                    "choose another folder with --output."
+                )
     written = [*names.values(), DETECTIONS_FILE]
     require_free((output / name for name in written), overwrite=overwrite)
     require_writable(output)
