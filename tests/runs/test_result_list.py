@@ -47,7 +47,7 @@ def test_the_first_entry_replaces_what_was_there(path):
 
 
 class Full:
-    """A file on a disk that takes three bytes more, and no others."""
+    """A file on a disk that takes twelve bytes more, and no others."""
 
     def __init__(self, file):
         self.file = file
@@ -62,7 +62,7 @@ class Full:
         self.file.seek(place)
 
     def write(self, content):
-        return self.file.write(content[:3])
+        return self.file.write(content[:12])
 
 
 def test_an_entry_without_room_leaves_the_list_as_it_was(path, monkeypatch):
