@@ -177,6 +177,13 @@ def test_safetensors(tmp_path, dtype):
     assert_arrays(read_checkpoint(path))
 
 
+def test_safetensors_lose_what_stands_before_all_names(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy", reason="needs safetensors")
+    path = tmp_path / "weights.safetensors"
+    numpy.save_file({f"model.{name}": array for name, array in ARRAYS.items()}, path)
+    assert_arrays(read_checkpoint(path))
+
+
 def test_a_damaged_safetensors_file_is_named(tmp_path):
     pytest.importorskip("safetensors", reason="needs safetensors")
     path = tmp_path / "weights.safetensors"

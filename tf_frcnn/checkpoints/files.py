@@ -161,7 +161,7 @@ def _read_safetensors(path):
             f"{path}: not a readable safetensors file ({first_line(error)}); weights "
             "must be float32 or float16."
         ) from error
-    return arrays, {}
+    return without_prefixes(arrays), {}
 
 
 def _read_keras(path):
