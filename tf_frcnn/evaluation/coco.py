@@ -72,7 +72,7 @@ def evaluate_coco(
     ground_truth = check_rows(ground_truth, num_classes)
     detections = check_rows(detections, num_classes)
     images = np.union1d(ground_truth.image_index, detections.image_index)
-    crowd = ground_truth.difficult & (not use_difficult)
+    crowd = ground_truth.crowd | (ground_truth.difficult & (not use_difficult))
     objects = _annotations(ground_truth, iscrowd=crowd.astype(int))
     answers = _annotations(detections, score=detections.scores)
     with contextlib.redirect_stdout(io.StringIO()):

@@ -129,6 +129,7 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
         boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
         labels=np.concatenate([r.labels for r in records]),
         difficult=np.concatenate([r.difficult for r in records]),
+        crowd=np.concatenate([r.crowd for r in records]),
     )
 
 
@@ -142,9 +143,10 @@ def _truth_in(batch, rows):
     """Returns the columns of `GroundTruth` of a batch of arrays."""
     image, slot = np.nonzero(batch["labels"] >= 0)
     scales = np.tile(batch.get("scales", np.ones([len(rows), 2])), 2)
-    difficult = batch.get("difficult", np.zeros(batch["labels"].shape, bool))
     boxes = batch["boxes"][image, slot] / scales[image]
-    return rows[image], boxes, batch["labels"][image, slot], difficult[image, slot]
+    unmarked = np.zeros(batch["labels"].shape, bool)
+    marks = (batch.get(name, unmarked)[image, slot] for name in ("difficult", "crowd"))
+    return rows[image], boxes, batch["labels"][image, slot], *marks
 
 
 def _joined(parts):

@@ -67,5 +67,5 @@ def _report_unlearned_classes(sets: dict[str, ExampleSet]) -> None:
 
 def _objects_per_class(examples: ExampleSet) -> np.ndarray:
     """Returns int64 [K]."""
-    labels = [record.labels for record in examples.records]
+    labels = [record.labels[~record.crowd] for record in examples.records]
     return np.bincount(np.concatenate(labels), minlength=len(examples.class_names))
