@@ -110,7 +110,7 @@ def as_coco(boxes):
 def test_crowds_of_a_file_are_judged_as_by_cocos_program(tmp_path):
     """By its own way: a file of objects, and one of detections."""
     rng = np.random.default_rng(7)
-    boxes, images, labels = drawn_at_random(rng, 60), rng.integers(4, size=60)
+    boxes, images = drawn_at_random(rng, 60), rng.integers(4, size=60)
     labels, crowd = rng.integers(2, size=60), rng.random(60) < 0.2
     boxes[crowd, 2:] += 40
     found_boxes = np.concatenate([boxes, boxes, drawn_at_random(rng, 60)])

@@ -337,8 +337,8 @@ def test_rois_in_a_crowd_are_neither_background_nor_its_objects(
     # The last candidate lies in the crowd.
     assert kept == {tuple(map(float, box)) for box in [*CANDIDATES[:-1], outside]}
     assert set(labels.numpy().ravel()) == {7, 0, -1}
-    boxes, labels, _, _ = layer(proposals, gt_boxes, gt_labels, SEED)
-    assert 3 in labels and len(boxes[0].numpy().any(axis=1).nonzero()[0]) >= 7
+    _, labels, _, _ = layer(proposals, gt_boxes, gt_labels, SEED)
+    assert set(labels.numpy().ravel()) >= {3, 7, 0}
 
 
 def test_a_roi_of_an_object_in_a_crowd_is_learned():

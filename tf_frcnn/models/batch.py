@@ -163,13 +163,11 @@ def _with_rows(objects):
         return objects
     count = tf.shape(labels)[1]
     missing = tf.maximum(-(-count // _ROWS), 1) * _ROWS - count
-    padding = {"boxes": 0.0, "labels": -1, "crowd": False}
+    rows = [[0, 0], [0, missing]]
+    padding = {"boxes": ([*rows, [0, 0]], 0.0), "labels": (rows, -1)}
+    padding["crowd"] = (rows, False)
     return {
-        name: tf.pad(
-            values,
-            [[0, 0], [0, missing], [0, 0]][: values.shape.rank],
-            constant_values=padding[name],
-        )
+        name: tf.pad(values, padding[name][0], constant_values=padding[name][1])
         for name, values in objects.items()
     }
 
