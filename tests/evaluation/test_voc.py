@@ -120,9 +120,9 @@ def test_a_share_of_the_detection_and_not_iou_tells_whether_it_lies_in_a_crowd()
 def test_a_second_detection_of_an_object_in_a_crowd_is_no_mistake():
     near = [10, 110, 20, 120]
     ground_truth = objects((0, near, 0, False, False), (0, CROWD, 0, False, True))
-    detections = found((0, near, 0.9, 0), (0, near, 0.8, 0))
+    detections = found((0, near, 0.9, 0), (0, SQUARE, 0.8, 0), (0, near, 0.7, 0))
     result = evaluate_voc(ground_truth, detections, 1)
-    assert result.precisions[0].tolist() == [1, 1]
+    assert result.precisions[0].tolist() == [1, 0.5, 0.5]
 
 
 def test_a_crowd_is_of_one_image_and_class():
