@@ -1,8 +1,9 @@
 import json
-import sys
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from tests.helpers.golden import load_golden
 from tf_frcnn.evaluation import (
@@ -11,10 +12,6 @@ from tf_frcnn.evaluation import (
     evaluate_coco,
     evaluate_voc,
 )
-
-pytest.importorskip("pycocotools", reason='needs pip install "tf-frcnn[coco]"')
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 NUM_CLASSES = int(load_golden("voc_eval")["num_classes"])
 NUMBERS = "COCO numbers"  # The quantity of the golden table.
@@ -84,15 +81,44 @@ def test_numbers_equal_those_of_cocos_program_in_one_class(golden, stored):
     golden("voc_eval").compare(NUMBERS, "coco_agnostic", result[:12], atol=1e-6)
 
 
-def test_nothing_is_printed(stored, capsys):
-    evaluate_coco(*stored, NUM_CLASSES)
-    assert capsys.readouterr().out == ""
+def test_ties_and_objects_on_the_border_of_a_size_are_judged_as_there(tmp_path):
+    """Equal scores, equal overlaps, an object for two detections, and 32 x 32 pixels."""
+    boxes = np.array(
+        [[0, 0, 32, 32], [0, 32, 32, 64], [0, 0, 96, 96], [0, 100, 32, 164]], float
+    )
+    truth = GroundTruth(np.zeros(4), boxes, np.zeros(4), np.zeros(4, bool))
+    truth = truth._replace(crowd=np.array([False, False, False, True]))
+    found = np.array(
+        [
+            [0, 16, 32, 48],  # A third of either of the first two.
+            [0, 0, 32, 32],
+            [0, 0, 32, 32],
+            [0, 8, 32, 40],
+            [0, 101, 16, 160],
+            [100, 100, 132, 132],
+        ],
+        float,
+    )
+    for scores in ([0.5] * 6, [0.1, 0.2, 0.2, 0.3, 0.9, 0.4]):
+        detections = DetectedBoxes(np.zeros(6), found, np.array(scores), np.zeros(6))
+        expected = judged_from_files(tmp_path, truth, detections)
+        np.testing.assert_allclose(evaluate_coco(truth, detections, 2)[:12], expected)
 
 
-def test_without_pycocotools_the_error_says_how_to_install_it(monkeypatch, stored):
-    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
-    with pytest.raises(ImportError, match=r'pip install "tf-frcnn\[coco\]"'):
-        evaluate_coco(*stored, NUM_CLASSES)
+def test_the_best_hundred_detections_of_an_image_count(tmp_path):
+    rng = np.random.default_rng(1)
+    boxes = drawn_at_random(rng, 150)
+    truth = GroundTruth(np.zeros(150), boxes, np.zeros(150), np.zeros(150, bool))
+    detections = DetectedBoxes(
+        np.zeros(150), boxes, rng.permutation(150) / 150, np.zeros(150)
+    )
+    result = evaluate_coco(truth, detections, 2)
+    expected = judged_from_files(
+        tmp_path, truth._replace(crowd=np.zeros(150, bool)), detections
+    )
+    np.testing.assert_allclose(result[:12], expected)
+    assert result.ar100 == pytest.approx(100 / 150)
+    assert result.ar10 == pytest.approx(10 / 150)
 
 
 def drawn_at_random(rng, count):

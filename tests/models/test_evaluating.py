@@ -14,7 +14,7 @@ from tf_frcnn.data import (
 )
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.transforms import decode_image
-from tf_frcnn.evaluation import evaluate_voc
+from tf_frcnn.evaluation import evaluate_coco, evaluate_voc
 from tf_frcnn.models.evaluating import (
     Evaluation,
     evaluate,
@@ -247,3 +247,23 @@ def test_data_with_crowds_are_learned(eager_detector, shapes):
     assert all(np.isfinite(values).all() for values in history.values())
     without = model.fit(shapes, verbose=0).history
     assert history.keys() >= without.keys()
+
+
+def test_cocos_metric_is_one_of_them(eager_detector, shapes):
+    model = eager_detector()
+    truth, found = observe(model, shapes)
+    found = found._replace(boxes=truth.boxes[:1], image_index=truth.image_index[:1])
+    found = found._replace(labels=truth.labels[:1], scores=np.ones(1))
+    expected = evaluate_coco(truth, found, len(model.class_names))
+    own = evaluate_boxes(model, truth, found, metric="coco")
+    assert own.mean == expected.ap > 0 and own.result.ap50 == expected.ap50
+    np.testing.assert_array_equal([*own.by_class.values()], expected.class_ap)
+    of_recipe = eager_detector(evaluation={"metric": "coco"})
+    assert evaluate_boxes(of_recipe, truth, found).mean == own.mean
+    area = evaluate_boxes(of_recipe, truth, found, metric="area", iou_threshold=0.75)
+    assert (
+        area.mean
+        == evaluate_boxes(model, truth, found, metric="area", iou_threshold=0.75).mean
+    )
+    with pytest.raises(ValueError, match=r"iou_threshold: metric = 'coco' has its own"):
+        evaluate_boxes(model, truth, found, metric="coco", iou_threshold=0.75)
