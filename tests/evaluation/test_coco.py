@@ -82,7 +82,7 @@ def test_numbers_equal_those_of_cocos_program_in_one_class(golden, stored):
 
 
 def test_ties_and_objects_on_the_border_of_a_size_are_judged_as_there(tmp_path):
-    """Equal scores, equal overlaps, an object for two detections, and 32 x 32 pixels."""
+    """Equal scores and overlaps, an object for two detections, and 32 x 32 pixels."""
     boxes = np.array(
         [[0, 0, 32, 32], [0, 32, 32, 64], [0, 0, 96, 96], [0, 100, 32, 164]], float
     )

@@ -121,7 +121,8 @@ def _joined(parts: list[Judged]) -> Judged:
     columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
     order = np.argsort(-columns[0], kind="stable")
     num_objects = np.sum([part.num_objects for part in parts], axis=0)
-    return Judged(*(column[..., order] for column in columns[:4]), num_objects)
+    by_detection = (column[..., order] for column in columns[:4])
+    return Judged._make([*by_detection, num_objects])
 
 
 def _precisions(judged: Judged) -> np.ndarray:
