@@ -9,7 +9,8 @@ An element is one image with its objects, in one of these forms:
 - a pair (image, {"boxes", "labels"}), likewise.
 
 Images may be encoded (string), or of any numeric type in 0..255, grey, RGB or RGBA.
-Batches of the last two are taken apart. Rows of label -1 are padding.
+Batches of the last two are taken apart. Rows of label -1 are padding. `difficult` and
+`crowd`, a bool per object, may come with the labels.
 """
 
 import functools
