@@ -82,3 +82,11 @@ def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_see
     metrics = evaluate_run(run_folder, "test", overrides=settings)
     assert metrics["voc"]["iou_threshold"] == 0.75 and metrics["num_images"] == 1
     assert metrics["voc"]["validation_metric"] == "area"
+
+
+def test_cocos_figures_are_there_where_they_are_the_metric(run_folder, half_seeing):
+    settings = ["evaluation.metric=coco", "data.num_test=1"]
+    metrics = evaluate_run(run_folder, "test", overrides=settings)
+    assert metrics["coco"]["ap"] > 0
+    assert metrics["voc"]["validation_metric"] == "coco"
+    assert "coco" not in evaluate_run(run_folder, "test", overrides=settings[1:])

@@ -148,8 +148,10 @@ class EvaluationSettings(Settings):
 
     metric: Text = "11-point"
     """VOC's metric until 2009 ("11-point"), the area under the precision envelope
-    ("area"), or another name of `METRICS`."""
+    ("area"), COCO's average over the IoU from 0.5 to 0.95 ("coco"), or another name of
+    `METRICS`."""
     iou: Share = 0.5
-    """IoU that a correct detection needs."""
+    """IoU that a correct detection needs; "coco" has its own."""
     plus_one: bool = False
-    """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels."""
+    """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels; not
+    with "coco"."""

@@ -23,6 +23,8 @@ class Record(NamedTuple):
             of the upright image.
         labels: int32 [n] in 0..K-1.
         difficult: bool [n].
+        crowd: bool [n], boxes of a region of many objects, each of which counts
+            neither as an object nor as background.
     """
 
     image_id: str
@@ -33,6 +35,7 @@ class Record(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray
 
     @property
     def flat_id(self) -> str:
@@ -72,6 +75,11 @@ class ExampleSet:
     def max_boxes(self) -> int:
         """Largest number of boxes of any record, at least 1: the G of its batches."""
         return max([1, *(len(record.boxes) for record in self.records)])
+
+    @property
+    def has_crowds(self) -> bool:
+        """Whether any record has a crowd region."""
+        return any(record.crowd.any() for record in self.records)
 
     def stream(self, shuffle_seed: tf.Tensor | None = None) -> tf.data.Dataset:
         """Streams the encoded images, each exactly once.

@@ -132,15 +132,33 @@ def test_difficult_objects_are_left_out_of_training_alone():
         "objects": {
             "bbox": np.array([[0, 0, 1, 1], [0, 0, 0.5, 0.5]], np.float32),
             "label": np.array([0, 1]),
-            "is_crowd": np.array([True, False]),
+            "is_difficult": np.array([True, False]),
         },
     }
     dataset = tf.data.Dataset.from_tensors(element)
     stream = Stream(dataset, RESIZING, 3)
     (batch,) = stream.training_batches(batch_size=1, **TRAINING)
     np.testing.assert_array_equal(batch["labels"], [[1]])
+    assert "crowd" not in batch
     (batch,) = stream.evaluation_batches(batch_size=1)
     np.testing.assert_array_equal(batch["difficult"], [[True, False]])
+
+
+def test_no_crowd_is_left_out_unless_it_has_no_area():
+    element = {
+        "image": np.zeros([32, 40, 3], np.uint8),
+        "boxes": np.array([[0, 0, 9, 9], [0, 0, 4, 8], [5, 5, 5, 9]], np.float32),
+        "labels": np.array([0, 1, 1]),
+        "difficult": np.array([True, True, False]),
+        "crowd": np.array([False, True, True]),
+    }
+    dataset = tf.data.Dataset.from_tensors(element)
+    stream = Stream(dataset, RESIZING, 3, "yxyx")
+    (batch,) = stream.training_batches(batch_size=1, **TRAINING)
+    np.testing.assert_array_equal(batch["labels"], [[1]])
+    np.testing.assert_array_equal(batch["crowd"], [[True]])
+    (batch,) = stream.evaluation_batches(batch_size=1)
+    np.testing.assert_array_equal(batch["crowd"], [[False, True]])
 
 
 def test_each_image_has_its_own_canvas_where_sides_are_padded_to_a_multiple():

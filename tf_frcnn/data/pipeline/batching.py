@@ -12,6 +12,10 @@ A batch is a dict:
     image_ids    string [B]
     rows         int64 [B]             place of the image in the set
 
+where the data have crowd regions,
+
+    crowd        bool [B, G]           False in padded rows
+
 and, with cached proposals,
 
     proposals       float32 [B, P, 4]  network pixels, zero in padded rows
@@ -72,7 +76,7 @@ def training_batches(
         resizing: to one of its short sides, drawn with equal probabilities.
         batch_size: images per batch.
         flip: mirrors every image with probability 0.5.
-        drop_difficult: leaves out the boxes marked difficult.
+        drop_difficult: leaves out the boxes marked difficult, but no crowd.
         seed: decides order, sizes and mirroring.
         start_epoch: number of the first epoch; a variable is read when an iterator is
             made.
@@ -176,6 +180,8 @@ def _prepare(
         "image_ids": table.image_ids[index],
         "rows": index,
     }
+    if table.crowd is not None:
+        fields["crowd"] = table.crowd[index]
     if table.proposals is not None:
         fields["proposals"] = table.proposals.boxes[index]
         fields["proposal_valid"] = table.proposals.valid[index]

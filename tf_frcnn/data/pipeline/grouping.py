@@ -20,13 +20,14 @@ _FIELDS: dict[str, tuple[list[int | None], Any]] = {
     "boxes": ([None, 4], 0.0),
     "labels": ([None], -1),
     "difficult": ([None], False),
+    "crowd": ([None], False),
     "image_ids": ([], ""),
     "rows": ([], np.int64(-1)),
     "proposals": ([None, 4], 0.0),
     "proposal_valid": ([None], False),
 }
-# Those with a row for each object.
-_OF_OBJECTS = ("boxes", "labels", "difficult")
+# Those with a row for each object; not every data set has crowds.
+OF_OBJECTS = ("boxes", "labels", "difficult", "crowd")
 
 
 class Example(NamedTuple):
@@ -130,7 +131,7 @@ def pad_into_batches(
     """Batches examples in their order; see `group_into_batches`."""
     fields = examples.element_spec
     shapes = {name: list(_FIELDS[name][0]) for name in fields}
-    for name in _OF_OBJECTS:
+    for name in fields.keys() & OF_OBJECTS:
         shapes[name][0] = num_boxes
     if "proposals" in fields:
         for name in ("proposals", "proposal_valid"):

@@ -10,6 +10,7 @@ from tf_frcnn.data.decoding.to_canvas import (
     smallest_canvas,
 )
 from tf_frcnn.data.pipeline.grouping import (
+    OF_OBJECTS,
     Example,
     group_into_batches,
     pad_by_groups,
@@ -89,7 +90,7 @@ class Stream:
         Args:
             batch_size: images per batch.
             flip: mirrors every image with probability 0.5.
-            drop_difficult: leaves out objects that are difficult, a crowd or a group.
+            drop_difficult: leaves out objects marked difficult, but no crowd.
             seed: of sizes and mirroring.
             epoch: number of the pass; a variable is read when it begins.
 
@@ -102,7 +103,7 @@ class Stream:
         def prepare(epoch_seed, row, element):
             example = self._read(row, element)
             if drop_difficult:
-                example = _select(example, ~example.fields["difficult"])
+                example = _select(example, _learned(example.fields))
             side = tf.random.stateless_uniform(
                 [],
                 [epoch_seed, -1 - row],
@@ -209,7 +210,14 @@ class Stream:
 
 def _select(example: Example, keep: tf.Tensor) -> Example:
     """Returns the example with some of its objects, bool [n]."""
-    fields = dict(example.fields)
-    for name in ("labels", "difficult"):
-        fields[name] = fields[name][keep]
+    fields = {
+        name: value[keep] if name in OF_OBJECTS else value
+        for name, value in example.fields.items()
+    }
     return Example(example.image, example.boxes[keep], fields)
+
+
+def _learned(fields):
+    """Returns bool [n], False for difficult objects that are no crowd."""
+    learned = ~fields["difficult"]
+    return learned | fields["crowd"] if "crowd" in fields else learned
