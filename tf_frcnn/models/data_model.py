@@ -65,6 +65,7 @@ class DataModel(keras.Model):
         callbacks=None,
         validation_data=None,
         validation_batch_size=None,
+        augment=None,
         **settings,
     ):
         """Trains as Keras does; see the class for the data.
@@ -84,6 +85,9 @@ class DataModel(keras.Model):
             callbacks: as in Keras.
             validation_data: like `x`; its losses get names with `val_`.
             validation_batch_size: None for `batch_size`.
+            augment: a change of training images, made before those of the settings
+                `augment`: a function (image, boxes, labels, seed) that returns the
+                three anew, or a pipeline of albumentations; see docs/augmentation.md.
             **settings: of `keras.Model.fit`, but no weights of classes or samples.
 
         Raises:
@@ -94,7 +98,8 @@ class DataModel(keras.Model):
         verbose = 1 if verbose == "auto" else verbose
         steps, start = settings.pop("steps_per_epoch", None), _StartOfEpoch()
         size = batch_size or self.settings.data.batch_size
-        training = self._training_batches(x, size, steps, start.step).with_objects()
+        training = self._training_batches(x, size, steps, start.step, augment)
+        training.with_objects()
         validation_batch_size = validation_batch_size or batch_size
         require_end(validation_data, validation_steps=settings.get("validation_steps"))
         validation = self.evaluation_batches(validation_data, validation_batch_size)
@@ -180,10 +185,12 @@ class DataModel(keras.Model):
         )
 
     def _training_batches(
-        self, data, batch_size: int, steps: int | None, epoch: tf.Variable
+        self, data, batch_size: int, steps: int | None, epoch: tf.Variable, augment
     ) -> Batches:
         require_end(data, steps_per_epoch=steps)
         if not is_raw(data):
+            if augment is not None:
+                raise ValueError("augment changes single images, but x has batches.")
             return Batches(data, steps)
         advise_on_rate(self, batch_size)
         if isinstance(data, ExampleSet):
@@ -196,6 +203,7 @@ class DataModel(keras.Model):
             batch_size=batch_size,
             box_format=self.box_format,
             epoch=epoch,
+            augment=augment,
         )
         return batches.limited_to(steps, batch_size)
 
