@@ -5,6 +5,7 @@ from tf_frcnn.assembly.model import build_model, check_parts, load_initial_weigh
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
 from tf_frcnn.models.inputs import (
+    build_balance,
     build_evaluation_batches,
     build_resizing,
     build_training_batches,
@@ -15,6 +16,7 @@ __all__ = [
     "STEP_NAMES",
     "RunPlan",
     "Splits",
+    "build_balance",
     "build_evaluation_batches",
     "build_examples",
     "build_model",

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tf_frcnn.assembly import (
     RunPlan,
     Splits,
+    build_balance,
     build_model,
     build_plan,
     build_training_batches,
@@ -42,6 +43,7 @@ from tf_frcnn.runs.inference import (
     write_settings,
 )
 
+SAMPLING_FILE = "sampling.json"
 PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
 
 
@@ -68,8 +70,9 @@ def train(
     """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
-    dropped in the data), log.csv, tensorboard/, drawings/ (ground truth beside
-    predictions of the first validation images) and weights/ (best and last).
+    dropped in the data), sampling.json (how often images come, if not once), log.csv,
+    tensorboard/, drawings/ (ground truth beside predictions of the first validation
+    images) and weights/ (best and last).
 
     Args:
         config: the configuration.
@@ -127,6 +130,7 @@ def _prepare(
     class_names = examples.class_names
     validation = splits.read("validation", class_names)
     _report_data(directory, (examples, validation))
+    _report_sampling(directory, config, examples)
     model = build_model(config, class_names)
     if start_from:
         start_from(model)
@@ -264,3 +268,20 @@ def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
         examples.problems.print()
         rows[examples.name] = json.loads(examples.problems.to_json())
     (directory / PROBLEMS_FILE).write_text(json.dumps(rows, indent=1))
+
+
+def _report_sampling(directory: Path, config: Config, examples: ExampleSet) -> None:
+    """Prints and writes down how often images come in an epoch, if not once each."""
+    balance = build_balance(config, examples)
+    if balance is None:
+        return
+    report = balance.report(examples.class_names)
+    (directory / SAMPLING_FILE).write_text(json.dumps(report, indent=1))
+    classes = [f"{n} {factor:.1f}" for n, factor in report["class_factors"].items()]
+    print(
+        f"An epoch has {report['images_per_epoch']} images, drawn from "
+        f"{report['images']}: {report['repeated_images']} are repeated, up to "
+        f"{report['most_often']:.1f} times, for rare classes "
+        f"({', '.join(classes) or 'none'}); of the {report['negatives']} without an "
+        f"object {report['negatives_per_epoch']} come."
+    )

@@ -49,10 +49,8 @@ def change_colours(
 def _times_hsv(image, gains, seed):
     """Multiplies hue, saturation and value."""
     hsv = tf.image.rgb_to_hsv(image / 255.0)
-    factors = [
-        around_one(own, gain)
-        for own, gain in zip(split_seed(seed, 3), gains, strict=True)
-    ]
+    seeds = split_seed(seed, 3)
+    factors = [around_one(*pair) for pair in zip(seeds, gains, strict=True)]
     hue, saturation, value = tf.unstack(hsv * tf.stack(factors), axis=2)
     hsv = tf.stack(
         [hue % 1.0, tf.minimum(saturation, 1.0), tf.minimum(value, 1.0)], axis=2

@@ -1,7 +1,5 @@
 """Turns, cuts and places of an image; its boxes follow."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from tf_frcnn.data.augmentation.draws import around_one, split_seed, uniform
@@ -108,7 +106,8 @@ def placed(
     ratio = tf.cast(own[1] / own[0], tf.float32)
     ratio *= around_one(of_width, augmentation.aspect)
     ratio /= around_one(of_height, augmentation.aspect)
-    size = _filling(ratio, target) * uniform(of_scale, *augmentation.scale)
+    least, most = augmentation.scale
+    size = _filling(ratio, target) * uniform(of_scale, least, most)
     size = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
     scales = tf.cast(size, tf.float64) / tf.cast(own, tf.float64)
     image = RESIZE_METHODS[resizing.method].sample(example.image, size, scales)

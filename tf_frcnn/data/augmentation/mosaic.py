@@ -72,7 +72,7 @@ def mosaic_of(
         corner = tf.tile(tf.cast(tf.where(right_of, middle, 0), tf.float32), [2])
         parts.append(part._replace(boxes=part.boxes + corner))
     rows = [
-        tf.concat([left.image, right.image], 1)
+        tf.concat([left.image, right.image], axis=1)
         for left, right in (parts[:2], parts[2:])
     ]
     fields = {

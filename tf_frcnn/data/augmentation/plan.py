@@ -32,8 +32,8 @@ class Augmentation(NamedTuple):
     @property
     def is_none(self) -> bool:
         """Whether images stay as they are."""
-        unused = {"crop_area": 0.3, "crop_cover": 0.5, "min_visible": 0.3}
-        return self._replace(**unused) == NO_AUGMENTATION
+        plan = self._replace(crop_area=0.3, crop_cover=0.5, min_visible=0.3)
+        return plan == NO_AUGMENTATION
 
     @property
     def changes_shape(self) -> bool:

@@ -58,7 +58,8 @@ def changed_by(
         The new example; its boxes are clipped, those without area are left out.
 
     Raises:
-        tf.errors.InvalidArgumentError: what it returns is of another form.
+        ValueError, in a graph tf.errors.InvalidArgumentError: what it returns is of
+            another form; the message has `BAD_DATA`.
     """
     marks = {n: v for n, v in example.fields.items() if n in OF_OBJECTS[2:]}
     number = tf.random.stateless_uniform(
@@ -96,16 +97,13 @@ def changed_by(
 def _of_pipeline(pipeline):
     processor = pipeline.processors.get("bboxes")
     params = None if processor is None else processor.params
-    if (
-        params is None
-        or params.format != _FORMAT
-        or len(params.label_fields or ()) != 1
-    ):
+    fields: tuple = tuple(getattr(params, "label_fields", None) or ())
+    if params is None or len(fields) != 1 or params.format != _FORMAT:
         raise ValueError(
             "augment: a pipeline of albumentations needs bbox_params=A.BboxParams("
             f'format="{_FORMAT}", label_fields=["labels"]), so that boxes follow.'
         )
-    (name,) = params.label_fields
+    (name,) = fields
 
     def call(image, boxes, labels, seed):
         pipeline.set_random_seed(seed)
@@ -137,7 +135,7 @@ def _checked(result, marks):
     boxes, labels = boxes.reshape(-1, 4).astype(np.float32), labels.reshape(-1)
     if len(boxes) != len(labels) or not np.isfinite(boxes).all():
         _refuse(f"returned {len(boxes)} boxes and {len(labels)} labels, or not finite")
-    boxes = np.clip(boxes, 0, np.tile(np.float32(image.shape[:2]), 2))
+    boxes = np.clip(boxes, 0, np.array(image.shape[:2] * 2, np.float32))
     rows = _rows(result, len(labels), marks)
     return image, boxes, labels.astype(np.int32), rows
 
@@ -147,9 +145,7 @@ def _rows(result, count, marks):
     if len(result) == 4:
         rows = np.asarray(result[3], np.int64).reshape(-1)
         if len(rows) != count or (rows < 0).any() or (rows > len(marks)).any():
-            _refuse(
-                f"returned rows {rows.tolist()} for {count} of {len(marks)} objects"
-            )
+            _refuse(f"returned the rows {rows.tolist()} for {count} objects")
         return rows
     if count == len(marks):
         return np.arange(count)

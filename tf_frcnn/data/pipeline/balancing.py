@@ -1,7 +1,7 @@
 """How often each image comes in an epoch: rare classes and images without objects."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,23 @@ class Balance(NamedTuple):
     rates: np.ndarray
     negative: np.ndarray
     class_factors: np.ndarray
+
+    def report(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Returns what comes how often, as JSON can hold it.
+
+        Args:
+            class_names: K names.
+        """
+        pairs = zip(class_names, self.class_factors.tolist(), strict=True)
+        return {
+            "images": len(self.rates),
+            "images_per_epoch": self.num_images,
+            "repeated_images": int((self.rates > 1.0).sum()),
+            "most_often": float(self.rates.max()),
+            "class_factors": {n: factor for n, factor in pairs if factor > 1.0},
+            "negatives": int(self.negative.sum()),
+            "negatives_per_epoch": round(float(self.rates[self.negative].sum())),
+        }
 
     @property
     def num_images(self) -> int:

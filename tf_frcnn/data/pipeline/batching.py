@@ -115,7 +115,7 @@ def training_batches(
 
         def prepare(place: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
             fields = augment_example(
-                lambda k: _read(*_item(item, k), table),
+                lambda k: _read(_item(item, k), table),
                 resizing,
                 augmentation,
                 short_side=draw_short_side(resizing, epoch_seed, place),
@@ -172,7 +172,7 @@ def evaluation_batches(
     table = record_table(examples, resizing, proposals=proposals)
 
     def prepare(index, encoded):
-        example = _read(index, encoded, table)
+        example = _read((index, encoded), table)
         return table.groups[index], resize_example(example, resizing)
 
     prepared = examples.stream().map(
@@ -225,8 +225,9 @@ def _item(item, k: int):
     return (index[k], encoded[k]) if index.shape.rank else item
 
 
-def _read(index, encoded, table: RecordTable) -> Example:
+def _read(item, table: RecordTable) -> Example:
     """Returns an image and its objects in the file's pixels."""
+    index, encoded = item
     fields = {
         "labels": table.labels[index],
         "difficult": table.difficult[index],

@@ -56,7 +56,7 @@ def check_room(resizing: Resizing, augmentation: Augmentation) -> None:
     for size in ((short, longest), (longest, short)):
         if not fits_a_canvas(tf.constant(size), canvases):
             raise DataError(
-                f"images.canvases = {canvases}: none holds {size[0]} x {size[1]} pixels "
-                "(height x width), which augment may make of an image; add one, or "
-                "leave the list empty."
+                f"images.canvases = {canvases}: none holds {size[0]} x {size[1]} "
+                "pixels (height x width), which augment may make of an image; add one, "
+                "or leave the list empty."
             )

@@ -6,17 +6,16 @@ from tf_frcnn.data.augmentation.applying import augment_example
 from tf_frcnn.data.augmentation.plan import NO_AUGMENTATION, Augmentation
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.pipeline.grouping import (
-    Example,
-    group_into_batches,
-    pad_by_groups,
-    resize_example,
-    select_objects,
-)
 from tf_frcnn.data.pipeline.epochs import (
     augment_seed_of,
     draw_short_side,
     seed_of_epoch,
+)
+from tf_frcnn.data.pipeline.grouping import (
+    group_into_batches,
+    pad_by_groups,
+    resize_example,
+    select_objects,
 )
 from tf_frcnn.data.pipeline.own_groups import in_own_group
 from tf_frcnn.data.pipeline.tensor_examples import (
@@ -102,8 +101,8 @@ class Stream:
         self.require_objects()
         if augmentation.mosaic:
             raise DataError(
-                f"augment.mosaic = {augmentation.mosaic} needs a data set of read_data; "
-                "for a dataset of tf.data set it to 0."
+                f"augment.mosaic = {augmentation.mosaic} needs a data set of "
+                "read_data; for a dataset of tf.data set it to 0."
             )
 
         def prepare(epoch_seed, row, element):

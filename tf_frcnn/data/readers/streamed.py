@@ -74,12 +74,10 @@ class SequentialImages:
         images = self.dataset.enumerate()
         images = images.map(lambda place, encoded: (rows[place], encoded))
         images = images.filter(lambda row, _: row >= 0)
-
-        def in_a_row(row, encoded):
-            return tf.data.Dataset.from_tensors((row, encoded)).repeat(counts[row])
-
+        if shuffle_seed is None and counts is None:
+            return images
         if shuffle_seed is None:
-            return images if counts is None else images.flat_map(in_a_row)
+            raise ValueError("Images that are read in order are repeated shuffled.")
 
         def mixed(number, block):
             rows, encoded = block
