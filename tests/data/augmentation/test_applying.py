@@ -35,35 +35,36 @@ def augmented(plan, seed=(1, 2), resizing=RESIZING, read=lambda _: THREE, flip=T
     )
 
 
-PLANS = st.builds(
-    Augmentation,
-    rotate=st.booleans(),
-    crop=st.sampled_from([0.0, 0.5, 1.0]),
-    crop_area=st.floats(0.2, 1),
-    mosaic=st.sampled_from([0.0, 0.5, 1.0]),
-    letterbox=st.booleans(),
-    scale=st.sampled_from([(1.0, 1.0), (0.8, 1.25), (0.4, 2.0)]),
-    aspect=st.sampled_from([0.0, 0.3]),
-    min_visible=st.floats(0.1, 1),
-)
+PLANS = st.fixed_dictionaries(
+    {
+        "rotate": st.booleans(),
+        "crop": st.sampled_from([0.0, 0.5, 1.0]),
+        "crop_area": st.floats(0.2, 1),
+        "mosaic": st.sampled_from([0.0, 0.5, 1.0]),
+        "letterbox": st.booleans(),
+        "scale": st.sampled_from([(1.0, 1.0), (0.8, 1.25), (0.4, 2.0)]),
+        "aspect": st.sampled_from([0.0, 0.3]),
+        "min_visible": st.floats(0.1, 1),
+    }
+).map(lambda settings: Augmentation(**settings))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(plan=PLANS, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 def test_whatever_is_drawn_boxes_are_where_the_colours_are(plan, seed):
     fields = augmented(plan, seed, read=FOUR.__getitem__)
     # In a mosaic that is placed, colours are mixed at the seams, twice.
     assert_boxes_are_where_colours_are(fields, tolerance=2.0)
     assert fields["images"].dtype == tf.float32
-    assert fields["images"].shape[:2] == tuple(fields["image_sizes"].numpy())
     height, width = fields["images"].shape[:2]
+    np.testing.assert_array_equal(fields["image_sizes"], [height, width])
     if plan.letterbox:
         assert (height, width) == (60, 60)
     elif max(height, width) < 120:
         assert min(height, width) == 60
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(plan=PLANS, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 def test_a_seed_repeats_all_draws_and_colours_move_nothing(plan, seed):
     first = augmented(plan, seed, read=FOUR.__getitem__)
@@ -119,10 +120,8 @@ def test_the_function_of_a_user_comes_first():
 
 
 def test_it_runs_in_a_graph_as_eagerly():
-    plan = Augmentation(
-        rotate=True, crop=0.5, mosaic=0.5, scale=(0.5, 1.5), brightness=0.2
-    )
-    seeds = [(3, place) for place in range(4)]
+    plan = Augmentation(rotate=True, crop=0.5, mosaic=0.5, brightness=0.2)
+    seeds = [(3, place) for place in range(3)]
     graph = tf.data.Dataset.from_tensor_slices(tf.constant(seeds, tf.int64)).map(
         lambda seed: augment_example(
             lambda k: FOUR[k],
