@@ -1,6 +1,7 @@
 """The settings `augment` and a user's function in `fit`, with every kind of data."""
 
 import albumentations as A  # noqa: N812
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -133,3 +134,25 @@ def test_stored_proposals_cannot_follow_a_function(changed_stub, shapes):
     )
     with pytest.raises(ValueError, match=r"the stored proposals of data.proposals"):
         build_training_batches(settings, shapes, augment=PIPELINE)
+
+
+@pytest.mark.slow
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    small_detector, shapes, tmp_path
+):
+    settings = {
+        "data": {"repeat_below": 1.0, "max_negatives": 0.3},
+        "augment": TURNED | {"crop": 0.5, "mosaic": 0.5, "scale": (0.5, 1.5)},
+    }
+    fit = {"batch_size": 2, "verbose": 0, "augment": PIPELINE}
+    whole = small_detector(**settings)
+    whole.compile()
+    whole.fit(shapes, epochs=2, **fit)
+    part = small_detector(**settings)
+    part.compile()
+    part.fit(shapes, epochs=1, **fit)
+    part.save(tmp_path / "part.keras")
+    resumed = keras.saving.load_model(tmp_path / "part.keras")
+    resumed.fit(shapes, initial_epoch=1, epochs=2, **fit)
+    for found, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)

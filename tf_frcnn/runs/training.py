@@ -130,7 +130,7 @@ def _prepare(
     class_names = examples.class_names
     validation = splits.read("validation", class_names)
     _report_data(directory, (examples, validation))
-    _report_sampling(directory, config, examples)
+    report_sampling(directory, config, examples)
     model = build_model(config, class_names)
     if start_from:
         start_from(model)
@@ -270,7 +270,7 @@ def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
     (directory / PROBLEMS_FILE).write_text(json.dumps(rows, indent=1))
 
 
-def _report_sampling(directory: Path, config: Config, examples: ExampleSet) -> None:
+def report_sampling(directory: Path, config: Config, examples: ExampleSet) -> None:
     """Prints and writes down how often images come in an epoch, if not once each."""
     balance = build_balance(config, examples)
     if balance is None:

@@ -1,3 +1,5 @@
+import time
+
 import albumentations as A  # noqa: N812
 import numpy as np
 import pytest
@@ -53,6 +55,26 @@ def test_the_seed_follows_from_the_images_and_fits_numpy(example):
     for number in (5, 6, 5):
         changed(record, example, (1, number))
     assert seeds[0] == seeds[2] != seeds[1] and 0 <= min(seeds) < 2**32 > max(seeds)
+
+
+def test_calls_do_not_meet_each_other():
+    state = {}
+
+    def slow(image, boxes, labels, seed):
+        state["seed"] = seed
+        time.sleep(0.002)
+        assert state["seed"] == seed
+        return image, boxes, labels
+
+    def twice(place):
+        example = coloured_example(40, 60, BOXES, LABELS)
+        for number in range(2):
+            seed = tf.stack([place, tf.constant(number, tf.int64)])
+            example = changed_by(slow, example, seed)
+        return example.boxes
+
+    dataset = tf.data.Dataset.range(40).map(twice, num_parallel_calls=8)
+    assert len(list(dataset)) == 40
 
 
 def test_boxes_are_clipped_and_those_without_area_left_out(example):

@@ -15,6 +15,8 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
 _NUM_SEEDS = 2**32
 _FORMAT = "pascal_voc"
+# Of all calls: between its seeding and its draws a pipeline's state is its own.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def as_function(augment: Any) -> Callable[..., tuple]:
@@ -66,10 +68,9 @@ def changed_by(
         [], seed, maxval=_NUM_SEEDS, dtype=tf.int64, alg="philox"
     )
     image = tf.cast(tf.round(tf.cast(example.image, tf.float32)), tf.uint8)
-    lock = threading.Lock()
 
     def call(image, boxes, labels, marks, number):
-        with lock:  # A pipeline's state is its own; the next call would change it.
+        with _ONE_AT_A_TIME:
             result = function(image, boxes, labels, int(number))
         return _checked(result, marks)
 
