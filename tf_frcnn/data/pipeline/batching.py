@@ -17,7 +17,11 @@ and, with cached proposals,
     proposals       float32 [B, P, 4]  network pixels, zero in padded rows
     proposal_valid  bool [B, P]        False in padded rows
 
-G is the example set's `max_boxes`. Images of one batch share a canvas, so that B is
+Of an augmented image, `image_sizes` is what is seen of it, and `file_sizes` is the file
+turned and cropped, before it is scaled.
+
+G is the example set's `max_boxes`, four times as many with mosaics, and as many as the
+batch needs with a user's function. Images of one batch share a canvas, so that B is
 less than the batch size where the images of a canvas are used up.
 """
 
