@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn.data.augmentation.plan import Augmentation
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches
@@ -189,3 +190,19 @@ def test_an_image_that_no_canvas_holds_is_named():
 def test_an_unstated_format_is_refused_at_once():
     with pytest.raises(DataError, match="give box_format to from_preset"):
         stream_of([element((32, 50))], box_format=None)
+
+
+def test_changes_follow_from_the_epoch_and_batches_are_as_many():
+    four = [element(size) for size in SIZES[:4]]
+    plan = Augmentation(rotate=True, crop=0.5, scale=(0.8, 1.25), brightness=0.5)
+    epoch = tf.Variable(0, dtype=tf.int64)
+    batches = stream_of(four).training_batches(
+        batch_size=2, **TRAINING, epoch=epoch, augmentation=plan
+    )
+    seen = []
+    for number in (0, 1, 0):
+        epoch.assign(number)
+        seen.append([batch["images"].numpy() for batch in batches])
+        assert len(seen[-1]) == len(batches) == 2
+    assert all(map(np.array_equal, seen[0], seen[2]))
+    assert not all(map(np.array_equal, seen[0], seen[1]))
