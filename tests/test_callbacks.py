@@ -23,11 +23,9 @@ def line():
 def two_images():
     """Two objects of the first class and one of the second on two images."""
     boxes = np.array([[0, 0, 9, 9], [20, 20, 50, 60], [5, 5, 40, 20]], np.float32)
-    labels, difficult = np.array([0, 0, 1]), np.zeros(3, bool)
+    columns = boxes, np.array([0, 0, 1]), np.zeros(3, bool), np.zeros(3, bool)
     records = tuple(
-        Record(
-            name, f"{name}.png", 80, 80, 1, boxes[rows], labels[rows], difficult[rows]
-        )
+        Record(name, f"{name}.png", 80, 80, 1, *(column[rows] for column in columns))
         for name, rows in (("a", slice(0, 1)), ("b", slice(1, 3)))
     )
     return ExampleSet("two", ("wide", "tall"), records, Problems(), images=None)

@@ -33,7 +33,7 @@ from tf_frcnn.data.examples import StoredImages
 def read(location, split, *, class_names=(), policy=Policy()):
     image = tf.io.encode_png(tf.zeros([32, 48, 3], tf.uint8)).numpy()
     box = np.array([[4, 5, 20, 30]], np.float32)
-    facts = 32, 48, 1, box, np.array([1], np.int32), np.array([False])
+    facts = 32, 48, 1, box, np.array([1], np.int32), *(np.array([False]),) * 2
     records = tuple(Record(str(i), f"{i}.png", *facts) for i in range(4))
     images = StoredImages(tf.constant([image] * 4), are_paths=False)
     name = f"{split} of {location}"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.assembly.schedule import WarmUpStepDecay
+from tf_frcnn.assembly.schedule import WarmUpCosine, WarmUpStepDecay
 
 SCHEDULE = WarmUpStepDecay(
     0.01, decay_steps=(30, 40), decay_factor=0.5, warmup_steps=10, warmup_factor=0.2
@@ -69,3 +69,40 @@ def test_an_optimizer_follows_the_schedule():
         optimizer.apply([tf.constant(1.0)], [variable])
         values.append(float(variable.value))
     np.testing.assert_allclose(values, [1 - 0.002, 1 - 0.0048], rtol=1e-6)
+
+
+COSINE = WarmUpCosine(
+    0.01, last_step=50, final_factor=0.1, warmup_steps=10, warmup_factor=0.2
+)
+# After the rise from 0.002, 0.001 + 0.009 (1 + cos(pi (step - 10) / 40)) / 2.
+OF_COSINE = {
+    0: 0.002,
+    5: 0.006,
+    10: 0.01,
+    20: 0.001 + 0.009 * (1 + 0.5**0.5) / 2,
+    30: 0.0055,
+    40: 0.001 + 0.009 * (1 - 0.5**0.5) / 2,
+    50: 0.001,
+    100_000: 0.001,
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_rate_falls_along_a_cosine_and_stays(compiled):
+    rate_at = tf.function(COSINE) if compiled else COSINE
+    for step, expected in OF_COSINE.items():
+        rate = rate_at(tf.constant(step, tf.int64))
+        assert rate.dtype == tf.float32
+        np.testing.assert_allclose(rate, expected, rtol=1e-5, err_msg=str(step))
+
+
+def test_a_cosine_without_warm_up_begins_at_the_rate():
+    rates = [WarmUpCosine(0.2, last_step=4)(step) for step in (0, 2, 4)]
+    np.testing.assert_allclose(rates, [0.2, 0.1, 0.0], atol=1e-7)
+
+
+def test_a_cosine_from_its_config_is_the_same():
+    config = keras.saving.serialize_keras_object(COSINE)
+    copy = keras.saving.deserialize_keras_object(config)
+    rates = [copy(step) for step in OF_COSINE]
+    np.testing.assert_allclose(rates, list(OF_COSINE.values()), rtol=1e-5)

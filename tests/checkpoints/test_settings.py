@@ -22,7 +22,7 @@ BUBBLIIIING = {
 }
 SIMPLE = RANDOM | {"detections.max_per_image": 2000}
 TORCHVISION = {"backbone.normalization": "frozen_batch", "backbone.frozen_blocks": 2}
-COCO_SCALES = {"anchors.scales": [4.0, 8.0, 16.0, 32.0]}
+VOC_SCALES = {"anchors.scales": [8.0, 16.0, 32.0]}
 LARGE_SCALES = {"anchors.scales": [2.0, 4.0, 8.0, 16.0, 32.0]}
 
 
@@ -71,25 +71,26 @@ CASES = [
         "tf-faster-rcnn",
         None,
         slim("vgg_16", 4, fc7=512),
-        "tf_faster_rcnn_vgg16_voc0712",
-        RANDOM | COCO_SCALES | {"roi.head_units": 512},
+        "tf_faster_rcnn_vgg16_coco",
+        RANDOM | {"roi.head_units": 512},
     ),
     (
         "tf-faster-rcnn",
         None,
         slim("vgg_16", 5, fc7=4096),
-        "tf_faster_rcnn_vgg16_voc0712",
+        "tf_faster_rcnn_vgg16_coco",
         RANDOM | LARGE_SCALES,
     ),
     *(
         (
             "tf-faster-rcnn",
             None,
-            slim(f"resnet_v1_{depth}"),
-            f"tf_faster_rcnn_res{depth}_voc0712",
+            slim(f"resnet_v1_{depth}", num_scales),
+            f"tf_faster_rcnn_{recipe}",
             RANDOM | named(f"resnet{depth}_c4_slim"),
         )
         for depth in (50, 101, 152)
+        for num_scales, recipe in ((3, "res101_voc0712"), (4, f"res{depth}_coco"))
     ),
     *(
         (
@@ -105,9 +106,16 @@ CASES = [
         "tf-faster-rcnn",
         None,
         slim("MobilenetV1", 4),
-        "tf_faster_rcnn_mobile_voc0712",
+        "tf_faster_rcnn_mobile_coco",
+        RANDOM | named("mobilenet_v1_c4_slim") | {"images.mode": "fast_rcnn"},
+    ),
+    (
+        "tf-faster-rcnn",
+        None,
+        slim("MobilenetV1", 3),
+        "tf_faster_rcnn_mobile_coco",
         RANDOM
-        | COCO_SCALES
+        | VOC_SCALES
         | named("mobilenet_v1_c4_slim")
         | {"images.mode": "fast_rcnn"},
     ),
@@ -186,7 +194,7 @@ CASES = [
             "imagenet-slim",
             None,
             {f"resnet_v1_{depth}/conv1/weights": 7},
-            f"tf_faster_rcnn_res{depth}_voc0712",
+            "tf_faster_rcnn_res101_voc0712",
             RANDOM | named(f"resnet{depth}_c4_slim"),
         )
         for depth in (50, 101, 152)
@@ -203,8 +211,8 @@ CASES = [
             "imagenet-keras",
             None,
             {f"conv4_block{units}_3_conv/0": 1},
-            f"tf_faster_rcnn_res{depth}_voc0712",
-            RANDOM,
+            "tf_faster_rcnn_res101_voc0712",
+            RANDOM | ({} if depth == 101 else named(f"resnet{depth}_c4")),
         )
         for depth, units in ((50, 6), (101, 23), (152, 36))
     ),

@@ -164,8 +164,9 @@ WRONG_FILES = {
         "rpn_divisor, roi_divisor, rpn_classes, roi_classes, focal_alpha, focal_gamma."
     ),
     "1: 2": (
-        "a.yaml: 1 is not a setting; there are seed, conventions, model, data, images, "
-        "backbone, anchors, rpn, proposals, roi, detections, loss, train, evaluation."
+        "a.yaml: 1 is not a setting; there are seed, conventions, model, data, "
+        "augment, images, backbone, anchors, rpn, proposals, roi, detections, loss, "
+        "train, evaluation."
     ),
     "roi: {hard_examples: 3}\nproposals: {train_post_nms: 2}": (
         "a.yaml: roi.hard_examples = 3 must be at most proposals.train_post_nms = 2."

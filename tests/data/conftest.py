@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,8 @@ def painted_set_of(sizes=PAINTED_SIZES):
         boxes = np.array([[4, 2, 20, 12 + i], [0, 0, 8, 8]], np.float32)[: i % 3]
         box = boxes[0].astype(int) if len(boxes) else (0, 0, 0, 0)
         images.append(painted(height, width, box, 100 + i))
-        facts = boxes, np.array([i, 1], np.int32)[: i % 3], np.arange(i % 3) == 1
+        labels, difficult = np.array([i, 1], np.int32)[: i % 3], np.arange(i % 3) == 1
+        facts = boxes, labels, difficult, np.zeros(i % 3, bool)
         records.append(Record(f"image{i}", f"image{i}.png", height, width, 1, *facts))
     return ExampleSet(
         "painted",
@@ -93,6 +95,17 @@ def painted_set_of(sizes=PAINTED_SIZES):
         Problems(),
         StoredImages(tf.constant(images), are_paths=False),
     )
+
+
+@pytest.fixture(scope="session")
+def with_crowds():
+    """Marks all boxes of painted images but the second ones, which are difficult."""
+
+    def mark(examples):
+        records = (r._replace(crowd=~r.difficult) for r in examples.records)
+        return replace(examples, records=tuple(records))
+
+    return mark
 
 
 @pytest.fixture

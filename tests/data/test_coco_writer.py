@@ -50,3 +50,13 @@ def test_names_with_folders_and_foreign_letters_are_kept(painted_set, tmp_path):
     write_coco(examples, tmp_path, "val")
     assert (tmp_path / "images" / "Käse" / "größer.png").is_file()
     assert read_coco(tmp_path, "val").records[0].image_id == "Käse/größer"
+
+
+def test_crowds_are_written_and_read_again(painted_set, with_crowds, tmp_path):
+    examples = with_crowds(painted_set())
+    write_coco(examples, tmp_path, "val")
+    back = read_coco(tmp_path, "val")
+    for record, same in zip(back.records, examples.records, strict=True):
+        np.testing.assert_array_equal(record.crowd, same.crowd)
+        np.testing.assert_array_equal(record.difficult, same.difficult)
+    assert back.has_crowds and not back.subset([0, 3]).has_crowds

@@ -21,6 +21,7 @@ def example_set(prefix, num_images, class_names=("cat",), most_boxes=0):
             np.zeros([most_boxes, 4], np.float32),
             np.zeros([most_boxes], np.int32),
             np.zeros([most_boxes], bool),
+            np.zeros([most_boxes], bool),
         )
         for image_id in ids
     ]

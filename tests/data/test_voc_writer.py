@@ -45,3 +45,13 @@ def test_images_in_subfolders_and_of_foreign_formats_are_read_again(
     copy = read_voc(tmp_path / "copy", "train")
     assert [record.image_id for record in copy.records] == ["b/a"]
     np.testing.assert_array_equal(copy.records[0].boxes, original.records[0].boxes)
+
+
+def test_a_crowd_becomes_a_difficult_object(painted_set, with_crowds, tmp_path):
+    examples = with_crowds(painted_set())
+    write_voc(examples, tmp_path, "val")
+    for record, same in zip(
+        read_voc(tmp_path, "val").records, examples.records, strict=True
+    ):
+        np.testing.assert_array_equal(record.difficult, same.difficult | same.crowd)
+        assert not record.crowd.any()

@@ -28,7 +28,7 @@ def make_set():
             labels = np.array([o[0] for o in objects], np.int32)
             difficult = np.array([len(o) > 2 and o[2] for o in objects], bool)
             own = f"{name}_{number}"
-            facts = (boxes, labels, difficult)
+            facts = (boxes, labels, difficult, np.zeros_like(difficult))
             records.append(Record(own, f"{own}.png", *SIDES, 1, *facts))
         contents = contents or [record.source.encode() for record in records]
         stored = StoredImages(tf.constant(contents), are_paths=False)
@@ -52,7 +52,7 @@ def set_of():
                 1,
                 np.array(boxes, np.float32).reshape(-1, 4),
                 np.array(labels, np.int32),
-                np.zeros(len(labels), bool),
+                *np.zeros([2, len(labels)], bool),
             )
             for row, (height, width, boxes, labels) in enumerate(images)
         )

@@ -86,7 +86,7 @@ def test_few_objects_get_a_small_head(default):
     assert (settings["roi.head_units"], settings["roi.dropout"]) == (1024, 0.0)
     many = CELLS._replace(objects=np.array([50_000, 50_000, 1]))
     assert "roi.head_units" not in settings_of(many, default)
-    with_tail = load_config("tf_faster_rcnn_res50_voc0712")
+    with_tail = load_config("tf_faster_rcnn_res50_coco")
     assert "roi.head_units" not in settings_of(CELLS, with_tail)
 
 

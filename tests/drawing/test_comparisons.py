@@ -7,7 +7,7 @@ from PIL import Image
 from tf_frcnn.data import ExampleSet, Problems, make_shapes
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.readers.images import read_images
-from tf_frcnn.drawing.boxes import class_color
+from tf_frcnn.drawing.boxes import class_color, draw_boxes
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 
@@ -37,6 +37,7 @@ def annotated(grey_files):
             boxes=np.array(box, np.float32),
             labels=np.array([label]),
             difficult=np.array([False]),
+            crowd=np.array([False]),
         )
         for record, box, label, name in zip(
             facts.records, boxes, (0, 1), "ab", strict=True
@@ -128,3 +129,16 @@ def test_an_id_with_folders_becomes_the_name_of_one_file(annotated):
     records = tuple(r._replace(image_id=f"x/{r.image_id}") for r in annotated.records)
     drawings = ComparisonImages(replace(annotated, records=records), 2)
     assert [name for name, _ in drawings.drawn(found())] == ["x_a", "x_b"]
+
+
+def test_a_crowd_is_named_so(annotated):
+    (plain,) = (drawn for _, drawn in ComparisonImages(annotated, 1).drawn(found()))
+    records = tuple(r._replace(crowd=np.array([True])) for r in annotated.records)
+    crowds = ComparisonImages(replace(annotated, records=records), 1)
+    (drawn,) = (drawn for _, drawn in crowds.drawn(found()))
+    expected = draw_boxes(
+        crowds.images[0], annotated.records[0].boxes, [0], ("cat (crowd)", "dog")
+    )
+    left, _ = halves(drawn, 160)
+    np.testing.assert_array_equal(left[-120:], expected)
+    assert np.any(drawn != plain)

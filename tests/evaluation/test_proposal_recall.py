@@ -9,6 +9,7 @@ OBJECTS = GroundTruth(
     boxes=[[0, 0, 10, 10], [0, 20, 10, 30], [0, 0, 10, 10], [50, 50, 60, 60]],
     labels=[0, 1, 0, 0],
     difficult=[False, False, False, True],
+    crowd=[False] * 4,
 )
 # IoU 0.6 with the first object as second best, 0.9 with the second one as best; in the
 # other image 0.5 as third best. The best proposals of image 6 hit nothing.
@@ -89,3 +90,12 @@ def test_without_objects_there_is_no_recall_and_without_proposals_none_is_found(
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="ProposedBoxes: scores must be finite"):
         proposal_recall(OBJECTS, PROPOSALS._replace(scores=[np.nan] * 5))
+
+
+def test_a_crowd_is_no_object():
+    crowd = OBJECTS._replace(crowd=[True, False, False, False])
+    without = GroundTruth(*(np.array(column)[1:] for column in OBJECTS))
+    np.testing.assert_array_equal(
+        proposal_recall(crowd, PROPOSALS).recalls,
+        proposal_recall(without, PROPOSALS).recalls,
+    )

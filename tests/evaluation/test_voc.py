@@ -12,7 +12,7 @@ HALF = [0, 0, 10, 5]  # IoU 0.5 with the square
 
 
 def objects(*rows):
-    """Makes a GroundTruth of rows (image, box, label, difficult)."""
+    """Makes a GroundTruth of rows (image, box, label, difficult), perhaps crowd."""
     return GroundTruth(*map(np.array, zip(*rows, strict=True)))
 
 
@@ -32,6 +32,7 @@ def stored():
         data["gt_boxes"][:, [1, 0, 3, 2]],
         data["gt_class"],
         data["gt_difficult"],
+        np.zeros(len(data["gt_image"]), bool),
     )
     detections = DetectedBoxes(
         data["det_image"],
@@ -82,6 +83,63 @@ def test_a_difficult_object_counts_neither_for_nor_against():
     counted = evaluate_voc(ground_truth, detections, 1, use_difficult=True)
     assert counted.num_objects.tolist() == [2]
     assert counted.precisions[0].tolist() == [1, 1 / 2, 2 / 3, 2 / 4]
+
+
+CROWD = [0, 100, 100, 200]
+
+
+def test_a_crowd_is_no_object_and_takes_any_number_of_detections():
+    ground_truth = objects(
+        (0, SQUARE, 0, False, False), (0, CROWD, 0, False, True), (0, CROWD, 1, 0, True)
+    )
+    inside = [[10, 110, 40, 140], [50, 150, 90, 190], CROWD]
+    detections = found(*((0, box, 0.9, 0) for box in inside), (0, SQUARE, 0.8, 0))
+    result = evaluate_voc(ground_truth, detections, 2)
+    assert result.num_objects.tolist() == [1, 0]
+    assert result.average_precisions[0] == pytest.approx(1)
+    assert np.isnan(result.average_precisions[1])
+    counted = evaluate_voc(ground_truth, detections, 2, use_difficult=True)
+    assert counted.mean == result.mean
+    # Without the crowd they are three mistakes.
+    alone = ground_truth._replace(crowd=np.zeros(3, bool))
+    assert evaluate_voc(alone, detections, 2).mean < 0.5
+
+
+def test_a_share_of_the_detection_and_not_iou_tells_whether_it_lies_in_a_crowd():
+    ground_truth = objects((0, SQUARE, 0, False, False), (0, CROWD, 0, False, True))
+    half = [0, 90, 10, 110]  # A tenth of the crowd's columns at its border.
+    detections = found((0, half, 0.9, 0), (0, SQUARE, 0.8, 0))
+
+    def precision(**settings):
+        return evaluate_voc(ground_truth, detections, 1, **settings).precisions[0][1]
+
+    assert precision() == precision(iou_threshold=0.5) == 1
+    assert precision(iou_threshold=0.51) == precision(strict=True) == 0.5
+
+
+def test_a_second_detection_of_an_object_in_a_crowd_is_no_mistake():
+    near = [10, 110, 20, 120]
+    ground_truth = objects((0, near, 0, False, False), (0, CROWD, 0, False, True))
+    detections = found((0, near, 0.9, 0), (0, SQUARE, 0.8, 0), (0, near, 0.7, 0))
+    result = evaluate_voc(ground_truth, detections, 1)
+    assert result.precisions[0].tolist() == [1, 0.5, 0.5]
+
+
+def test_a_crowd_is_of_one_image_and_class():
+    ground_truth = objects((0, SQUARE, 0, False, False), (0, CROWD, 0, False, True))
+    ground_truth = ground_truth._make(
+        np.concatenate([column, column[:1]]) for column in ground_truth
+    )
+    ground_truth.labels[2] = 1
+    inside = [10, 110, 40, 140]
+    detections = found(
+        (0, inside, 0.9, 1),
+        (1, inside, 0.9, 0),
+        (0, SQUARE, 0.8, 0),
+        (0, SQUARE, 0.8, 1),
+    )
+    result = evaluate_voc(ground_truth, detections, 2)
+    assert [p.tolist() for p in result.precisions] == [[0, 0.5], [0, 0.5]]
 
 
 def test_a_detection_answers_only_for_its_own_image_and_class():

@@ -26,7 +26,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.helpers import rest_stand_in, rpc_stand_in
-from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_voc
+from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_coco, write_voc
 from tf_frcnn.models import FasterRCNN
 
 SMALL = {
@@ -140,6 +140,7 @@ def small_model():
 
 FILES = {
     "cells": write_cells,
+    "data/coco": lambda path: write_coco(make_shapes(3, seed=3), path, "val2017"),
     "annotations.csv": write_csv,
     "train.record": write_records,
     "photo.jpg": write_image,

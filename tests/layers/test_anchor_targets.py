@@ -289,3 +289,38 @@ def test_the_deltas_beside_an_unreached_box_are_those_of_the_references(golden):
     layer = AnchorTargetLayer({"num_samples": EVERY_ANCHOR})
     deltas = layer(*chn_inputs(stored, case)).deltas[0]
     stored.compare("deltas", f"{case}_loc", deltas, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_anchors_in_a_crowd_are_neither_background_nor_its_objects(layer_in, mode):
+    anchors = np.float32(
+        [
+            [10, 10, 30, 30],  # the object itself
+            [50, 50, 90, 90],  # the crowd itself
+            [55, 55, 65, 65],  # within it
+            [45, 55, 52, 62],  # two sevenths of it within it
+            [10, 60, 20, 70],  # apart
+        ]
+    )
+    gt_boxes = np.float32([[[50, 50, 90, 90], [10, 10, 30, 30], [0, 0, 0, 0]]])
+    labels, crowd = np.int32([[3, 7, -1]]), np.array([[True, False, False]])
+    layer = layer_in(mode, AnchorTargetLayer())
+    inputs = whole(anchors), np.float32([[100, 100]]), gt_boxes, labels, SEED
+    found, deltas = layer(*inputs, crowd)
+    np.testing.assert_array_equal(found[0], [1, -1, -1, 0, 0])
+    np.testing.assert_allclose(deltas[0, 0], np.zeros(4), atol=1e-6)
+    np.testing.assert_array_equal(layer(*inputs)[0][0], [1, 1, 0, 0, 0])
+    nowhere = layer(*inputs, np.zeros_like(crowd))
+    np.testing.assert_array_equal(nowhere.labels, layer(*inputs).labels)
+
+
+def test_an_object_in_a_crowd_is_learned_and_an_image_with_a_crowd_alone_has_none():
+    anchors = np.float32([[55, 55, 65, 65], [70, 70, 80, 80], [10, 10, 20, 20]])
+    gt_boxes = np.float32([[[50, 50, 90, 90], [55, 55, 65, 65]]])
+    inputs = whole(anchors), np.float32([[100, 100]]), gt_boxes
+    crowd = np.array([[True, False]])
+    labels, _ = AnchorTargetLayer()(*inputs, np.int32([[0, 1]]), SEED, crowd)
+    np.testing.assert_array_equal(labels[0], [1, -1, 0])
+    labels, deltas = AnchorTargetLayer()(*inputs, np.int32([[0, -1]]), SEED, crowd)
+    np.testing.assert_array_equal(labels[0], [-1, -1, 0])
+    assert not np.any(deltas)

@@ -319,3 +319,36 @@ def test_a_roi_keeps_the_level_of_its_proposal():
     np.testing.assert_array_equal(
         targets.levels[0], [*np.array([3, 1, 4, 1, 5])[rows], 0, 0, 0]
     )
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("settings", [{}, {"add_ground_truth": True}])
+def test_rois_in_a_crowd_are_neither_background_nor_its_objects(
+    layer_in, mode, settings
+):
+    crowd_box = [40, 40, 90, 90]
+    gt_boxes = np.float32([[crowd_box, BOX, [0, 0, 0, 0]]])
+    gt_labels, crowd = np.int32([[2, 6, -1]]), np.array([[True, False, False]])
+    outside = [36, 50, 46, 60]  # Six tenths of it lie in the crowd.
+    proposals = proposals_of([*CANDIDATES, crowd_box, outside])
+    layer = layer_in(mode, ProposalTargetLayer(ALL_OF_THEM | settings))
+    boxes, labels, _, _ = layer(proposals, gt_boxes, gt_labels, SEED, crowd)
+    kept = {tuple(box) for box in boxes[0].numpy() if box.any()}
+    # The last candidate lies in the crowd.
+    assert kept == {tuple(map(float, box)) for box in [*CANDIDATES[:-1], outside]}
+    assert set(labels.numpy().ravel()) == {7, 0, -1}
+    _, labels, _, _ = layer(proposals, gt_boxes, gt_labels, SEED)
+    assert set(labels.numpy().ravel()) >= {3, 7, 0}
+
+
+def test_a_roi_of_an_object_in_a_crowd_is_learned():
+    gt_boxes = np.float32([[[0, 0, 90, 90], BOX]])
+    layer = ProposalTargetLayer(ALL_OF_THEM)
+    _, labels, _, _ = layer(
+        proposals_of(CANDIDATES),
+        gt_boxes,
+        np.int32([[2, 6]]),
+        SEED,
+        np.array([[True, False]]),
+    )
+    np.testing.assert_array_equal(labels[0], [7, 7, 7, -1, -1, -1, -1, -1])

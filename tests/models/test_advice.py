@@ -26,6 +26,7 @@ def with_labels(shapes, *labels):
             boxes=record.boxes[:1].repeat(len(own), axis=0),
             labels=np.array(own, np.int32),
             difficult=np.zeros(len(own), bool),
+            crowd=np.zeros(len(own), bool),
         )
         for record, own in zip(shapes.records, labels, strict=False)
     )
@@ -41,11 +42,12 @@ def test_a_class_without_an_example_is_named(shapes):
     )
 
 
-def test_difficult_objects_are_no_examples(shapes, recwarn):
+@pytest.mark.parametrize("mark", ["difficult", "crowd"])
+def test_difficult_objects_and_crowds_are_no_examples(shapes, recwarn, mark):
     examples = with_labels(shapes, [0, 1, 2, 3])
     advise_on_data(Plain, examples)
     assert not recwarn.list
-    hard = tuple(r._replace(difficult=np.arange(4) == 2) for r in examples.records)
+    hard = tuple(r._replace(**{mark: np.arange(4) == 2}) for r in examples.records)
     with pytest.warns(UserWarning, match="no example of rectangle"):
         advise_on_data(Plain, dataclasses.replace(examples, records=hard))
 

@@ -153,3 +153,14 @@ def test_what_the_network_does_not_read_is_set_apart(batch):
     more = batch | {"image_ids": ["a", "b"], "rows": [0, 1]}
     assert tensors_of(more).keys() == batch.keys()
     assert tensors_of(batch["images"]) is batch["images"]
+
+
+@IN_MODES
+def test_crowds_are_padded_like_the_objects_and_padding_is_none(mode, batch):
+    crowd = np.ones([2, 3], np.int64)
+    checked = check(changed(batch, crowd=crowd), mode)
+    rows = checked["labels"].shape[1] or 8
+    expected = np.zeros([2, rows], bool)
+    expected[:, :3] = batch["labels"] >= 0
+    assert checked["crowd"].dtype == tf.bool
+    np.testing.assert_array_equal(checked["crowd"], expected)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,10 +14,11 @@ from tf_frcnn.data import (
 )
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.transforms import decode_image
-from tf_frcnn.evaluation import evaluate_voc
+from tf_frcnn.evaluation import evaluate_coco, evaluate_voc
 from tf_frcnn.models.evaluating import (
     Evaluation,
     evaluate,
+    evaluate_boxes,
     ground_truth_of,
     observe,
     propose,
@@ -142,8 +145,10 @@ def test_if_nothing_is_found_the_columns_are_empty(tiny_detector, examples, batc
 def test_the_ground_truth_is_in_the_order_of_the_records():
     boxes = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [1, 1, 5, 9]], np.float32)
     labels, difficult = np.array([2, 0, 1]), np.array([False, True, False])
+    crowd = np.array([True, False, False])
+    columns = boxes, labels, difficult, crowd
     records = tuple(
-        Record(name, name, 20, 20, 1, boxes[rows], labels[rows], difficult[rows])
+        Record(name, name, 20, 20, 1, *(column[rows] for column in columns))
         for name, rows in (("b", slice(0, 2)), ("c", slice(0, 0)), ("a", slice(2, 3)))
     )
     truth = ground_truth_of(ExampleSet("", tuple("xyz"), records, Problems(), None))
@@ -151,10 +156,11 @@ def test_the_ground_truth_is_in_the_order_of_the_records():
     np.testing.assert_array_equal(truth.boxes, boxes)
     np.testing.assert_array_equal(truth.labels, labels)
     np.testing.assert_array_equal(truth.difficult, difficult)
+    np.testing.assert_array_equal(truth.crowd, crowd)
 
 
 def test_images_without_any_object_have_an_empty_ground_truth():
-    empty = (np.zeros([0, 4]), np.zeros(0, int), np.zeros(0, bool))
+    empty = (np.zeros([0, 4]), np.zeros(0, int), *[np.zeros(0, bool)] * 2)
     records = (Record("a", "a", 20, 20, 1, *empty),)
     truth = ground_truth_of(ExampleSet("", ("x",), records, Problems(), None))
     assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0
@@ -208,3 +214,56 @@ def test_a_fault_in_the_data_is_told_in_a_line(eager_detector, elements, dataset
     faulty = [elements[0], elements[1] | {"labels": elements[1]["labels"] + 9}]
     with pytest.raises(DataError, match=r"^image 1: labels must lie in 0\.\.3"):
         evaluate(eager_detector(), dataset_of(faulty))
+
+
+def test_crowds_of_all_kinds_of_data_are_known_to_the_evaluation(
+    eager_detector, shapes
+):
+    counts = [len(record.boxes) for record in shapes.records]
+    records = tuple(
+        record._replace(crowd=np.arange(n) == 0)
+        for record, n in zip(shapes.records, counts, strict=True)
+    )
+    crowded = dataclasses.replace(shapes, records=records)
+    model = eager_detector()
+    prepared = model.evaluation_batches(crowded, 2).dataset
+    for data in (crowded, prepared):
+        truth, _ = observe(model, data)
+        assert truth.crowd.sum() == sum(n > 0 for n in counts) > 0
+        assert len(truth.crowd) == sum(counts)
+    _, found = observe(model, shapes)
+    result = evaluate_boxes(model, truth, found).result
+    assert result.num_objects.sum() == sum(n - 1 for n in counts if n)
+
+
+def test_data_with_crowds_are_learned(eager_detector, shapes):
+    records = tuple(
+        record._replace(crowd=np.arange(len(record.boxes)) == 0)
+        for record in shapes.records
+    )
+    model = eager_detector()
+    crowded = dataclasses.replace(shapes, records=records)
+    history = model.fit(crowded, validation_data=crowded, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    without = model.fit(shapes, verbose=0).history
+    assert history.keys() >= without.keys()
+
+
+def test_cocos_metric_is_one_of_them(eager_detector, shapes):
+    model = eager_detector()
+    truth, found = observe(model, shapes)
+    found = found._replace(boxes=truth.boxes[:1], image_index=truth.image_index[:1])
+    found = found._replace(labels=truth.labels[:1], scores=np.ones(1))
+    expected = evaluate_coco(truth, found, len(model.class_names))
+    own = evaluate_boxes(model, truth, found, metric="coco")
+    assert own.mean == expected.ap > 0 and own.result.ap50 == expected.ap50
+    np.testing.assert_array_equal([*own.by_class.values()], expected.class_ap)
+    of_recipe = eager_detector(evaluation={"metric": "coco"})
+    assert evaluate_boxes(of_recipe, truth, found).mean == own.mean
+    area = evaluate_boxes(of_recipe, truth, found, metric="area", iou_threshold=0.75)
+    assert (
+        area.mean
+        == evaluate_boxes(model, truth, found, metric="area", iou_threshold=0.75).mean
+    )
+    with pytest.raises(ValueError, match=r"iou_threshold: metric = 'coco' has its own"):
+        evaluate_boxes(model, truth, found, metric="coco", iou_threshold=0.75)

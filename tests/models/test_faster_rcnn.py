@@ -422,3 +422,39 @@ def test_a_saved_model_keeps_the_type_that_its_parts_compute_in(
         policies = (own.rpn.head, own.roi_head.pooling, own.roi_head.predictor)
         assert {layer.dtype_policy.name for layer in policies} == {"mixed_bfloat16"}
         assert own.roi_head.predictor.logits.compute_dtype == "float32"
+
+
+def test_an_image_that_is_one_crowd_teaches_nothing(tiny_detector, two_images):
+    model = tiny_detector(rpn={"allowed_border": 0.0})
+    batch = one_of(two_images, 0) | {
+        "boxes": tf.constant([[[0.0, 0, 96, 128], [0, 0, 0, 0]]]),
+        "labels": tf.constant([[1, -1]]),
+    }
+    crowd = batch | {"crowd": tf.constant([[True, False]])}
+    parts = [name for name in model.loss_names if name[:3] in ("rpn", "roi")]
+    losses = model.compute_losses(crowd, 0, training=True)
+    assert len(parts) == 4 and all(losses[name] == 0.0 for name in parts)
+    assert all(model.compute_losses(batch, 0)[name] > 0.0 for name in parts)
+
+
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.xla)])
+def test_a_step_on_a_batch_with_a_crowd_learns_the_object_beside_it(
+    tiny_detector, two_images, jit
+):
+    model = tiny_detector()
+    model.compile(keras.optimizers.SGD(0.01, 0.9), jit_compile=jit)
+    boxes = two_images["boxes"].numpy()
+    boxes[:, 1] = [60, 0, 96, 30], [0, 0, 8, 30]
+    batch = two_images | {
+        "boxes": tf.constant(boxes),
+        "labels": tf.constant([[0, 1, -1], [1, 0, -1]]),
+        "crowd": tf.constant([[False, True, False]] * 2),
+    }
+    first = model.train_on_batch(batch, return_dict=True)
+    assert all(np.isfinite(value) and value >= 0 for value in first.values())
+    assert first["rpn_box_loss"] > 0 and first["roi_class_loss"] > 0
+    # With a crowd that is nowhere it is the step of the objects alone.
+    nowhere = two_images | {"crowd": tf.zeros([2, 3], bool)}
+    for name, value in model.compute_losses(nowhere, 3, training=True).items():
+        expected = model.compute_losses(two_images, 3, training=True)[name]
+        np.testing.assert_allclose(value, expected, rtol=1e-6)

@@ -10,6 +10,7 @@ from tf_frcnn.ops.boxes import (
     box_areas,
     box_sides,
     clip_to_image,
+    covered_shares,
     inside_image,
     pairwise_iou,
 )
@@ -220,3 +221,13 @@ def test_boxes_inside_equal_the_reference(golden, in_mode, case):
     inside = in_mode(inside_image)(anchors, sizes)
     found = np.flatnonzero(inside[0])
     stored.compare("anchors inside", f"{case}_inside_index", found)
+
+
+def test_the_share_that_another_box_covers_by_hand(in_mode):
+    boxes = np.float32([[0, 0, 10, 10], [0, 0, 0, 0]])
+    others = np.float32([[0, 0, 100, 100], [0, 5, 10, 90], [20, 20, 30, 30]])
+    shares = in_mode(covered_shares)(boxes, others)
+    np.testing.assert_allclose(shares, [[1, 0.5, 0], [0, 0, 0]])
+    # 11 rows of 11 pixels, 6 of them from 5 to 10.
+    shares = in_mode(covered_shares)(boxes, others, plus_one=True)
+    np.testing.assert_allclose(shares[0], [1, 6 / 11, 0], rtol=1e-6)

@@ -9,7 +9,7 @@ from tf_frcnn.ops.anchors import (
 )
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.ops.boxes import inside_image, pairwise_iou
-from tf_frcnn.ops.matching import best_matches, label_anchors
+from tf_frcnn.ops.matching import best_matches, inside_crowd, label_anchors
 
 TFR, CHN = "anchor_target_tf_faster_rcnn", "anchor_target_chenyuntc"
 # Where the references label all anchors that no object reaches.
@@ -161,6 +161,18 @@ def test_no_box_loses_its_best_anchor_when_iou_and_labels_are_fused(in_mode):
     iou = pairwise_iou(anchors, gt_boxes).numpy()
     best_of_each_box = iou.argmax(axis=1)
     assert np.all(np.take_along_axis(labels, best_of_each_box, axis=1) == 1)
+
+
+def test_more_than_seven_tenths_of_a_box_make_it_part_of_a_crowd(in_mode):
+    boxes = np.float32(
+        [[0, 0, 10, 10], [93, 0, 103, 10], [92.9, 0, 102.9, 10], [200, 0, 210, 10]]
+    )
+    gt_boxes = np.float32([[[0, 0, 100, 100], [200, 0, 210, 10], [0, 0, 0, 0]]] * 2)
+    crowd = np.array([[True, False, False], [False, True, False]])
+    inside = in_mode(inside_crowd)(boxes, gt_boxes, crowd)
+    np.testing.assert_array_equal(
+        inside, [[True, False, True, False], [False, False, False, True]]
+    )
 
 
 @pytest.mark.parametrize("case", golden_cases(TFR, without=UNREACHED))

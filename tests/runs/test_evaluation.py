@@ -106,3 +106,11 @@ def test_other_settings_change_nothing_of_the_runs_own_results(
     assert {path: path.read_bytes() for path in own} == own
     info = run_info(load_run(folder))["metrics_test"]
     assert info["num_images"] == 3 and "settings" not in info
+
+
+def test_cocos_figures_are_there_where_they_are_the_metric(run_folder, half_seeing):
+    settings = ["evaluation.metric=coco", "data.num_test=1"]
+    metrics = evaluate_run(run_folder, "test", overrides=settings)
+    assert metrics["coco"]["ap"] > 0
+    assert metrics["voc"]["validation_metric"] == "coco"
+    assert "coco" not in evaluate_run(run_folder, "test", overrides=settings[1:])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +19,8 @@ def set_of(split, labels_of_images):
     records = []
     for number, labels in enumerate(labels_of_images):
         boxes = np.tile(np.float32([0, 0, 9, 9]), [len(labels), 1])
-        facts = boxes, np.array(labels, np.int32), np.zeros(len(labels), bool)
+        marks = np.zeros([2, len(labels)], bool)
+        facts = boxes, np.array(labels, np.int32), *marks
         name = f"{split}{number}"
         records.append(Record(name, f"{name}.png", 20, 20, 1, *facts))
     contents = [record.source.encode() for record in records]
@@ -115,3 +118,11 @@ def test_a_split_in_two_roles_is_no_finding(opened, capsys):
     sets = {name: set_of(name, [[0, 1, 2]]) for name in ("train", "val")}
     opened(sets | {"test": sets["val"]})
     assert capsys.readouterr().out == ""
+
+
+def test_a_class_of_crowds_alone_is_not_learned(opened, capsys):
+    train = set_of("train", [[0, 1, 2]])
+    (record,) = train.records
+    train = replace(train, records=(record._replace(crowd=np.arange(3) == 1),))
+    assert opened({"train": train, "val": set_of("val", [[1]])}) == "validation"
+    assert "Class 'bee' is not learned" in capsys.readouterr().out

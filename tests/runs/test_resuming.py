@@ -126,8 +126,9 @@ def test_the_digest_tells_images_and_objects_apart(examples):
         {"boxes": first.boxes + 1},
         {"labels": 1 - np.minimum(first.labels, 1)},
         {"difficult": ~first.difficult},
+        {"crowd": ~first.crowd},
     ):
         records = (first._replace(**changes), *others)
         digests.add(digest_of(dataclasses.replace(examples, records=records)))
     digests.add(digest_of(examples.subset([1, 2, 3])))
-    assert len(digests) == 6
+    assert len(digests) == 7

@@ -22,7 +22,7 @@ from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import FasterRCNN, NonFiniteLossError
 from tf_frcnn.models.evaluating import ground_truth_of
-from tf_frcnn.runs.training import train, write_samples
+from tf_frcnn.runs.training import report_sampling, train, write_samples
 
 LAST, BEST = "weights/step_00000006.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
@@ -327,3 +327,17 @@ def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):
     (problem,) = kept[f"{folder}:train"]
     assert problem["kind"] == "unreadable_image" and problem["action"] == "drop"
     assert problem["file"] == "JPEGImages/shapes_0_00001.png"
+
+
+def test_what_is_repeated_is_printed_and_kept(tmp_path, capsys):
+    examples = make_shapes(6, seed=0)
+    report_sampling(tmp_path, config_of(), examples)
+    assert not capsys.readouterr().out and not [*tmp_path.iterdir()]
+    config = config_of("data.repeat_below=1.0", "data.max_negatives=0.1")
+    report_sampling(tmp_path, config, examples)
+    kept = json.loads((tmp_path / "sampling.json").read_text())
+    batches = build_training_batches(config, examples)
+    assert kept["images"] == 6 and kept["images_per_epoch"] == batches.num_images
+    assert kept["class_factors"].keys() <= {*SHAPE_CLASSES}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith(f"An epoch has {batches.num_images} images, drawn from 6")

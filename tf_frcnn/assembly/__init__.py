@@ -10,6 +10,7 @@ from tf_frcnn.assembly.model import (
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
 from tf_frcnn.models.inputs import (
+    build_balance,
     build_evaluation_batches,
     build_resizing,
     build_training_batches,
@@ -21,6 +22,7 @@ __all__ = [
     "RunPlan",
     "Splits",
     "backbone_of",
+    "build_balance",
     "build_evaluation_batches",
     "build_examples",
     "build_model",

@@ -13,7 +13,7 @@ from tf_frcnn.backbones import BACKBONES, Backbone, application_backbone
 from tf_frcnn.backbones.pretrained import LoadReport, read_weights_file, set_weights
 from tf_frcnn.config import Config, ConfigError
 from tf_frcnn.data import DATASETS
-from tf_frcnn.evaluation import METRICS
+from tf_frcnn.evaluation import COCO_METRIC, METRICS, evaluate_coco
 from tf_frcnn.models import (
     CLASS_LOSSES,
     Detector,
@@ -60,7 +60,8 @@ def check_parts(config: Config) -> None:
     look_up(layers.ROI_POOLINGS, config.roi.pooling, "roi.pooling")
     look_up(CLASS_LOSSES, config.loss.rpn_classes, "loss.rpn_classes")
     look_up(CLASS_LOSSES, config.loss.roi_classes, "loss.roi_classes")
-    look_up(METRICS, config.evaluation.metric, "evaluation.metric")
+    metrics = {**METRICS, COCO_METRIC: evaluate_coco}
+    look_up(metrics, config.evaluation.metric, "evaluation.metric")
     backbone = backbone_of(config)
     if backbone.build_tail is not None and config.roi.head_convs:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tf_frcnn.assembly.schedule import WarmUpStepDecay
+from tf_frcnn.assembly.schedule import WarmUpCosine, WarmUpStepDecay
 from tf_frcnn.config import Config
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.optimizer import build_optimizer
@@ -32,16 +32,33 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
     A rate that neither rises nor falls is no schedule, so that callbacks can change it.
     """
     train = config.train
-    rate: Any = train.learning_rate
-    if train.decay_epochs or train.warmup_steps:
-        rate = WarmUpStepDecay(
-            rate,
-            decay_steps=tuple(round(at * steps_per_epoch) for at in train.decay_epochs),
-            decay_factor=train.decay_factor,
-            warmup_steps=train.warmup_steps,
-            warmup_factor=train.warmup_factor,
-        )
+    rate = _learning_rate(config, steps_per_epoch)
     model.compile(build_optimizer(train, rate), jit_compile=train.jit_compile)
+
+
+def _learning_rate(config: Config, steps_per_epoch: int) -> Any:
+    """Returns a number, or a schedule."""
+    train = config.train
+    warm_up: dict[str, Any] = {
+        "warmup_steps": train.warmup_steps,
+        "warmup_factor": train.warmup_factor,
+    }
+    if train.schedule == "cosine":
+        falling = train.epochs - train.final_epochs
+        return WarmUpCosine(
+            train.learning_rate,
+            last_step=round(falling * steps_per_epoch),
+            final_factor=train.final_factor,
+            **warm_up,
+        )
+    if not train.decay_epochs and not train.warmup_steps:
+        return train.learning_rate
+    return WarmUpStepDecay(
+        train.learning_rate,
+        decay_steps=tuple(round(at * steps_per_epoch) for at in train.decay_epochs),
+        decay_factor=train.decay_factor,
+        **warm_up,
+    )
 
 
 def build_plan(config: Config) -> RunPlan:

@@ -32,5 +32,6 @@ def build_step_config(config: Config, step: int, proposals: Path) -> Config:
             step_epochs=(),
             epochs=epochs,
             decay_epochs=stretched,
+            final_epochs=train.final_epochs * epochs / train.epochs,
         ),
     )

@@ -173,13 +173,14 @@ def _describe_keras(checkpoint: Checkpoint, variant: str | None) -> Description:
         ]:
             part, layer, _ = weight.split("/")
             name_map |= _keras_layer(part, layer, ("kernel", "bias"))
-        recipe = _CAFFE_RECIPE
+        settings = _settings(_CAFFE_RECIPE, arrays.get("fc7/1"))
     else:
         depth = _keras_resnet_depth(checkpoint)
         name_map = _keras_resnet(depth)
-        recipe = f"tf_faster_rcnn_res{depth}_voc0712"
+        settings = tf_faster_rcnn.settings_of(f"resnet_v1_{depth}")
+        settings["backbone"] = {"name": f"resnet{depth}_c4", "weights": "random"}
     return _description(
-        _settings(recipe, arrays.get("fc7/1")),
+        settings,
         name_map,
         r"^(predictions|probs)/",
         _RANDOM if "fc6/0" in arrays else _RANDOM_HEAD,

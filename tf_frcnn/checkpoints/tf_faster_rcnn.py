@@ -28,27 +28,30 @@ IGNORED = r"/Momentum$|^Variable(_\d+)?$|^global_step$|^Fix_"
 _RATIOS = 3
 # By their number, the anchors' scales: on VOC, on COCO, and on COCO at 800 pixels.
 _SCALES = {3: (8, 16, 32), 4: (4, 8, 16, 32), 5: (2, 4, 8, 16, 32)}
-_AT_800_PIXELS = 5, "tf_faster_rcnn_res101_800"
+_ON_VOC, _AT_800_PIXELS = 3, 5
+_RECIPE_AT_800_PIXELS = "tf_faster_rcnn_res101_800"
 _CLASS_LISTS = {len(names): names for names in (VOC, COCO)}
-# By scope, the recipe and the backbone's layout.
+# By scope, the recipes on VOC and on COCO, and the backbone's layout.
+_MOBILE = "tf_faster_rcnn_mobile_coco"
 _NETWORKS = {
-    "vgg_16": ("tf_faster_rcnn_vgg16_voc0712", "vgg16"),
+    "vgg_16": ("tf_faster_rcnn_vgg16_voc0712", "tf_faster_rcnn_vgg16_coco", "vgg16"),
     **{
         f"resnet_v1_{depth}": (
-            f"tf_faster_rcnn_res{depth}_voc0712",
+            "tf_faster_rcnn_res101_voc0712",
+            f"tf_faster_rcnn_res{depth}_coco",
             f"resnet{depth}_c4_slim",
         )
         for depth in (50, 101, 152)
     },
-    "MobilenetV1": ("tf_faster_rcnn_mobile_voc0712", "mobilenet_v1_c4_slim"),
+    "MobilenetV1": (_MOBILE, _MOBILE, "mobilenet_v1_c4_slim"),
 }
 
 
-def settings_of(scope: str) -> dict[str, dict | str]:
+def settings_of(scope: str, *, on_coco: bool = False) -> dict[str, dict | str]:
     """Returns the settings of the network of a scope, its recipe as `base`."""
-    recipe, backbone = _NETWORKS[scope]
+    of_voc, of_coco, backbone = _NETWORKS[scope]
     return {
-        "base": recipe,
+        "base": of_coco if on_coco else of_voc,
         # MobileNet's recipe has those of Keras's weights.
         "images": {"mode": "fast_rcnn"},
         "backbone": {"name": backbone, "weights": "random"},
@@ -59,11 +62,10 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
     scope = _scope(checkpoint)
     num_scales = _num_scales(checkpoint, scope)
     num_classes = len(checkpoint.arrays[f"{scope}/cls_score/biases"]) - 1
-    settings = settings_of(scope)
+    settings = settings_of(scope, on_coco=num_scales != _ON_VOC)
     settings["anchors"] = {"scales": list(_SCALES[num_scales])}
-    number, recipe = _AT_800_PIXELS
-    if num_scales == number and scope.startswith("resnet"):
-        settings["base"] = recipe
+    if num_scales == _AT_800_PIXELS and scope.startswith("resnet"):
+        settings["base"] = _RECIPE_AT_800_PIXELS
     if scope == "vgg_16":
         num_units = len(checkpoint.arrays["vgg_16/fc7/biases"])
         settings["roi"] = {"head_units": num_units}

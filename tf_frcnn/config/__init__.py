@@ -1,5 +1,6 @@
 """The settings of a run: typed, read from YAML, checked."""
 
+from tf_frcnn.config.augment import AugmentSettings
 from tf_frcnn.config.conventions import CONVENTIONS, Conventions
 from tf_frcnn.config.loading import (
     SECTIONS,
@@ -32,6 +33,7 @@ __all__ = [
     "CONVENTIONS",
     "SECTIONS",
     "AnchorSettings",
+    "AugmentSettings",
     "BackboneSettings",
     "Config",
     "ConfigError",

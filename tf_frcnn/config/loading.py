@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from tf_frcnn.config.augment import AugmentSettings
 from tf_frcnn.config.conventions import CONVENTIONS, Conventions
 from tf_frcnn.config.network import (
     AnchorSettings,
@@ -45,6 +46,7 @@ class Config(Settings):
     differences."""
     model: ModelSettings = Field(default_factory=ModelSettings)
     data: DataSettings = Field(default_factory=DataSettings)
+    augment: AugmentSettings = Field(default_factory=AugmentSettings)
     images: ImageSettings = Field(default_factory=ImageSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     anchors: AnchorSettings = Field(default_factory=AnchorSettings)
@@ -79,6 +81,13 @@ class Config(Settings):
                 "fast_rcnn needs a folder of stored proposals, the others take none.",
                 "data.proposals",
                 "model.kind",
+            )
+        if stores and self.augment.mosaic:
+            raise ConfigError(
+                f"augment.mosaic = {self.augment.mosaic} joins images whose stored "
+                "proposals are apart; set it to 0, or train.scheme to joint.",
+                "augment.mosaic",
+                "train.scheme",
             )
         self._check_counts()
 

@@ -16,6 +16,7 @@ from tf_frcnn.config.settings import (
     Rising,
     Settings,
     Share,
+    ShareOrZero,
     Text,
 )
 
@@ -70,6 +71,12 @@ class DataSettings(Settings):
     """Whether half of the training images, drawn anew every epoch, are mirrored."""
     train_on_difficult: bool = False
     """Whether objects marked difficult are learned."""
+    repeat_below: Share | None = None
+    """Images with a class that fewer than this share of the images have are repeated
+    within an epoch, sqrt(this / the class's share) times on average; null: none."""
+    max_negatives: BelowOne | None = None
+    """Largest share of an epoch's images that have no object; if there are more, other
+    ones are drawn in each epoch. Null: as many as there are."""
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: dict[str, Literal["repair", "drop", "keep", "raise"]] = Field(
@@ -102,10 +109,16 @@ class TrainSettings(Settings):
     """Initial learning rate."""
     momentum: BelowOne = 0.9
     """Momentum of SGD."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """Fall of the learning rate: in steps, or along half a cosine over all epochs."""
     decay_epochs: Annotated[tuple[Positive, ...], FromList, Rising] = (10.0,)
-    """Epochs after which the learning rate is multiplied by the factor below."""
+    """Epochs after which "steps" multiplies the learning rate by the factor below."""
     decay_factor: Share = 0.1
-    """Factor of each decay."""
+    """Factor of each decay of "steps"."""
+    final_factor: ShareOrZero = 0.01
+    """Share of the learning rate at which "cosine" ends."""
+    final_epochs: NotNegative = 0.0
+    """Epochs at the end that "cosine" leaves at this rate."""
     warmup_steps: CountOrZero = 0
     """Steps over which the learning rate rises linearly to its initial value."""
     warmup_factor: Share = 0.1
@@ -139,6 +152,13 @@ class TrainSettings(Settings):
                 "train.step_epochs",
                 "train.scheme",
             )
+        if self.schedule == "cosine" and self.final_epochs >= self.epochs:
+            raise ConfigError(
+                f"train.final_epochs = {self.final_epochs} must be less than "
+                f"train.epochs = {self.epochs}.",
+                "train.final_epochs",
+                "train.epochs",
+            )
 
 
 class EvaluationSettings(Settings):
@@ -148,8 +168,10 @@ class EvaluationSettings(Settings):
 
     metric: Text = "11-point"
     """VOC's metric until 2009 ("11-point"), the area under the precision envelope
-    ("area"), or another name of `METRICS`."""
+    ("area"), COCO's average over the IoU from 0.5 to 0.95 ("coco"), or another name of
+    `METRICS`."""
     iou: Share = 0.5
-    """IoU that a correct detection needs."""
+    """IoU that a correct detection needs; "coco" has its own."""
     plus_one: bool = False
-    """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels."""
+    """Whether the evaluation adds 1 to the sides of boxes whose corners are pixels; not
+    with "coco"."""

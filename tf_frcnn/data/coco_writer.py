@@ -11,9 +11,9 @@ def write_coco(examples: ExampleSet, directory: str | Path, split: str) -> None:
     """Writes images and a JSON file of their objects, so that `read_coco` reads them.
 
     Images are written as they are stored, into `images`; sizes and boxes are those of
-    the upright images. Category ids are labels + 1. Difficult objects have `ignore`,
-    which COCO's own evaluation does not heed. Further splits can be written into the
-    same folder.
+    the upright images. Category ids are labels + 1. Crowds have `iscrowd`, difficult
+    objects `ignore`, which COCO's own evaluation does not heed. Further splits can be
+    written into the same folder.
 
     Args:
         examples: the data set.
@@ -34,10 +34,16 @@ def write_coco(examples: ExampleSet, directory: str | Path, split: str) -> None:
 def _content(examples: ExampleSet) -> dict[str, list[dict[str, Any]]]:
     annotations: list[dict[str, Any]] = []
     for image_id, record in enumerate(examples.records, 1):
-        rows = zip(record.boxes.tolist(), record.labels, record.difficult, strict=True)
-        for box, label, difficult in rows:
+        for box, label, difficult, crowd in zip(
+            record.boxes.tolist(),
+            record.labels.tolist(),
+            record.difficult.tolist(),
+            record.crowd.tolist(),
+            strict=True,
+        ):
             number = len(annotations) + 1
-            written = _annotation(box, int(label), bool(difficult))
+            marks = {"iscrowd": int(crowd), "ignore": int(difficult)}
+            written = _annotation(box, label) | marks
             annotations.append({"id": number, "image_id": image_id, **written})
     return {
         "images": [
@@ -57,15 +63,13 @@ def _content(examples: ExampleSet) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _annotation(box: list[float], label: int, difficult: bool) -> dict[str, Any]:
+def _annotation(box: list[float], label: int) -> dict[str, Any]:
     ymin, xmin, ymax, xmax = box
     bbox = [round(value, 6) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]
     return {
         "category_id": label + 1,
         "bbox": bbox,
         "area": bbox[2] * bbox[3],
-        "iscrowd": 0,
-        "ignore": int(difficult),
     }
 
 

@@ -100,5 +100,5 @@ def _identity(record: Record, examples: ExampleSet, split: str) -> tuple:
     images = examples.images
     is_file = isinstance(images, StoredImages) and images.are_paths
     place = record.source if is_file else (split, record.image_id)
-    objects = (record.boxes, record.labels, record.difficult)
+    objects = (record.boxes, record.labels, record.difficult, record.crowd)
     return (place, *(values.tobytes() for values in objects))

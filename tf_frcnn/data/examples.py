@@ -23,6 +23,8 @@ class Record(NamedTuple):
             of the upright image.
         labels: int32 [n] in 0..K-1.
         difficult: bool [n].
+        crowd: bool [n], boxes of a region of many objects, each of which counts
+            neither as an object nor as background.
     """
 
     image_id: str
@@ -33,6 +35,7 @@ class Record(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray
 
     @property
     def flat_id(self) -> str:
@@ -43,8 +46,15 @@ class Record(NamedTuple):
 class ImageSource(Protocol):
     """A source of the encoded images of a set; image i belongs to record i."""
 
-    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
-        """Returns (index int64 [], bytes string []) of each image once."""
+    def stream(
+        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+    ) -> tf.data.Dataset:
+        """Returns (index int64 [], bytes string []) of each image.
+
+        Args:
+            shuffle_seed: decides the order; None keeps the stored one.
+            counts: int64 [n], how often each comes; None: once.
+        """
 
     def select(self, rows: Sequence[int]) -> "ImageSource":
         """Returns the source of the given rows, which rise."""
@@ -73,17 +83,27 @@ class ExampleSet:
         """Largest number of boxes of any record, at least 1: the G of its batches."""
         return max([1, *(len(record.boxes) for record in self.records)])
 
-    def stream(self, shuffle_seed: tf.Tensor | None = None) -> tf.data.Dataset:
-        """Streams the encoded images, each exactly once.
+    @property
+    def has_crowds(self) -> bool:
+        """Whether any record has a crowd region."""
+        return any(record.crowd.any() for record in self.records)
+
+    def stream(
+        self,
+        shuffle_seed: tf.Tensor | None = None,
+        counts: tf.Tensor | None = None,
+    ) -> tf.data.Dataset:
+        """Streams the encoded images, each exactly once unless `counts` says otherwise.
 
         Args:
             shuffle_seed: int64 [], decides the order; may be a tensor of a tf.data
                 function. None keeps the stored order.
+            counts: int64 [n], how often each image comes; likewise.
 
         Returns:
             A dataset of (index int64 [] into `records`, bytes string []).
         """
-        return self.images.stream(shuffle_seed)
+        return self.images.stream(shuffle_seed, counts)
 
     def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
         """Returns the set with its classes in the given order.
@@ -160,10 +180,12 @@ class StoredImages:
     items: tf.Tensor
     are_paths: bool
 
-    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+    def stream(
+        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+    ) -> tf.data.Dataset:
         """Streams in stored order, or in a uniformly random one."""
         order = tf.range(tf.size(self.items, out_type=tf.int64))
-        order = shuffled(order, shuffle_seed)
+        order = shuffled(repeated(order, counts), shuffle_seed)
 
         def fetch(index):
             item = self.items[index]
@@ -191,19 +213,23 @@ class JoinedImages:
 
     parts: tuple[tuple[ImageSource, int], ...]
 
-    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+    def stream(
+        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+    ) -> tf.data.Dataset:
         """Streams the parts in turn, or mixed."""
-        offsets = np.cumsum([0, *(size for _, size in self.parts)])
+        sizes = [size for _, size in self.parts]
+        own = [None] * len(sizes) if counts is None else tf.split(counts, sizes)
+        offsets = np.cumsum([0, *sizes])
         streams = [
             source.stream(
-                None if shuffle_seed is None else shuffle_seed + 1 + part
+                None if shuffle_seed is None else shuffle_seed + 1 + part, own[part]
             ).map(
                 lambda index, image, offset=int(offsets[part]): (index + offset, image)
             )
             for part, (source, _) in enumerate(self.parts)
         ]
-        turns = np.repeat(np.arange(len(self.parts)), [size for _, size in self.parts])
-        turns = shuffled(tf.constant(turns, tf.int64), shuffle_seed)
+        turns = repeated(tf.constant(np.repeat(np.arange(len(sizes)), sizes)), counts)
+        turns = shuffled(turns, shuffle_seed)
         return tf.data.Dataset.choose_from_datasets(
             streams,
             tf.data.Dataset.from_tensor_slices(turns),
@@ -219,6 +245,11 @@ class JoinedImages:
                 parts.append((source.select(inside), len(inside)))
             offset += size
         return JoinedImages(tuple(parts))
+
+
+def repeated(values: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:
+    """Returns values [n], each as often in a row as int64 [n] says; None: once."""
+    return values if counts is None else tf.repeat(values, counts)
 
 
 def shuffled(values: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:

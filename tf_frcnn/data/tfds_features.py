@@ -5,7 +5,9 @@ from collections.abc import Container
 OBJECTS = ("objects", "bobjects", "faces")
 LABELS = ("label", "type")
 # Objects that detections may match, but that nothing is learned from.
-DIFFICULT = ("is_difficult", "is_crowd", "is_group_of", "invalid")
+DIFFICULT = ("is_difficult", "invalid")
+# Regions of many objects. Open Images has -1 where it is not known.
+CROWD = ("is_crowd", "is_group_of")
 FILE_NAMES = ("image/filename", "image/file_name", "filename", "image/id")
 
 

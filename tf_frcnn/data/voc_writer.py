@@ -11,8 +11,8 @@ def write_voc(examples: ExampleSet, directory: str | Path, split: str) -> None:
     """Writes images, annotations and the split's list, so that `read_voc` reads them.
 
     Images are written as they are stored; TIFF, WebP, AVIF and HEIC as PNG. Corners
-    become VOC's pixels, counted from 1 and inclusive. Further splits can be written
-    into the same folder.
+    become VOC's pixels, counted from 1 and inclusive. Crowds, which the form does not
+    have, become difficult objects. Further splits can be written into the same folder.
 
     Args:
         examples: the data set.
@@ -46,7 +46,8 @@ def _annotation(record: Record, image_name: str, class_names) -> ElementTree:
     size = SubElement(root, "size")
     for name, value in (("width", record.width), ("height", record.height)):
         _child(size, name, value)
-    rows = zip(record.boxes, record.labels, record.difficult, strict=True)
+    marks = record.difficult | record.crowd
+    rows = zip(record.boxes, record.labels, marks, strict=True)
     for (ymin, xmin, ymax, xmax), label, difficult in rows:
         drawn = SubElement(root, "object")
         _child(drawn, "name", class_names[label])

@@ -103,7 +103,7 @@ def _counts(examples: ExampleSet) -> dict[str, np.ndarray]:
     """Returns name -> int [3]: objects, images with one, difficult objects."""
     size = len(examples.class_names)
     labels = [record.labels for record in examples.records]
-    difficult = [record.labels[record.difficult] for record in examples.records]
+    difficult = [r.labels[r.difficult | r.crowd] for r in examples.records]
     columns = [labels, [np.unique(own) for own in labels], difficult]
     counts = [
         np.bincount(np.concatenate([np.zeros(0, int), *column]), minlength=size)

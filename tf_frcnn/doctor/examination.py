@@ -182,7 +182,7 @@ def _split_row(name: str, examples: ExampleSet, faults: Sequence[FaultRow]) -> S
         len(records),
         lost_images(faults, name),
         sum(len(record.boxes) for record in records),
-        sum(int(record.difficult.sum()) for record in records),
+        sum(int((r.difficult | r.crowd).sum()) for r in records),
         sum(not len(record.boxes) for record in records),
     )
 

@@ -130,7 +130,7 @@ def _once_each(examples: ExampleSet, split: str, done: list[str]) -> ExampleSet:
     counts: Counter[str] = Counter()
     records = []
     for record in examples.records:
-        rows = np.column_stack([record.boxes, record.labels])
+        rows = np.column_stack([record.boxes, record.labels, record.crowd])
         keep = np.zeros(len(rows), bool)
         keep[np.unique(rows, axis=0, return_index=True)[1]] = True
         counts[record.source] += int((~keep).sum())
@@ -145,4 +145,5 @@ def _with_objects(record: Record, keep: Sequence[bool] | np.ndarray) -> Record:
         boxes=record.boxes[keep],
         labels=record.labels[keep],
         difficult=record.difficult[keep],
+        crowd=record.crowd[keep],
     )

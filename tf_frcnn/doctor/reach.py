@@ -87,8 +87,9 @@ def _images_of_objects(records: Sequence[Record]) -> np.ndarray:
 
 
 def _are_learned(records: Sequence[Record], config: Config) -> np.ndarray:
-    difficult = np.concatenate([np.zeros(0, bool), *(r.difficult for r in records)])
-    return ~difficult | config.data.train_on_difficult
+    on_difficult = config.data.train_on_difficult
+    learned = [~r.crowd & (~r.difficult | on_difficult) for r in records]
+    return np.concatenate([np.zeros(0, bool), *learned])
 
 
 def best_ious(objects: Objects, config: Config) -> np.ndarray:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.doctor.copies import Copies
 from tf_frcnn.doctor.findings import Finding, Place
@@ -68,8 +70,9 @@ def objects_of(place: Place, splits: _Splits) -> tuple:
     examples = splits[place.split]
     record = examples.records[place.row]
     names = [examples.class_names[label] for label in record.labels]
-    rows = zip(names, record.boxes.tolist(), record.difficult.tolist(), strict=True)
-    return tuple(sorted((name, *box, hard) for name, box, hard in rows))
+    marks = np.column_stack([record.difficult, record.crowd]).tolist()
+    rows = zip(names, record.boxes.tolist(), marks, strict=True)
+    return tuple(sorted((name, *box, *own) for name, box, own in rows))
 
 
 def _differ(group: Sequence[Place], splits: _Splits) -> bool:

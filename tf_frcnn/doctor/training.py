@@ -68,7 +68,10 @@ def counts_of(examples: ExampleSet, validation: ExampleSet) -> Counts:
     """Counts the objects of the training split."""
     num_classes = len(examples.class_names)
     per_image = np.stack(
-        [np.bincount(r.labels, minlength=num_classes) for r in examples.records]
+        [
+            np.bincount(r.labels[~r.crowd], minlength=num_classes)
+            for r in examples.records
+        ]
     )
     shares = np.ones(num_classes)
     for label, counts in enumerate(per_image.T):

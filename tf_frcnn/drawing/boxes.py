@@ -37,6 +37,7 @@ def draw_boxes(
     class_names: Sequence[str],
     *,
     scores: np.ndarray | None = None,
+    crowd: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws boxes with their class names into a copy of the image.
 
@@ -50,6 +51,7 @@ def draw_boxes(
         labels: int [n] in 0..K-1; rows of label -1 are padding and left out.
         class_names: K names.
         scores: float [n], written after the names.
+        crowd: bool [n], which of them are crowd regions, written after the names.
 
     Returns:
         uint8 [h, w, 3].
@@ -57,6 +59,8 @@ def draw_boxes(
     image, boxes, labels = _checked(image, boxes, labels, class_names)
     rows = np.flatnonzero(labels >= 0)
     captions = [class_names[label] if label >= 0 else "" for label in labels]
+    for row in np.flatnonzero([] if crowd is None else crowd):
+        captions[row] += " (crowd)"
     if scores is not None:
         scores = np.asarray(scores)
         rows = rows[np.argsort(-scores[rows], kind="stable")]

@@ -41,7 +41,13 @@ class ComparisonImages:
         ):
             chosen = detections.image_index == row
             chosen &= detections.scores >= self.min_score
-            truth = draw_boxes(image, record.boxes, record.labels, self.class_names)
+            truth = draw_boxes(
+                image,
+                record.boxes,
+                record.labels,
+                self.class_names,
+                crowd=record.crowd,
+            )
             predicted = draw_boxes(
                 image,
                 detections.boxes[chosen],

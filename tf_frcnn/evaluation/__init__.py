@@ -1,6 +1,6 @@
 """Metrics in NumPy; no TensorFlow."""
 
-from tf_frcnn.evaluation.coco import COCOResult, evaluate_coco
+from tf_frcnn.evaluation.coco import COCO_METRIC, COCOResult, evaluate_coco
 from tf_frcnn.evaluation.overlaps import DetectedBoxes, GroundTruth
 from tf_frcnn.evaluation.proposal_recall import (
     ProposalRecall,
@@ -10,6 +10,7 @@ from tf_frcnn.evaluation.proposal_recall import (
 from tf_frcnn.evaluation.voc import METRICS, VOCResult, evaluate_voc
 
 __all__ = [
+    "COCO_METRIC",
     "METRICS",
     "COCOResult",
     "DetectedBoxes",

@@ -1,12 +1,20 @@
-"""Average precision and recall as in the COCO challenge, by its own program."""
+"""Average precision and recall as in the COCO challenge."""
 
-import contextlib
-import io
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from tf_frcnn.evaluation.coco_matching import (
+    AREAS,
+    MAX_DETECTIONS,
+    Judged,
+    judge_image,
+)
 from tf_frcnn.evaluation.overlaps import DetectedBoxes, GroundTruth, check_rows
+
+# The name of `ap` as the metric of a configuration.
+COCO_METRIC = "coco"
+_RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 class COCOResult(NamedTuple):
@@ -54,6 +62,9 @@ def evaluate_coco(
 ) -> COCOResult:
     """Computes COCO's numbers for boxes.
 
+    The area of an object is that of its box; COCO's own files state that of its
+    outline, so that the numbers by size, and no others, may differ a little.
+
     Args:
         ground_truth: the objects.
         detections: the detections, in the same pixels.
@@ -63,58 +74,83 @@ def evaluate_coco(
 
     Source: cocodataset/cocoapi:PythonAPI/pycocotools/cocoeval.py.
     """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        message = 'COCO numbers need pycocotools: pip install "tf-frcnn[coco]".'
-        raise ImportError(message) from error
-    ground_truth = check_rows(ground_truth, num_classes)
-    detections = check_rows(detections, num_classes)
-    images = np.union1d(ground_truth.image_index, detections.image_index)
-    crowd = ground_truth.difficult & (not use_difficult)
-    objects = _annotations(ground_truth, iscrowd=crowd.astype(int))
-    answers = _annotations(detections, score=detections.scores)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(
-            _indexed(COCO(), images, objects, num_classes),
-            _indexed(COCO(), images, answers, num_classes),
-            "bbox",
-        )
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    # [thresholds, recalls, K, areas, numbers of detections]; all areas, 100 detections.
-    precision = _without_gaps(evaluation.eval["precision"][:, :, :, 0, 2])
-    class_ap, class_ap50 = precision.mean(axis=(0, 1)), precision[0].mean(axis=0)
-    return COCOResult._make([*_without_gaps(evaluation.stats), class_ap, class_ap50])
-
-
-def _annotations(rows: GroundTruth | DetectedBoxes, **columns: Any) -> list[dict]:
-    """Returns COCO's annotations: boxes as (x, y, width, height), ids from 1."""
-    sides = rows.boxes[:, 2:] - rows.boxes[:, :2]
-    columns = {
-        "id": np.arange(1, len(rows.boxes) + 1),
-        "image_id": rows.image_index,
-        "category_id": rows.labels,
-        "bbox": np.hstack([rows.boxes[:, 1::-1], sides[:, ::-1]]),
-        "area": sides.prod(axis=1),
-        "iscrowd": np.zeros(len(sides), int),
-    } | columns
-    lists = (column.tolist() for column in columns.values())
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
-
-
-def _indexed(coco: Any, images: np.ndarray, annotations: list, num_classes: int) -> Any:
-    coco.dataset = {
-        "images": [{"id": image} for image in images.tolist()],
-        "categories": [{"id": label} for label in range(num_classes)],
-        "annotations": annotations,
+    truth = check_rows(ground_truth, num_classes)
+    found = check_rows(detections, num_classes)
+    crowd = truth.crowd | (truth.difficult & (not use_difficult))
+    truth = truth._replace(crowd=crowd)
+    judged = [_judge_class(truth, found, label) for label in range(num_classes)]
+    precisions = np.stack([_precisions(own) for own in judged])  # [K, A, T, 101]
+    recalls = {
+        limit: np.stack([_recalls(own, limit) for own in judged])  # [K, A, T]
+        for limit in (1, 10, MAX_DETECTIONS)
     }
-    coco.createIndex()
-    return coco
+    by_area = [recalls[MAX_DETECTIONS][:, area] for area in range(len(AREAS))]
+    of_all = precisions[:, 0]
+    numbers = [of_all, of_all[:, 0], of_all[:, 5], *precisions.swapaxes(0, 1)[1:]]
+    numbers += [recalls[1][:, 0], recalls[10][:, 0], *by_area]
+    class_ap, class_ap50 = of_all.mean(axis=(1, 2)), of_all[:, 0].mean(axis=1)
+    return COCOResult._make([*map(_mean, numbers), class_ap, class_ap50])
 
 
-def _without_gaps(numbers: np.ndarray) -> np.ndarray:
-    # pycocotools returns -1 where no object counts.
-    return np.where(numbers < 0, np.nan, numbers)
+def _judge_class(truth: GroundTruth, found: DetectedBoxes, label: int) -> Judged:
+    """Judges the detections of a class, image by image."""
+    objects, own = np.flatnonzero(truth.labels == label), found.labels == label
+    objects = objects[np.argsort(truth.image_index[objects], kind="stable")]
+    rows = np.flatnonzero(own)
+    rows = rows[np.argsort(found.image_index[rows], kind="stable")]
+    sorted_images = truth.image_index[objects], found.image_index[rows]
+    images = np.union1d(*sorted_images)
+    starts = [np.searchsorted(own, images, side="left") for own in sorted_images]
+    ends = [np.searchsorted(own, images, side="right") for own in sorted_images]
+    parts = [
+        judge_image(
+            found.boxes[rows[first:last]],
+            found.scores[rows[first:last]],
+            truth.boxes[objects[start:end]],
+            truth.crowd[objects[start:end]],
+        )
+        for start, first, end, last in zip(*starts, *ends, strict=True)
+    ]
+    return _joined(parts)
+
+
+def _joined(parts: list[Judged]) -> Judged:
+    """Returns the detections of all images, best first."""
+    nothing = np.zeros([0, 4])
+    parts = parts or [judge_image(nothing, nothing[:, 0], nothing, nothing[:, 0] > 0)]
+    columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
+    order = np.argsort(-columns[0], kind="stable")
+    num_objects = np.sum([part.num_objects for part in parts], axis=0)
+    by_detection = (column[..., order] for column in columns[:4])
+    return Judged._make([*by_detection, num_objects])
+
+
+def _precisions(judged: Judged) -> np.ndarray:
+    """Returns float64 [A, T, 101], the best precision at each recall or above.
+
+    NaN where there is no object.
+    """
+    right = judged.right.cumsum(axis=-1)
+    precision = right / np.maximum(judged.counted.cumsum(axis=-1), 1)
+    envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    envelope = np.append(envelope, np.zeros([*envelope.shape[:2], 1]), axis=-1)
+    recall = right / np.maximum(judged.num_objects, 1)[:, np.newaxis, np.newaxis]
+    place = [[np.searchsorted(row, _RECALLS) for row in area] for area in recall]
+    found = np.take_along_axis(envelope, np.array(place), axis=-1)
+    return np.where(judged.num_objects[:, np.newaxis, np.newaxis], found, np.nan)
+
+
+def _recalls(judged: Judged, limit: int) -> np.ndarray:
+    """Returns float64 [A, T], the recall of the best detections of each image.
+
+    NaN where there is no object.
+    """
+    right = judged.right[..., judged.ranks < limit].sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return right / judged.num_objects[:, np.newaxis]
+
+
+def _mean(values: np.ndarray) -> float:
+    """Returns the mean of what is not NaN; NaN if all is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan

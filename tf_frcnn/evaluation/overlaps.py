@@ -15,12 +15,15 @@ class GroundTruth(NamedTuple):
         boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels.
         labels: int [n] in 0..K-1.
         difficult: bool [n].
+        crowd: bool [n], or one for all; regions of many objects, each of which takes
+            any number of detections that lie in it.
     """
 
     image_index: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray = np.array(False)
 
 
 class DetectedBoxes(NamedTuple):
@@ -50,7 +53,11 @@ def check_rows(rows: Rows, num_classes: int | None = None) -> Rows:
         num_classes: K, where labels are to be checked.
     """
     kind = type(rows).__name__
-    rows = type(rows)._make(map(_typed_column, rows._fields, rows))
+    columns = [_typed_column(*column) for column in rows._asdict().items()]
+    rows = type(rows)._make(
+        np.full(len(columns[0]), column) if column.ndim == 0 else column
+        for column in columns
+    )
     lengths = {name: len(column) for name, column in rows._asdict().items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{kind}: fields of different lengths: {lengths}.")
@@ -69,12 +76,16 @@ def check_rows(rows: Rows, num_classes: int | None = None) -> Rows:
 def _typed_column(name: str, column: np.ndarray) -> np.ndarray:
     if name == "boxes":
         return np.asarray(column, np.float64).reshape(-1, 4)
-    types = {"scores": np.float64, "difficult": bool}
+    types = {"scores": np.float64, "difficult": bool, "crowd": bool}
     return np.asarray(column).astype(types.get(name, np.int64))
 
 
 def paired_iou(
-    boxes: np.ndarray, others: np.ndarray, *, plus_one: bool = False
+    boxes: np.ndarray,
+    others: np.ndarray,
+    *,
+    plus_one: bool = False,
+    of_crowds: bool = False,
 ) -> np.ndarray:
     """Returns the IoU of every box with the other box of its row.
 
@@ -82,9 +93,13 @@ def paired_iou(
         boxes: float [n, 4], (ymin, xmin, ymax, xmax).
         others: float [n, 4].
         plus_one: whether sides are xmax - xmin + 1, for corners that are pixels.
+        of_crowds: whether the other boxes are crowd regions, so that the share of the
+            box that lies in the region takes the IoU's place.
 
     Returns:
-        float [n]; 0 where both boxes have no area.
+        float [n]; 0 where the boxes have no area.
+
+    Source: cocodataset/cocoapi:common/maskApi.c, `bbIou`, for crowds.
     """
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, 2:], others[:, 2:])
@@ -96,7 +111,7 @@ def paired_iou(
             (low, high),
         ]
     )
-    union = area + other_area - shared
+    union = area if of_crowds else area + other_area - shared
     return np.divide(shared, union, out=np.zeros(len(union)), where=union > 0)
 
 
@@ -105,8 +120,7 @@ def best_overlaps(
     groups: np.ndarray,
     others: np.ndarray,
     other_groups: np.ndarray,
-    *,
-    plus_one: bool = False,
+    **measure: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds for every box the other box of its group that it overlaps most.
 
@@ -115,7 +129,7 @@ def best_overlaps(
         groups: int [n].
         others: float [m, 4].
         other_groups: int [m].
-        plus_one: as in `paired_iou`.
+        **measure: keyword arguments of `paired_iou`.
 
     Returns:
         int [n], row of the other box, the first of equal ones, and float [n], their
@@ -133,7 +147,7 @@ def best_overlaps(
         )  # pair at which a row's pairs start
         row = np.repeat(np.arange(rows.size), count[rows])
         other = order[start[rows][row] + np.arange(row.size) - first[row]]
-        overlap = paired_iou(boxes[rows][row], others[other], plus_one=plus_one)
+        overlap = paired_iou(boxes[rows][row], others[other], **measure)
         iou[rows] = np.maximum.reduceat(overlap, first)
         is_best = np.flatnonzero(overlap == iou[rows][row])
         index[rows] = other[is_best[np.unique(row[is_best], return_index=True)[1]]]

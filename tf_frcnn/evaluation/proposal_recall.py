@@ -51,7 +51,7 @@ def proposal_recall(
 ) -> ProposalRecall:
     """Measures the share of the objects that the best proposals of an image cover.
 
-    A proposal may cover several objects. Difficult objects are left out.
+    A proposal may cover several objects. Difficult objects and crowds are left out.
 
     Args:
         ground_truth: the objects; their labels are not used.
@@ -62,7 +62,7 @@ def proposal_recall(
         average recall is twice the mean of max(o - 0.5, 0).
     """
     ground_truth, proposals = check_rows(ground_truth), check_rows(proposals)
-    wanted = ~ground_truth.difficult
+    wanted = ~(ground_truth.difficult | ground_truth.crowd)
     boxes, images = ground_truth.boxes[wanted], ground_truth.image_index[wanted]
     rank = _rank_in_image(proposals.image_index, proposals.scores)
     best_iou = np.empty([len(num_proposals), len(boxes)])

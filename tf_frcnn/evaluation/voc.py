@@ -1,5 +1,6 @@
 """Average precision as in the Pascal VOC challenge."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,7 +48,8 @@ def evaluate_voc(
     In order of falling score, ties in the order of the rows, each detection is compared
     with the object of its class and image that it overlaps most. If they overlap enough
     it is right as the object's first, otherwise wrong, and not counted if the object is
-    difficult.
+    difficult. A crowd region is no object: what is wrong is not counted either if it
+    lies in one of its class, by a share of its own area that would be enough as IoU.
 
     VOC's files have inclusive pixels, so their boxes need `plus_one`. Continuous
     corners, (xmin - 1, ymin - 1, xmax, ymax) of the file, have the same areas without
@@ -66,7 +68,8 @@ def evaluate_voc(
             of reaching it, as in VOC's own program.
         use_difficult: whether difficult objects count like the others.
 
-    Source: Everingham et al. 2010, section 4.2; VOCdevkit:VOCevaldet.m.
+    Source: Everingham et al. 2010, section 4.2; VOCdevkit:VOCevaldet.m; for crowds
+        cocodataset/cocoapi:PythonAPI/pycocotools/cocoeval.py.
     """
     if metric not in METRICS:
         raise ValueError(
@@ -76,17 +79,14 @@ def evaluate_voc(
     detections = check_rows(detections, num_classes)
     by_score = np.argsort(-detections.scores, kind="stable")
     detections = DetectedBoxes(*(column[by_score] for column in detections))
-    countable = ~ground_truth.difficult | use_difficult
-    index, iou = best_overlaps(
-        detections.boxes,
-        _image_and_class(detections, num_classes),
-        ground_truth.boxes,
-        _image_and_class(ground_truth, num_classes),
-        plus_one=plus_one,
+    reach = functools.partial(
+        _reached, detections, num_classes, iou_threshold, strict, plus_one=plus_one
     )
-    enough = (iou > iou_threshold) if strict else (iou >= iou_threshold)
-    right, counted = _judge(np.where(enough, index, -1), countable)
-    num_objects = np.bincount(ground_truth.labels[countable], minlength=num_classes)
+    objects, crowds = (_part(ground_truth, is_crowd) for is_crowd in (False, True))
+    countable = ~objects.difficult | use_difficult
+    right, counted = _judge(reach(objects), countable)
+    counted &= right | (reach(crowds, of_crowds=True) < 0)
+    num_objects = np.bincount(objects.labels[countable], minlength=num_classes)
     of_class = [detections.labels == label for label in range(num_classes)]
     curves = [
         _curve(right[rows], counted[rows], n)
@@ -107,6 +107,30 @@ def evaluate_voc(
 
 def _image_and_class(rows: GroundTruth | DetectedBoxes, num_classes: int) -> np.ndarray:
     return rows.image_index * num_classes + rows.labels
+
+
+def _part(truth: GroundTruth, is_crowd: bool) -> GroundTruth:
+    """Returns the crowd regions, or the objects."""
+    return GroundTruth(*(column[truth.crowd == is_crowd] for column in truth))
+
+
+def _reached(
+    detections: DetectedBoxes,
+    num_classes: int,
+    threshold: float,
+    strict: bool,
+    truth: GroundTruth,
+    **measure: bool,
+) -> np.ndarray:
+    """Returns the row of what each detection overlaps enough, int [n], -1 for none."""
+    index, overlap = best_overlaps(
+        detections.boxes,
+        _image_and_class(detections, num_classes),
+        truth.boxes,
+        _image_and_class(truth, num_classes),
+        **measure,
+    )
+    return np.where(overlap > threshold if strict else overlap >= threshold, index, -1)
 
 
 def _judge(index: np.ndarray, countable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

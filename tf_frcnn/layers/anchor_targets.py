@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_frcnn.config import Conventions, RPNSettings, settings_config
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.ops.boxes import inside_image, pairwise_iou
-from tf_frcnn.ops.matching import best_matches, label_anchors
+from tf_frcnn.ops.matching import best_matches, inside_crowd, label_anchors
 from tf_frcnn.ops.sampling import random_keys, sample_anchors
 from tf_frcnn.structures import Anchors, AnchorTargets
 
@@ -32,7 +32,9 @@ class AnchorTargetLayer(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.rpn, self.conventions = RPNSettings.of(rpn), Conventions.of(conventions)
 
-    def call(self, anchors: Anchors, image_sizes, gt_boxes, gt_labels, seed):
+    def call(
+        self, anchors: Anchors, image_sizes, gt_boxes, gt_labels, seed, crowd=None
+    ):
         """Computes the targets.
 
         Args:
@@ -41,12 +43,17 @@ class AnchorTargetLayer(keras.layers.Layer):
             gt_boxes: float32 [B, G, 4], pixels.
             gt_labels: int32 [B, G], -1 in padded rows.
             seed: int [2], of the sample.
+            crowd: bool [B, G], boxes of crowd regions, which are no objects, and within
+                which no anchor is background; see `ops.matching.inside_crowd`. None
+                where there is none.
 
         Returns:
             `AnchorTargets`.
         """
         rpn, plus_one = self.rpn, self.conventions.plus_one
         gt_valid, anchor_valid = gt_labels >= 0, anchors.valid
+        if crowd is not None:
+            gt_valid &= ~crowd
         if rpn.allowed_border is not None:
             anchor_valid &= inside_image(
                 anchors.boxes,
@@ -63,6 +70,9 @@ class AnchorTargetLayer(keras.layers.Layer):
             negative_iou=rpn.negative_iou,
             best_is_positive=rpn.best_is_positive,
         )
+        if crowd is not None:
+            ignored = inside_crowd(anchors.boxes, gt_boxes, crowd, plus_one=plus_one)
+            labels = tf.where((labels == 0) & ignored, -1, labels)
         labels = sample_anchors(
             labels,
             random_keys(tf.shape(labels), seed),

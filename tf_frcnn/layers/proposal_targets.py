@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_frcnn.config import Conventions, RoISettings, settings_config
 from tf_frcnn.ops.box_coder import encode_boxes
 from tf_frcnn.ops.boxes import pairwise_iou
-from tf_frcnn.ops.matching import best_matches
+from tf_frcnn.ops.matching import best_matches, inside_crowd
 from tf_frcnn.ops.sampling import random_keys, sample_rois
 from tf_frcnn.structures import Proposals, RoITargets
 
@@ -33,7 +33,7 @@ class ProposalTargetLayer(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
 
-    def call(self, proposals: Proposals, gt_boxes, gt_labels, seed):
+    def call(self, proposals: Proposals, gt_boxes, gt_labels, seed, crowd=None):
         """Samples RoIs.
 
         Args:
@@ -41,22 +41,30 @@ class ProposalTargetLayer(keras.layers.Layer):
             gt_boxes: float32 [B, G, 4], pixels.
             gt_labels: int32 [B, G] in 0..K-1, -1 in padded rows.
             seed: int [2], of the sample.
+            crowd: bool [B, G], boxes of crowd regions, which are no objects, and within
+                which no RoI is background; see `ops.matching.inside_crowd`. None where
+                there is none.
 
         Returns:
             `RoITargets`, foreground rows first.
         """
         boxes, _, valid, levels = proposals
         gt_valid = gt_labels >= 0
+        if crowd is not None:
+            gt_valid &= ~crowd
         if self.roi.add_ground_truth:
             boxes = tf.concat([boxes, gt_boxes], axis=1)
             valid = tf.concat([valid, gt_valid], axis=1)
             levels = tf.concat([levels, tf.zeros_like(gt_labels)], axis=1)
-        iou = pairwise_iou(boxes, gt_boxes, plus_one=self.conventions.plus_one)
+        plus_one = self.conventions.plus_one
+        iou = pairwise_iou(boxes, gt_boxes, plus_one=plus_one)
         matches = best_matches(iou, gt_valid)
         overlap = tf.maximum(matches.iou, 0.0)
         low, high = self.roi.background_iou_low, self.roi.background_iou_high
         foreground = valid & (overlap >= self.roi.foreground_iou)
         background = valid & (overlap >= low) & (overlap < high)
+        if crowd is not None:
+            background &= ~inside_crowd(boxes, gt_boxes, crowd, plus_one=plus_one)
         index, sampled = sample_rois(
             foreground,
             background,

@@ -23,7 +23,7 @@ def advise_on_data(model, data: ExampleSet) -> None:
     counts = np.zeros(len(model.class_names), int)
     for record in data.records:
         is_learned = ~record.difficult | model.settings.data.train_on_difficult
-        labels = record.labels[is_learned]
+        labels = record.labels[is_learned & ~record.crowd]
         counts += np.bincount(labels, minlength=len(counts))
     missing = [
         n for n, count in zip(model.class_names, counts, strict=True) if not count

@@ -5,8 +5,9 @@ A batch is a dict: `images` float32 [B, H, W, 3], RGB, 0..255, zero beyond the i
 canvas); `scales` float32 [B, 2], network pixels per file pixel along y and x (default:
 1); `file_sizes` float32 [B, 2], (height, width) in pixels of the file (default: as the
 scales have it, rounded); and for training `boxes` float32 [B, G, 4] in network pixels
-and `labels` int32 [B, G] in 0..K-1, -1 in padded rows. Other keys are not read. Keras's
-pairs of a batch, or its images, and a dict of the rest do as well.
+and `labels` int32 [B, G] in 0..K-1, -1 in padded rows, and `crowd` bool [B, G], where
+there are crowd regions: boxes in which nothing is learned. Other keys are not read.
+Keras's pairs of a batch, or its images, and a dict of the rest do as well.
 """
 
 from typing import Any
@@ -149,20 +150,26 @@ def check_objects(batch: Batch, num_classes: int) -> Batch:
         ),
     ]
     with tf.control_dependencies(checks):
-        boxes, labels = _with_rows(tf.identity(boxes), tf.identity(labels))
-    return batch | {"boxes": boxes, "labels": labels}
+        objects = {"boxes": tf.identity(boxes), "labels": tf.identity(labels)}
+    if "crowd" in batch:
+        objects["crowd"] = tf.cast(batch["crowd"], bool) & (labels >= 0)
+    return batch | _with_rows(objects)
 
 
-def _with_rows(boxes, labels):
+def _with_rows(objects):
     """Returns them padded to a multiple of 8 rows, if G is not known or 0."""
+    labels = objects["labels"]
     if labels.shape.rank and labels.shape[1]:
-        return boxes, labels
+        return objects
     count = tf.shape(labels)[1]
     missing = tf.maximum(-(-count // _ROWS), 1) * _ROWS - count
-    return (
-        tf.pad(boxes, [[0, 0], [0, missing], [0, 0]]),
-        tf.pad(labels, [[0, 0], [0, missing]], constant_values=-1),
-    )
+    rows = [[0, 0], [0, missing]]
+    padding = {"boxes": ([*rows, [0, 0]], 0.0), "labels": (rows, -1)}
+    padding["crowd"] = (rows, False)
+    return {
+        name: tf.pad(values, padding[name][0], constant_values=padding[name][1])
+        for name, values in objects.items()
+    }
 
 
 def _require(is_met, message):

@@ -66,6 +66,7 @@ class DataModel(keras.Model):
         validation_data=None,
         validation_batch_size=None,
         initial_batch=0,
+        augment=None,
         **settings,
     ):
         """Trains as Keras does; see the class for the data.
@@ -87,6 +88,9 @@ class DataModel(keras.Model):
             validation_batch_size: None for `batch_size`.
             initial_batch: of the first epoch; those before are passed over, because an
                 earlier `fit` that was interrupted had them. An example set is needed.
+            augment: a change of training images, made before those of the settings
+                `augment`: a function (image, boxes, labels, seed) that returns the
+                three anew, or a pipeline of albumentations; see docs/augmentation.md.
             **settings: of `keras.Model.fit`, but no weights of classes or samples.
 
         Raises:
@@ -99,7 +103,8 @@ class DataModel(keras.Model):
         steps = settings.pop("steps_per_epoch", None)
         start = _StartOfEpoch(initial_batch)
         size = batch_size or self.settings.data.batch_size
-        training = self._training_batches(x, size, steps, start).with_objects()
+        training = self._training_batches(x, size, steps, start, augment)
+        training.with_objects()
         validation_batch_size = validation_batch_size or batch_size
         require_end(validation_data, validation_steps=settings.get("validation_steps"))
         validation = self.evaluation_batches(validation_data, validation_batch_size)
@@ -185,7 +190,7 @@ class DataModel(keras.Model):
         )
 
     def _training_batches(
-        self, data, batch_size: int, steps: int | None, start: "_StartOfEpoch"
+        self, data, batch_size: int, steps: int | None, start: "_StartOfEpoch", augment
     ) -> Batches:
         require_end(data, steps_per_epoch=steps)
         if start.initial_batch and not isinstance(data, ExampleSet):
@@ -194,6 +199,8 @@ class DataModel(keras.Model):
                 "order is known."
             )
         if not is_raw(data):
+            if augment is not None:
+                raise ValueError("augment changes single images, but x has batches.")
             return Batches(data, steps)
         advise_on_rate(self, batch_size)
         if isinstance(data, ExampleSet):
@@ -206,6 +213,7 @@ class DataModel(keras.Model):
             batch_size=batch_size,
             box_format=self.box_format,
             epoch=start.step,
+            augment=augment,
         )
         batches = batches.limited_to(steps, batch_size)
         return batches.after(start.skipped) if start.initial_batch else batches

@@ -13,6 +13,8 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 NON_FINITE_LOSS = "The loss is not finite at step"
 # What an assertion of a graph says, and one that was run eagerly.
 _IN_GRAPH = re.compile(r"assertion failed: \[([^\n]*)\]")
+# What a user's function is told, see `data.augmentation.user_function`.
+_IN_PYTHON = re.compile(rf"ValueError: ({BAD_DATA}: [^\n]*)")
 _EAGERLY = re.compile(r"Summarized data: (.*)", re.DOTALL)
 
 
@@ -46,6 +48,8 @@ def _said_by(message: str) -> str:
     """Returns what was given to the assertion that an error's message tells of."""
     if in_graph := _IN_GRAPH.search(message):
         return in_graph[1].replace("] [", " ")
+    if in_python := _IN_PYTHON.search(message):
+        return in_python[1]
     eagerly = _EAGERLY.search(message)
     parts = eagerly[1].splitlines() if eagerly else []
     return " ".join(re.sub(r"\bb(['\"])(.*?)\1", r"\2", part) for part in parts)

@@ -6,7 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.examples import ExampleSet
-from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, VOCResult, evaluate_voc
+from tf_frcnn.evaluation import (
+    COCO_METRIC,
+    COCOResult,
+    DetectedBoxes,
+    GroundTruth,
+    VOCResult,
+    evaluate_coco,
+    evaluate_voc,
+)
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.batch import batch_of
 from tf_frcnn.models.batches import Batches, is_raw, require_end
@@ -21,12 +29,12 @@ class Evaluation(NamedTuple):
         mean: mean average precision over the classes that have objects; NaN if none
             has.
         by_class: average precision under each class's name; NaN where it has no object.
-        result: the curves behind it.
+        result: the curves behind it; with the metric "coco" all of COCO's numbers.
     """
 
     mean: float
     by_class: dict[str, float]
-    result: VOCResult
+    result: VOCResult | COCOResult
 
     def __repr__(self) -> str:
         classes = ", ".join(f"{n} {ap:.3f}" for n, ap in self.by_class.items())
@@ -48,7 +56,11 @@ def evaluate(
             batches.
         batch_size: images per batch; None for the recipe's.
         **metric: keyword arguments of `evaluate_voc`, such as `metric="area"` and
-            `iou_threshold=0.75`, instead of those of the model's recipe.
+            `iou_threshold=0.75`, instead of those of the model's recipe; or
+            `metric="coco"`, alone or with `use_difficult`, for `evaluate_coco`.
+
+    Raises:
+        ValueError: COCO's metric does not have such an argument.
     """
     truth, found = observe(model, data, batch_size=batch_size)
     return evaluate_boxes(model, truth, found, **metric)
@@ -58,15 +70,34 @@ def evaluate_boxes(
     model: Detector, truth: GroundTruth, found: DetectedBoxes, **metric: Any
 ) -> Evaluation:
     """Measures detections; see `evaluate`."""
-    settings = metric_of(model) | metric
-    result = evaluate_voc(truth, found, len(model.class_names), **settings)
-    figures = map(float, result.average_precisions)
-    by_class = dict(zip(model.class_names, figures, strict=True))
-    return Evaluation(float(result.mean), by_class, result)
+    settings, count = metric_of(model) | metric, len(model.class_names)
+    result: VOCResult | COCOResult
+    if settings["metric"] == COCO_METRIC:
+        result = evaluate_coco(truth, found, count, **_of_coco(metric))
+        mean, figures = result.ap, result.class_ap
+    else:
+        result = evaluate_voc(truth, found, count, **settings)
+        mean, figures = result.mean, result.average_precisions
+    by_class = dict(zip(model.class_names, map(float, figures), strict=True))
+    return Evaluation(float(mean), by_class, result)
+
+
+def _of_coco(metric: dict[str, Any]) -> dict[str, Any]:
+    """Returns the keyword arguments of `evaluate_coco` among those given."""
+    own = {name: value for name, value in metric.items() if name != "metric"}
+    if unknown := own.keys() - {"use_difficult"}:
+        raise ValueError(
+            f"{', '.join(sorted(unknown))}: metric = {COCO_METRIC!r} has its own IoU "
+            "thresholds and boxes; name another metric beside it."
+        )
+    return own
 
 
 def metric_of(model: Detector) -> dict[str, Any]:
-    """Returns the keyword arguments of `evaluate_voc` that a model's recipe has."""
+    """Returns the keyword arguments of `evaluate_voc` that a model's recipe has.
+
+    The metric may also be "coco", with which the others are not used.
+    """
     own = model.settings.evaluation
     return {"metric": own.metric, "iou_threshold": own.iou, "plus_one": own.plus_one}
 
@@ -129,6 +160,7 @@ def ground_truth_of(examples: ExampleSet) -> GroundTruth:
         boxes=np.concatenate([r.boxes for r in records]).reshape(-1, 4),
         labels=np.concatenate([r.labels for r in records]),
         difficult=np.concatenate([r.difficult for r in records]),
+        crowd=np.concatenate([r.crowd for r in records]),
     )
 
 
@@ -142,9 +174,10 @@ def _truth_in(batch, rows):
     """Returns the columns of `GroundTruth` of a batch of arrays."""
     image, slot = np.nonzero(batch["labels"] >= 0)
     scales = np.tile(batch.get("scales", np.ones([len(rows), 2])), 2)
-    difficult = batch.get("difficult", np.zeros(batch["labels"].shape, bool))
     boxes = batch["boxes"][image, slot] / scales[image]
-    return rows[image], boxes, batch["labels"][image, slot], difficult[image, slot]
+    unmarked = np.zeros(batch["labels"].shape, bool)
+    marks = (batch.get(name, unmarked)[image, slot] for name in ("difficult", "crowd"))
+    return rows[image], boxes, batch["labels"][image, slot], *marks
 
 
 def _joined(parts):

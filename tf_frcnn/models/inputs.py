@@ -9,14 +9,19 @@ from typing import Any
 import tensorflow as tf
 
 from tf_frcnn.config import Config, ImageSettings
+from tf_frcnn.data.augmentation.plan import Augmentation
+from tf_frcnn.data.augmentation.user_function import as_function
+from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.pipeline.balancing import Balance, balance
 from tf_frcnn.data.pipeline.batching import (
     evaluation_batches,
     num_batches,
     training_batches,
 )
 from tf_frcnn.data.pipeline.canvases import derive_canvases
+from tf_frcnn.data.pipeline.own_groups import check_room
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals, read_proposals
 from tf_frcnn.data.pipeline.streams import Stream
 from tf_frcnn.models.batches import Batches
@@ -30,17 +35,23 @@ def build_training_batches(
     batch_size: int | None = None,
     box_format: str | None = None,
     epoch: int | tf.Variable = 0,
+    augment: Any = None,
 ) -> Batches:
     """Makes training batches as a configuration has them.
 
     Args:
-        config: its `images`, `data` and `seed` are read.
+        config: its `images`, `data`, `augment` and `seed` are read.
         data: an example set, shuffled anew each epoch, or a dataset of single examples,
             in its own order; see `data.pipeline.tensor_examples`.
         num_classes: K; only a dataset of single examples needs it.
         batch_size: images per batch; None for the configured number.
         box_format: of a dataset whose elements do not tell.
         epoch: number of the first epoch, or a variable that has it when it begins.
+        augment: a user's own change of images and boxes, made before those of
+            `config.augment`; see `data.augmentation.user_function.as_function`.
+
+    Raises:
+        DataError: the settings ask for what cannot be done with such data.
     """
     own = config.data
     resizing = build_resizing(config.images, own.train_short_sides)
@@ -49,18 +60,34 @@ def build_training_batches(
         "flip": own.flip,
         "drop_difficult": not own.train_on_difficult,
         "seed": config.seed,
+        "augmentation": build_augmentation(config, augment),
     }
+    check_room(resizing, settings["augmentation"])
     if not isinstance(data, ExampleSet):
+        _require_no_balance(config)
         stream = Stream(data, resizing, num_classes, box_format)
         dataset = stream.training_batches(**settings, epoch=epoch)
         steps = stream.num_batches(settings["batch_size"])
         return Batches(dataset, steps, stream.num_images, stream)
     proposals = _stored_proposals(config, data, for_training=True)
+    rates = build_balance(config, data)
     dataset = training_batches(
-        data, resizing, **settings, start_epoch=epoch, proposals=proposals
+        data,
+        resizing,
+        **settings,
+        start_epoch=epoch,
+        proposals=proposals,
+        balance=rates,
     )
-    steps = num_batches(data, resizing, batch_size=settings["batch_size"])
-    return Batches(dataset, steps, len(data.records))
+    steps = num_batches(
+        data,
+        resizing,
+        batch_size=settings["batch_size"],
+        augmentation=settings["augmentation"],
+        balance=rates,
+    )
+    count = len(data.records) if rates is None else rates.num_images
+    return Batches(dataset, steps, count)
 
 
 def build_evaluation_batches(
@@ -88,6 +115,39 @@ def build_evaluation_batches(
         data, resizing, batch_size=batch_size, proposals=proposals
     )
     return Batches(dataset, num_images=len(data.records))
+
+
+def build_augmentation(config: Config, augment: Any = None) -> Augmentation:
+    """Returns the random changes to training images; see `build_training_batches`."""
+    if augment is not None and config.data.proposals is not None:
+        raise ValueError(
+            "augment: the stored proposals of data.proposals cannot follow a function; "
+            "use the settings of the section augment."
+        )
+    function = None if augment is None else as_function(augment)
+    return Augmentation(**dict(config.augment), function=function)
+
+
+def build_balance(config: Config, examples: ExampleSet) -> Balance | None:
+    """Returns how often images come in an epoch; None for once each."""
+    data = config.data
+    if data.repeat_below is None and data.max_negatives is None:
+        return None
+    return balance(
+        examples,
+        repeat_below=data.repeat_below,
+        max_negatives=data.max_negatives,
+        drop_difficult=not data.train_on_difficult,
+    )
+
+
+def _require_no_balance(config: Config) -> None:
+    for name in ("repeat_below", "max_negatives"):
+        if (value := getattr(config.data, name)) is not None:
+            raise DataError(
+                f"data.{name} = {value} needs a data set of read_data; a dataset of "
+                "tf.data has its own order: set it to None."
+            )
 
 
 def build_resizing(images: ImageSettings, short_sides: Sequence[int] = ()) -> Resizing:

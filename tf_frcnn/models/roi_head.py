@@ -131,12 +131,14 @@ class RoIHead(keras.layers.Layer):
         Args:
             features: float [B, h, w, C] of each level, on which hard examples depend.
             proposals: `Proposals`, in network pixels.
-            batch: with `boxes` and `labels`.
+            batch: with `boxes` and `labels`, and perhaps `crowd`.
             canvas: int32 [2], (height, width) of the batch in pixels.
             seed: int [2], of the sample.
         """
         boxes = inner_boxes(batch["boxes"], batch, plus_one=self.conventions.plus_one)
-        rois = self.proposal_targets(proposals, boxes, batch["labels"], seed)
+        rois = self.proposal_targets(
+            proposals, boxes, batch["labels"], seed, batch.get("crowd")
+        )
         if self.roi.hard_examples is None:
             return rois
         logits, deltas = self(features, rois, canvas)

@@ -109,7 +109,7 @@ class RegionProposalNetwork(keras.layers.Layer):
 
         Args:
             state: of this batch.
-            batch: with `boxes` and `labels`.
+            batch: with `boxes` and `labels`, and perhaps `crowd`.
             seed: int [2], of the sample.
         """
         plus_one = self.conventions.plus_one
@@ -119,6 +119,7 @@ class RegionProposalNetwork(keras.layers.Layer):
             inner_boxes(batch["boxes"], batch, plus_one=plus_one),
             batch["labels"],
             seed,
+            batch.get("crowd"),
         )
         logits, deltas, labels = *state.outputs[::2], targets.labels
         return {

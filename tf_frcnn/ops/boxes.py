@@ -42,12 +42,35 @@ def pairwise_iou(
         float32 [..., N, G] in 0..1. Two boxes without area have IoU 0.
     """
     first, second = boxes[..., :, tf.newaxis, :], others[..., tf.newaxis, :, :]
+    intersection = _intersections(first, second, plus_one)
+    areas = box_areas(first, plus_one=plus_one) + box_areas(second, plus_one=plus_one)
+    return tf.math.divide_no_nan(intersection, areas - intersection)
+
+
+def covered_shares(
+    boxes: tf.Tensor, others: tf.Tensor, *, plus_one: bool = False
+) -> tf.Tensor:
+    """Computes the share of each box's area that each other box covers.
+
+    Args:
+        boxes: float32 [..., N, 4], pixels.
+        others: float32 [..., G, 4], pixels.
+        plus_one: corners are inclusive pixels.
+
+    Returns:
+        float32 [..., N, G] in 0..1; 0 for a box without area.
+    """
+    first, second = boxes[..., :, tf.newaxis, :], others[..., tf.newaxis, :, :]
+    intersection = _intersections(first, second, plus_one)
+    return tf.math.divide_no_nan(intersection, box_areas(first, plus_one=plus_one))
+
+
+def _intersections(first, second, plus_one):
+    """Returns the areas that boxes share, whose shapes [..., 4] are broadcast."""
     low = tf.maximum(first[..., :2], second[..., :2])
     high = tf.minimum(first[..., 2:], second[..., 2:])
     sides = tf.maximum(high - low + (1.0 if plus_one else 0.0), 0.0)
-    intersection = sides[..., 0] * sides[..., 1]
-    areas = box_areas(first, plus_one=plus_one) + box_areas(second, plus_one=plus_one)
-    return tf.math.divide_no_nan(intersection, areas - intersection)
+    return sides[..., 0] * sides[..., 1]
 
 
 def clip_to_image(

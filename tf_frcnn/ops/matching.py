@@ -2,7 +2,11 @@
 
 import tensorflow as tf
 
+from tf_frcnn.ops.boxes import covered_shares
 from tf_frcnn.structures import Matches
+
+# More of a box's area than this lies in a crowd region that the box belongs to.
+_CROWD_SHARE = 0.7
 
 
 def best_matches(iou: tf.Tensor, gt_valid: tf.Tensor) -> Matches:
@@ -20,6 +24,28 @@ def best_matches(iou: tf.Tensor, gt_valid: tf.Tensor) -> Matches:
         index=tf.argmax(iou, axis=-1, output_type=tf.int32),
         iou=tf.reduce_max(iou, axis=-1),
     )
+
+
+def inside_crowd(
+    boxes: tf.Tensor, gt_boxes: tf.Tensor, crowd: tf.Tensor, *, plus_one: bool = False
+) -> tf.Tensor:
+    """Returns whether more than 0.7 of each box's area lies in one crowd region.
+
+    Args:
+        boxes: float32 [N, 4] or [B, N, 4], pixels.
+        gt_boxes: float32 [B, G, 4], pixels.
+        crowd: bool [B, G], which of them are crowd regions; False in padded rows.
+        plus_one: corners are inclusive pixels.
+
+    Returns:
+        bool [B, N].
+
+    Source: py-faster-rcnn:lib/datasets/coco.py, `_filter_crowd_proposals`, which leaves
+        such proposals out of the training; Detectron, `TRAIN.CROWD_FILTER_THRESH`.
+    """
+    shares = covered_shares(boxes, gt_boxes, plus_one=plus_one)
+    is_covered = (shares > _CROWD_SHARE) & crowd[:, tf.newaxis]
+    return tf.reduce_any(is_covered, axis=-1)
 
 
 def label_anchors(

@@ -39,7 +39,7 @@ def evaluate_run(
         directory: the run folder.
         split: "train", "validation", "test", or a split in the reader's terms.
         overrides: settings that replace those of the run.
-        coco: adds COCO's figures, which need pycocotools.
+        coco: adds COCO's figures where the metric is another one.
         splits: those of the run's configuration, if they were read already.
 
     Returns:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tf_frcnn.config import dump_config
 from tf_frcnn.evaluation import (
+    COCO_METRIC,
     METRICS,
     DetectedBoxes,
     GroundTruth,
@@ -39,9 +40,9 @@ def run_info(run: Run) -> dict:
 def detection_metrics(
     run: Run, truth: GroundTruth, found: DetectedBoxes, *, coco: bool = False
 ) -> dict:
-    """Returns the VOC figures, and with `coco` COCO's, which need pycocotools."""
+    """Returns the VOC figures, and COCO's with `coco` or where they are the metric."""
     metrics = {"voc": _voc_metrics(run, truth, found)}
-    if coco:
+    if coco or metric_of(run.model)["metric"] == COCO_METRIC:
         numbers = evaluate_coco(truth, found, len(run.model.class_names))._asdict()
         metrics["coco"] = {name: np.asarray(n).tolist() for name, n in numbers.items()}
     return metrics

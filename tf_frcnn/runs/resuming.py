@@ -158,6 +158,6 @@ def digest_of(examples: ExampleSet) -> str:
     for record in examples.records:
         facts = (record.image_id, record.height, record.width, record.orientation)
         digest.update(repr(facts).encode())
-        for array in (record.boxes, record.labels, record.difficult):
+        for array in (record.boxes, record.labels, record.difficult, record.crowd):
             digest.update(array.tobytes())
     return digest.hexdigest()

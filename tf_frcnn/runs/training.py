@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_frcnn.assembly import (
     RunPlan,
     Splits,
+    build_balance,
     build_model,
     build_plan,
     build_training_batches,
@@ -41,6 +42,7 @@ from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.signals import Interrupted, Stop, stoppable
 from tf_frcnn.runs.state import Checkpoint, RunState, write_state
 
+SAMPLING_FILE = "sampling.json"
 PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
 
 
@@ -52,6 +54,7 @@ class _Prepared(NamedTuple):
     model: Detector
     training: ExampleSet
     validation: ExampleSet
+    images_per_epoch: int
     state: RunState
 
     @property
@@ -72,9 +75,10 @@ def train(
     """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
-    dropped in the data), log.csv, tensorboard/, drawings/ (ground truth beside
-    predictions of the first validation images), weights/ (the best, and the last
-    checkpoints) and state.json (where the run stands, and checksums).
+    dropped in the data), sampling.json (how often images come, if not once), log.csv,
+    tensorboard/, drawings/ (ground truth beside predictions of the first validation
+    images), weights/ (the best, and the last checkpoints) and state.json (where the run
+    stands, and checksums).
 
     Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
     CPU ends with the same weights, bit by bit.
@@ -154,8 +158,10 @@ def _prepare(
     model = build_model(config, examples.class_names)
     if start_from:
         start_from(model)
-    # Known of a data set that was read.
-    steps_per_epoch: int = build_training_batches(config, examples).steps  # type: ignore[assignment]
+    batches = build_training_batches(config, examples)
+    # Both are known of a data set that was read.
+    steps_per_epoch: int = batches.steps  # type: ignore[assignment]
+    images_per_epoch: int = batches.num_images  # type: ignore[assignment]
     compile_model(config, model, steps_per_epoch)
     state = new_state(config, examples, steps_per_epoch)
     if resume:
@@ -164,6 +170,7 @@ def _prepare(
         _load_initial_weights(config, model)
     state = _write_begin(directory, config, model, state)
     _report_data(directory, (examples, validation))
+    report_sampling(directory, config, examples)
     write_samples(directory, validation)
     return _Prepared(
         directory=directory,
@@ -171,6 +178,7 @@ def _prepare(
         model=model,
         training=examples,
         validation=validation,
+        images_per_epoch=images_per_epoch,
         state=state,
     )
 
@@ -228,7 +236,7 @@ def _callbacks(prepared: _Prepared, stop: Stop) -> list[keras.callbacks.Callback
     checkpoints = Checkpoints(
         directory,
         prepared.state,
-        images_per_epoch=len(prepared.training.records),
+        images_per_epoch=prepared.images_per_epoch,
         figure=figure,
         keep=plan.keep_checkpoints,
         seconds=plan.save_minutes * 60,
@@ -263,3 +271,20 @@ def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
         examples.problems.print()
         rows[examples.name] = json.loads(examples.problems.to_json())
     write_text(directory / PROBLEMS_FILE, json.dumps(rows, indent=1))
+
+
+def report_sampling(directory: Path, config: Config, examples: ExampleSet) -> None:
+    """Prints and writes down how often images come in an epoch, if not once each."""
+    balance = build_balance(config, examples)
+    if balance is None:
+        return
+    report = balance.report(examples.class_names)
+    write_text(directory / SAMPLING_FILE, json.dumps(report, indent=1))
+    classes = [f"{n} {factor:.1f}" for n, factor in report["class_factors"].items()]
+    print(
+        f"An epoch has {report['images_per_epoch']} images, drawn from "
+        f"{report['images']}: {report['repeated_images']} are repeated, up to "
+        f"{report['most_often']:.1f} times, for rare classes "
+        f"({', '.join(classes) or 'none'}); of the {report['negatives']} without an "
+        f"object {report['negatives_per_epoch']} come."
+    )

@@ -22,9 +22,9 @@ PROPOSALS = CachedProposals(
 def example_set():
     """Two black images; only the larger has an object, at columns 10 to 30."""
     box = np.array([[0, 10, 64, 30]], np.float32)
-    label, difficult = np.array([0], np.int32), np.array([False])
+    columns = box, np.array([0], np.int32), np.array([False]), np.array([False])
     records = [
-        Record(str(i), f"{i}.png", *size, 1, box[:i], label[:i], difficult[:i])
+        Record(str(i), f"{i}.png", *size, 1, *(column[:i] for column in columns))
         for i, size in enumerate(SIZES)
     ]
     images = [tf.io.encode_png(np.zeros([*size, 3], np.uint8)) for size in SIZES]

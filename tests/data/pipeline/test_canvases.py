@@ -16,8 +16,9 @@ from tf_frcnn.data.pipeline.canvases import (
 
 
 def record(height, width):
-    nothing = np.zeros([0, 4], np.float32), np.zeros([0], np.int32), np.zeros([0], bool)
-    return Record("a", "a.png", height, width, 1, *nothing)
+    boxes, labels = np.zeros([0, 4], np.float32), np.zeros([0], np.int32)
+    marks = np.zeros([2, 0], bool)
+    return Record("a", "a.png", height, width, 1, boxes, labels, *marks)
 
 
 def sizes_of(records, short_sides, long_side):

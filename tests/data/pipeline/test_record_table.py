@@ -12,12 +12,13 @@ CANVASES = ((20, 40), (40, 20))
 RESIZING = Resizing((10, 20), 40, CANVASES)
 
 
-def two_records():
+def two_records(crowd=(False, False)):
     boxes = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
     labels, difficult = np.array([3, 4], np.int32), np.array([True, False])
+    columns = boxes, labels, difficult, np.array(crowd)
     records = (
-        Record("a", "a.png", 10, 20, 1, boxes, labels, difficult),
-        Record("b", "b.png", 20, 10, 6, boxes[:0], labels[:0], difficult[:0]),
+        Record("a", "a.png", 10, 20, 1, *columns),
+        Record("b", "b.png", 20, 10, 6, *(column[:0] for column in columns)),
     )
     images = StoredImages(tf.constant(["", ""]), are_paths=True)
     return ExampleSet("two", ("x",) * 5, records, Problems(), images)
@@ -49,6 +50,14 @@ def test_difficult_boxes_are_left_out_if_asked_for():
     assert table.boxes.to_list() == [[[5, 6, 7, 8]], []]
     assert table.labels.to_list() == [[4], []]
     assert table.difficult.to_list() == [[False], []]
+    assert table.crowd is None
+
+
+def test_no_crowd_is_left_out():
+    examples = two_records(crowd=(True, False))
+    table = record_table(examples, RESIZING, drop_difficult=True)
+    assert table.labels.to_list() == [[3, 4], []]
+    assert table.crowd.to_list() == [[True, False], []]
 
 
 def test_proposals_are_inputs_of_a_datasets_functions_and_no_part_of_their_graphs():

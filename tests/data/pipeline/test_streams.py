@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn.data.augmentation.plan import Augmentation
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches
@@ -132,15 +133,33 @@ def test_difficult_objects_are_left_out_of_training_alone():
         "objects": {
             "bbox": np.array([[0, 0, 1, 1], [0, 0, 0.5, 0.5]], np.float32),
             "label": np.array([0, 1]),
-            "is_crowd": np.array([True, False]),
+            "is_difficult": np.array([True, False]),
         },
     }
     dataset = tf.data.Dataset.from_tensors(element)
     stream = Stream(dataset, RESIZING, 3)
     (batch,) = stream.training_batches(batch_size=1, **TRAINING)
     np.testing.assert_array_equal(batch["labels"], [[1]])
+    assert "crowd" not in batch
     (batch,) = stream.evaluation_batches(batch_size=1)
     np.testing.assert_array_equal(batch["difficult"], [[True, False]])
+
+
+def test_no_crowd_is_left_out_unless_it_has_no_area():
+    element = {
+        "image": np.zeros([32, 40, 3], np.uint8),
+        "boxes": np.array([[0, 0, 9, 9], [0, 0, 4, 8], [5, 5, 5, 9]], np.float32),
+        "labels": np.array([0, 1, 1]),
+        "difficult": np.array([True, True, False]),
+        "crowd": np.array([False, True, True]),
+    }
+    dataset = tf.data.Dataset.from_tensors(element)
+    stream = Stream(dataset, RESIZING, 3, "yxyx")
+    (batch,) = stream.training_batches(batch_size=1, **TRAINING)
+    np.testing.assert_array_equal(batch["labels"], [[1]])
+    np.testing.assert_array_equal(batch["crowd"], [[True]])
+    (batch,) = stream.evaluation_batches(batch_size=1)
+    np.testing.assert_array_equal(batch["crowd"], [[False, True]])
 
 
 def test_each_image_has_its_own_canvas_where_sides_are_padded_to_a_multiple():
@@ -171,3 +190,19 @@ def test_an_image_that_no_canvas_holds_is_named():
 def test_an_unstated_format_is_refused_at_once():
     with pytest.raises(DataError, match="give box_format to from_preset"):
         stream_of([element((32, 50))], box_format=None)
+
+
+def test_changes_follow_from_the_epoch_and_batches_are_as_many():
+    four = [element(size) for size in SIZES[:4]]
+    plan = Augmentation(rotate=True, crop=0.5, scale=(0.8, 1.25), brightness=0.5)
+    epoch = tf.Variable(0, dtype=tf.int64)
+    batches = stream_of(four).training_batches(
+        batch_size=2, **TRAINING, epoch=epoch, augmentation=plan
+    )
+    seen = []
+    for number in (0, 1, 0):
+        epoch.assign(number)
+        seen.append([batch["images"].numpy() for batch in batches])
+        assert len(seen[-1]) == len(batches) == 2
+    assert all(map(np.array_equal, seen[0], seen[2]))
+    assert not all(map(np.array_equal, seen[0], seen[1]))

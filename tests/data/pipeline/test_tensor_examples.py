@@ -86,14 +86,18 @@ def test_features_of_tensorflow_datasets_are_known(objects, label, mark):
         label: np.array([1, 2], np.int64),
     }
     if mark:
-        own[mark] = np.array([False, True])
+        own[mark] = np.array([-1, 1])
     element = {"image": IMAGE, objects: own}
     if objects == "bobjects":
         element["objects"] = {"label": np.array([1])}  # of the whole image
     example = read(element, box_format=None)
     np.testing.assert_allclose(example.boxes, [*BOX, [0, 0, 40, 80]])
     np.testing.assert_array_equal(example.fields["labels"], [1, 2])
-    np.testing.assert_array_equal(example.fields["difficult"], [False, bool(mark)])
+    np.testing.assert_array_equal(example.fields["difficult"], [False, False])
+    assert ("crowd" in example.fields) == bool(mark)
+    np.testing.assert_array_equal(
+        example.fields.get("crowd", [False, True]), [False, True]
+    )
 
 
 def test_vocs_boxes_are_pixels_from_one_as_its_files_have_them():

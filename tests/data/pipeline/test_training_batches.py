@@ -1,5 +1,7 @@
 """The stream of `training_batches`, epoch after epoch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -213,3 +215,31 @@ def test_a_resumed_stream_of_several_sides_equals_the_uninterrupted_one(painted_
     resumed = training(painted_set(), TWO_SIDES, start_epoch=1)
     for epoch, expected in zip(epochs_of(resumed, 2, 3), whole[1:], strict=True):
         assert_same_batches(epoch, expected)
+
+
+def test_crowds_stay_and_are_a_field_where_there_are_some(painted_set, with_crowds):
+    examples = painted_set().subset([2])
+    settings = {"drop_difficult": True, "flip": False}
+    assert "crowd" not in next(iter(training(examples, **settings)))
+    batch = next(iter(training(with_crowds(examples), **settings)))
+    np.testing.assert_array_equal(batch["labels"], [[2, -1]])
+    np.testing.assert_array_equal(batch["crowd"], [[True, False]])
+    records = (examples.records[0]._replace(crowd=np.array([False, True])),)
+    batch = next(iter(training(replace(examples, records=records), **settings)))
+    np.testing.assert_array_equal(batch["labels"], [[2, 1]])
+    np.testing.assert_array_equal(batch["difficult"], [[False, True]])
+    np.testing.assert_array_equal(batch["crowd"], [[False, True]])
+
+
+def test_crowds_are_padded_with_their_images_and_mirrored(painted_set, with_crowds):
+    examples = with_crowds(painted_set([(32, 50)] * 3))
+    seen = set()
+    for batch in training(examples).take(12).as_numpy_iterator():
+        counts = [
+            number_of(image_id) % 3 for image_id in batch["image_ids"].astype(str)
+        ]
+        expected = [[n > 0, False] for n in counts]
+        np.testing.assert_array_equal(batch["crowd"], expected)
+        seen |= {*batch["boxes"][:, 0, 1][batch["crowd"][:, 0]].tolist()}
+    # The left edge of two boxes, and 50 - 13 or 50 - 14 where they are mirrored.
+    assert seen == {2.0, 36.0, 37.0}

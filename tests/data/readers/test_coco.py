@@ -193,12 +193,13 @@ def check_equal_to_pycocotools(examples, file):
         ymin, xmin, ymax, xmax = record.boxes.T
         found = np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)
         np.testing.assert_allclose(found, expected, atol=1e-3)
-        for label, hard, annotation in zip(
-            record.labels, record.difficult, annotations, strict=True
+        for label, crowd, annotation in zip(
+            record.labels, record.crowd, annotations, strict=True
         ):
             (category,) = coco.loadCats(annotation["category_id"])
             assert category["name"] == names[label]
-            assert hard == bool(annotation["iscrowd"])
+            assert crowd == bool(annotation["iscrowd"])
+        assert not record.difficult.any()
 
 
 @pytest.mark.skipif(

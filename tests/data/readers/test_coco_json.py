@@ -56,12 +56,15 @@ def test_a_group_that_has_no_objects_is_no_class(read, tmp_path):
     assert "animals" in read_coco_json(tmp_path / "a.json", Problems()).class_names
 
 
-@pytest.mark.parametrize(
-    "mark", [{"iscrowd": 1}, {"ignore": 1}, {"attributes": {"difficult": True}}]
-)
-def test_crowds_and_what_is_to_be_ignored_are_difficult(read, mark):
+@pytest.mark.parametrize("mark", [{"ignore": 1}, {"attributes": {"difficult": True}}])
+def test_what_is_to_be_ignored_is_difficult(read, mark):
     file, _ = read([BOX | mark, BOX | {"attributes": []}])
-    assert [drawn.difficult for drawn in file.images[0].objects] == [True, False]
+    assert objects(file) == [[CAT._replace(difficult=True), CAT]]
+
+
+def test_a_region_with_iscrowd_is_a_crowd(read):
+    file, _ = read([BOX | {"iscrowd": 1}, BOX | {"iscrowd": 0}])
+    assert objects(file) == [[CAT._replace(crowd=True), CAT]]
 
 
 def test_images_without_annotations_stay(read):

@@ -17,6 +17,7 @@ FROM_BELOW = tfds.features.BBox(ymin=0.1, xmin=0.25, ymax=0.6, xmax=0.5)
 HALVES = tfds.features.BBox(ymin=0.0, xmin=0.0, ymax=0.5, xmax=1.0)
 CLASSES = ("cat", "dog")
 PIXELS = [10, 20, 30, 40]
+BOTH = [PIXELS, [0, 0, 20, 80]]
 
 
 def label():
@@ -118,11 +119,14 @@ class OpenImagesLikeness(Likeness):
         return {"image/id": np.int64}
 
     objects_name = "bobjects"
-    objects = ({"bbox": BOX, "label": "cat", "is_group_of": True},)
+    objects = (
+        {"bbox": BOX, "label": "cat", "is_group_of": 1},
+        {"bbox": HALVES, "label": "dog", "is_group_of": -1},  # It is not known.
+    )
 
     @staticmethod
     def object_features():
-        return {"label": label(), "is_group_of": np.bool_}
+        return {"label": label(), "is_group_of": np.int8}
 
 
 class ClassesLikeness(Likeness):
@@ -164,24 +168,22 @@ def with_objects(examples):
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "boxes", "labels", "difficult"),
+    ("name", "classes", "boxes", "labels", "difficult", "crowd"),
     [
-        ("coco_likeness", CLASSES, [PIXELS, [0, 0, 20, 80]], [1, 0], [False, True]),
-        ("kitti_likeness", CLASSES, [[16, 20, 36, 40]], [1], [False]),
-        (
-            *("faces_likeness", ("faces_likeness",)),
-            *([PIXELS, [0, 0, 20, 80]], [0, 0], [False, True]),
-        ),
-        ("open_images_likeness", CLASSES, [PIXELS], [0], [True]),
+        ("coco_likeness", CLASSES, BOTH, [1, 0], [0, 0], [0, 1]),
+        ("kitti_likeness", CLASSES, [[16, 20, 36, 40]], [1], [0], [0]),
+        ("faces_likeness", ("faces_likeness",), BOTH, [0, 0], [0, 1], [0, 0]),
+        ("open_images_likeness", CLASSES, BOTH, [0, 1], [0, 0], [1, 0]),
     ],
 )
 def test_builders_of_every_form_are_read(
-    data_dir, name, classes, boxes, labels, difficult
+    data_dir, name, classes, boxes, labels, difficult, crowd
 ):
     examples = read_tfds(name, "train", data_dir=data_dir)
     record = with_objects(examples)
     np.testing.assert_array_equal(record.boxes, np.float32(boxes))
     assert record.labels.tolist() == labels and record.difficult.tolist() == difficult
+    assert record.crowd.tolist() == crowd
     assert examples.class_names == classes
     assert examples.problems.counts() == {"empty_annotation": 1}
     assert (record.height, record.width) == (40, 80)
@@ -208,18 +210,23 @@ def test_each_image_comes_with_its_own_index(data_dir):
     assert len(examples.records) == 3
 
 
-@pytest.mark.parametrize("name", ["coco_likeness", "kitti_likeness"])
+@pytest.mark.parametrize(
+    "name", ["coco_likeness", "kitti_likeness", "open_images_likeness"]
+)
 def test_fit_takes_the_same_objects_from_the_builders_dataset(data_dir, name):
     examples = read_tfds(name, "train[:1]+train[1:]", data_dir=data_dir)
     dataset = tfds.load(name, split="train", data_dir=data_dir)
     resizing = Resizing((40,), 80, ((40, 80),))
     stream = Stream(dataset, resizing, num_classes=2)
-    boxes = [
-        batch["boxes"][0].numpy()
+    (batch,) = [
+        batch
         for batch in stream.evaluation_batches(batch_size=1)
         if (batch["labels"].numpy() >= 0).any()
     ]
-    np.testing.assert_allclose(boxes, [with_objects(examples).boxes], atol=1e-4)
+    record = with_objects(examples)
+    np.testing.assert_allclose(batch["boxes"], [record.boxes], atol=1e-4)
+    assert ("crowd" in batch) == record.crowd.any()
+    np.testing.assert_array_equal(batch.get("crowd", [[False]]), [record.crowd])
 
 
 def test_labels_follow_the_class_names_given(data_dir):

@@ -56,7 +56,7 @@ def test_records_come_in_order_with_their_bytes(write, example_of, image):
     assert [streamed[i] for i in range(3)] == image[:3]
 
 
-def test_marked_objects_are_difficult(write, example_of, image):
+def test_marked_objects_are_difficult_or_crowds(write, example_of, image):
     marks = {
         "object__difficult": [1, 0, 0, 0],
         "object__is_crowd": [0, 1, 0, 0],
@@ -64,7 +64,8 @@ def test_marked_objects_are_difficult(write, example_of, image):
     }
     example = example_of(image[0], [BOX] * 4, ["cat"] * 4, [1] * 4, **marks)
     (record,) = read_tfrecord(write(examples=[example]), "train").records
-    assert record.difficult.tolist() == [True, True, True, False]
+    assert record.difficult.tolist() == [True, False, False, False]
+    assert record.crowd.tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,13 @@ class DrawnObject(NamedTuple):
         name: class name.
         corners: (ymin, xmin, ymax, xmax) as written in the file.
         difficult: whether people found it hard to recognise.
+        crowd: whether it is a region of many objects that were not drawn one by one.
     """
 
     name: str
     corners: tuple[float, float, float, float]
     difficult: bool
+    crowd: bool = False
 
 
 class CheckedObjects(NamedTuple):
@@ -32,11 +34,13 @@ class CheckedObjects(NamedTuple):
         boxes: float32 [n, 4], (ymin, xmin, ymax, xmax), continuous corners.
         labels: int32 [n] in 0..K-1.
         difficult: bool [n].
+        crowd: bool [n].
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray
 
 
 def check_objects(
@@ -148,6 +152,7 @@ def objects_inside(
         boxes=clipped[keep].astype(np.float32),
         labels=np.array([class_names.index(drawn.name) for drawn in kept], np.int32),
         difficult=np.array([drawn.difficult for drawn in kept], bool),
+        crowd=np.array([drawn.crowd for drawn in kept], bool),
     )
 
 

@@ -12,32 +12,51 @@ A batch is a dict:
     image_ids    string [B]
     rows         int64 [B]             place of the image in the set
 
+where the data have crowd regions,
+
+    crowd        bool [B, G]           False in padded rows
+
 and, with cached proposals,
 
     proposals       float32 [B, P, 4]  network pixels, zero in padded rows
     proposal_valid  bool [B, P]        False in padded rows
 
-G is the example set's `max_boxes`. Images of one batch share a canvas, so that B is
+Of an augmented image, `image_sizes` is what is seen of it, and `file_sizes` is the file
+turned and cropped, before it is scaled.
+
+G is the example set's `max_boxes`, four times as many with mosaics, and as many as the
+batch needs with a user's function. Images of one batch share a canvas, so that B is
 less than the batch size where the images of a canvas are used up.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.data.augmentation.applying import augment_example
+from tf_frcnn.data.augmentation.mosaic import NUM_IMAGES, with_followers
+from tf_frcnn.data.augmentation.plan import NO_AUGMENTATION, Augmentation
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.pipeline.balancing import Balance
 from tf_frcnn.data.pipeline.canvases import (
     canvas_groups,
     listed_canvases,
     network_sizes,
 )
+from tf_frcnn.data.pipeline.epochs import (
+    augment_seed_of,
+    balance_seed_of,
+    draw_short_side,
+    seed_of_epoch,
+)
 from tf_frcnn.data.pipeline.grouping import (
-    Batch,
     Example,
     group_into_batches,
+    pad_by_groups,
     resize_example,
 )
+from tf_frcnn.data.pipeline.own_groups import in_own_group
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 from tf_frcnn.data.pipeline.record_table import RecordTable, record_table
 
@@ -52,13 +71,15 @@ def training_batches(
     seed: int,
     start_epoch: int | tf.Variable = 0,
     proposals: CachedProposals | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    balance: Balance | None = None,
 ) -> tf.data.Dataset:
     """Streams shuffled batches without end, epoch after epoch.
 
-    An epoch holds every image once: the rest of a group's images when the epoch ends
-    makes a smaller batch. Order, sizes, mirroring and batching follow from the seed and
-    the epoch's number alone, so a stream started at epoch k equals a longer one from
-    epoch k on.
+    An epoch holds every image once, or as often as the balance says: the rest of a
+    group's images when the epoch ends makes a smaller batch. Order, sizes, changes and
+    batching follow from the seed and the epoch's number alone, so a stream started at
+    epoch k equals a longer one from epoch k on.
 
     Each epoch draws a new short side for every image. The drawn size does not decide
     who shares a batch: images are grouped by the canvas that they need at the largest
@@ -67,18 +88,24 @@ def training_batches(
     on the smallest canvas that holds its images as drawn: a single image on its own
     canvas, and no batch pays for a size that it does not have.
 
+    Where the draws decide more (the shape of images, or which images come), images are
+    grouped as they are, and what is left over of all groups makes mixed batches; so the
+    number of batches is that of the images over `batch_size`, rounded up.
+
     Args:
         examples: the data set.
         resizing: to one of its short sides, drawn with equal probabilities.
         batch_size: images per batch.
         flip: mirrors every image with probability 0.5.
-        drop_difficult: leaves out the boxes marked difficult.
-        seed: decides order, sizes and mirroring.
+        drop_difficult: leaves out the boxes marked difficult, but no crowd.
+        seed: decides order, sizes, mirroring and all other changes.
         start_epoch: number of the first epoch; a variable is read when an iterator is
             made.
         proposals: a row for each record of `examples`, resized and mirrored with its
             image; or None. A copy is held in memory: 0.5 GB for 2000 proposals of each
             of VOC's 16,551 images of 2007 and 2012.
+        augmentation: other random changes.
+        balance: how often each image comes; None for once.
 
     Returns:
         An infinite dataset of batches; `num_batches` make an epoch.
@@ -89,32 +116,38 @@ def training_batches(
     table = record_table(
         examples, resizing, drop_difficult=drop_difficult, proposals=proposals
     )
-    short_sides = tf.constant(resizing.short_sides, tf.int64)
+    num_images = len(examples.records) if balance is None else balance.num_images
 
     def epoch_batches(epoch):
-        epoch_seed = tf.random.stateless_uniform(
-            [], [seed, epoch], minval=None, maxval=None, dtype=tf.int64, alg="philox"
-        )
+        epoch_seed = seed_of_epoch(seed, epoch)
 
-        def prepare(position: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
-            # The order is drawn from [epoch_seed, 0].
-            side = tf.random.stateless_uniform(
-                [],
-                [epoch_seed, -1 - position],
-                maxval=len(resizing.short_sides),
-                dtype=tf.int64,
-                alg="philox",
+        def prepare(place: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
+            fields = augment_example(
+                lambda k: _read(_item(item, k), table),
+                resizing,
+                augmentation,
+                short_side=draw_short_side(resizing, epoch_seed, place),
+                flip_seed=[epoch_seed, 1 + place] if flip else None,
+                seed=augment_seed_of(epoch_seed, place),
             )
-            flip_seed = [epoch_seed, 1 + position] if flip else None
-            return _prepare(*item, table, resizing, short_sides[side], flip_seed)
+            if _groups_are_drawn(augmentation, balance):
+                return in_own_group(fields, resizing.canvases)
+            return table.groups[fields["rows"]], fields
 
-        prepared = (
-            examples.stream(epoch_seed)
-            .enumerate()
-            .map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        counts = balance and balance.counts(balance_seed_of(epoch_seed))
+        images = examples.stream(epoch_seed, counts)
+        if augmentation.mosaic:
+            images = with_followers(images, num_images)
+        prepared = images.enumerate().map(
+            prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
+        num_boxes = _num_boxes(examples, augmentation)
+        if _groups_are_drawn(augmentation, balance):
+            return pad_by_groups(
+                prepared, resizing.canvases, batch_size, num_boxes=num_boxes
+            )
         return group_into_batches(
-            prepared, table.canvases, batch_size, num_boxes=examples.max_boxes
+            prepared, table.canvases, batch_size, num_boxes=num_boxes
         )
 
     def epochs_from(_):
@@ -145,10 +178,13 @@ def evaluation_batches(
     """
     resizing.require_one_short_side()
     table = record_table(examples, resizing, proposals=proposals)
+
+    def prepare(index, encoded):
+        example = _read((index, encoded), table)
+        return table.groups[index], resize_example(example, resizing)
+
     prepared = examples.stream().map(
-        lambda index, image: _prepare(index, image, table, resizing),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     batches = group_into_batches(
         prepared, table.canvases, batch_size, num_boxes=examples.max_boxes
@@ -158,31 +194,58 @@ def evaluation_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def num_batches(examples: ExampleSet, resizing: Resizing, *, batch_size: int) -> int:
+def num_batches(
+    examples: ExampleSet,
+    resizing: Resizing,
+    *,
+    batch_size: int,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    balance: Balance | None = None,
+) -> int:
     """Returns the number of batches per epoch; arguments as in `training_batches`."""
+    if _groups_are_drawn(augmentation, balance):
+        count = len(examples.records) if balance is None else balance.num_images
+        return -(-count // batch_size)
     sizes = network_sizes(examples.records, resizing)
     canvases = listed_canvases(sizes, resizing.canvases)
     groups = canvas_groups(examples.records, sizes, canvases)
     return int(np.sum(-(-np.bincount(groups) // batch_size)))
 
 
-def _prepare(
-    index, image_bytes, table: RecordTable, resizing, short_side=None, flip_seed=None
-) -> tuple[tf.Tensor, Batch]:
-    """Returns the group and one example of a batch, image and boxes not yet padded."""
+def _groups_are_drawn(augmentation: Augmentation, balance: Balance | None) -> bool:
+    """Returns whether the number of images in a group differs between epochs."""
+    return augmentation.changes_shape or balance is not None
+
+
+def _num_boxes(examples: ExampleSet, augmentation: Augmentation) -> int | None:
+    """Returns G; None where only a user's function knows it."""
+    if augmentation.function is not None:
+        return None
+    if not augmentation.mosaic:
+        return examples.max_boxes
+    # A balanced epoch may have the same image four times in a row.
+    return NUM_IMAGES * examples.max_boxes
+
+
+def _item(item, k: int):
+    """Returns the index and bytes of the k-th image, where there are several."""
+    index, encoded = item
+    return (index[k], encoded[k]) if index.shape.rank else item
+
+
+def _read(item, table: RecordTable) -> Example:
+    """Returns an image and its objects in the file's pixels."""
+    index, encoded = item
     fields = {
         "labels": table.labels[index],
         "difficult": table.difficult[index],
         "image_ids": table.image_ids[index],
         "rows": index,
     }
+    if table.crowd is not None:
+        fields["crowd"] = table.crowd[index]
     if table.proposals is not None:
         fields["proposals"] = table.proposals.boxes[index]
         fields["proposal_valid"] = table.proposals.valid[index]
-    example = Example(
-        decode_image(image_bytes, table.orientations[index]), table.boxes[index], fields
-    )
-    resized = resize_example(
-        example, resizing, short_side=short_side, flip_seed=flip_seed
-    )
-    return table.groups[index], resized
+    image = decode_image(encoded, table.orientations[index])
+    return Example(image, table.boxes[index], fields)

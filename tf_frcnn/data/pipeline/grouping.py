@@ -1,5 +1,6 @@
 """From single examples to batches of one canvas, whatever the data came from."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +21,14 @@ _FIELDS: dict[str, tuple[list[int | None], Any]] = {
     "boxes": ([None, 4], 0.0),
     "labels": ([None], -1),
     "difficult": ([None], False),
+    "crowd": ([None], False),
     "image_ids": ([], ""),
     "rows": ([], np.int64(-1)),
     "proposals": ([None, 4], 0.0),
     "proposal_valid": ([None], False),
 }
-# Those with a row for each object.
-_OF_OBJECTS = ("boxes", "labels", "difficult")
+# Those with a row for each object; not every data set has crowds.
+OF_OBJECTS = ("boxes", "labels", "difficult", "crowd")
 
 
 class Example(NamedTuple):
@@ -59,24 +61,58 @@ def resize_example(
     Returns:
         The fields of a batch for this image; neither image nor boxes are padded.
     """
-    boxes, fields = example.boxes, dict(example.fields)
-    num_boxes = tf.shape(boxes)[0]
-    if "proposals" in fields:
-        boxes = tf.concat([boxes, fields["proposals"]], axis=0)
-    resized, boxes = to_network_size(
-        example.image, resizing, short_side=short_side, boxes=boxes
+    example = at_network_size(example, resizing, short_side)
+    return fields_of(mirrored(example, flip_seed))
+
+
+def at_network_size(example: Example, resizing: Resizing, short_side=None) -> Example:
+    """Resizes an example; its fields get the sizes. See `resize_example`."""
+    sides, _ = to_network_size(example.image, resizing, short_side=short_side)
+    image, scales = sides.pop("images"), tf.tile(sides["scales"], [2])
+    example = map_boxes(example, lambda boxes: boxes * scales)
+    return Example(image, example.boxes, sides | example.fields)
+
+
+def mirrored(example: Example, flip_seed=None) -> Example:
+    """Mirrors an example if its seed says so; see `resize_example`."""
+    if flip_seed is None:
+        return example
+    is_drawn = tf.random.stateless_uniform([], flip_seed, alg="philox") < 0.5
+    image = example.image
+    flipped = map_boxes(example, lambda boxes: flip(image, boxes)[1])
+    return Example(
+        tf.cond(is_drawn, lambda: tf.reverse(image, [1]), lambda: image),
+        tf.where(is_drawn, flipped.boxes, example.boxes),
+        {
+            name: tf.where(is_drawn, flipped.fields[name], value)
+            if name == "proposals"
+            else value
+            for name, value in example.fields.items()
+        },
     )
-    if flip_seed is not None:
-        image = resized["images"]
-        draw = tf.random.stateless_uniform([], flip_seed, alg="philox")
-        resized["images"], boxes = tf.cond(
-            draw < 0.5, lambda: flip(image, boxes), lambda: (image, boxes)
-        )
-    fields |= {"boxes": boxes[:num_boxes]}
+
+
+def fields_of(example: Example) -> Batch:
+    """Returns an example as fields of a batch."""
+    return {"images": example.image, "boxes": example.boxes} | example.fields
+
+
+def map_boxes(example: Example, change: Callable[[tf.Tensor], tf.Tensor]) -> Example:
+    """Changes the boxes of an example, and its proposals, [n, 4] each, likewise."""
+    fields = dict(example.fields)
     if "proposals" in fields:
         valid = fields["proposal_valid"][:, tf.newaxis]
-        fields["proposals"] = tf.where(valid, boxes[num_boxes:], 0.0)
-    return resized | fields
+        fields["proposals"] = tf.where(valid, change(fields["proposals"]), 0.0)
+    return example._replace(boxes=change(example.boxes), fields=fields)
+
+
+def select_objects(example: Example, keep: tf.Tensor) -> Example:
+    """Returns the example with some of its objects, bool [n]."""
+    fields = {
+        name: value[keep] if name in OF_OBJECTS else value
+        for name, value in example.fields.items()
+    }
+    return Example(example.image, example.boxes[keep], fields)
 
 
 def group_into_batches(
@@ -100,14 +136,18 @@ def group_into_batches(
 
     def batch(_, window):
         return pad_into_batches(
-            window.map(_fields_of), canvases, batch_size, num_boxes=num_boxes
+            window.map(_without_group), canvases, batch_size, num_boxes=num_boxes
         )
 
     return examples.group_by_window(_group_of, batch, batch_size)
 
 
 def pad_by_groups(
-    examples: tf.data.Dataset, canvases: tf.Tensor | int, batch_size: int
+    examples: tf.data.Dataset,
+    canvases: tf.Tensor | int,
+    batch_size: int,
+    *,
+    num_boxes: int | None = None,
 ) -> tf.data.Dataset:
     """Batches examples of the same group; what is left over makes mixed batches.
 
@@ -115,9 +155,9 @@ def pad_by_groups(
     of `group_into_batches`.
     """
     in_groups = examples.group_by_window(
-        _group_of, lambda _, window: window.map(_fields_of), batch_size
+        _group_of, lambda _, window: window.map(_without_group), batch_size
     )
-    return pad_into_batches(in_groups, canvases, batch_size)
+    return pad_into_batches(in_groups, canvases, batch_size, num_boxes=num_boxes)
 
 
 def pad_into_batches(
@@ -130,7 +170,7 @@ def pad_into_batches(
     """Batches examples in their order; see `group_into_batches`."""
     fields = examples.element_spec
     shapes = {name: list(_FIELDS[name][0]) for name in fields}
-    for name in _OF_OBJECTS:
+    for name in fields.keys() & OF_OBJECTS:
         shapes[name][0] = num_boxes
     if "proposals" in fields:
         for name in ("proposals", "proposal_valid"):
@@ -147,5 +187,5 @@ def _group_of(group, _):
     return group
 
 
-def _fields_of(_, fields):
+def _without_group(_, fields):
     return fields

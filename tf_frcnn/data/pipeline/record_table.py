@@ -30,6 +30,7 @@ class RecordTable(NamedTuple):
         boxes: float32 [n, (boxes), 4], file pixels.
         labels: int32 [n, (boxes)].
         difficult: bool [n, (boxes)].
+        crowd: bool [n, (boxes)]; None where no record has a crowd.
         proposals: tensors in file pixels; None for no proposals.
     """
 
@@ -40,6 +41,7 @@ class RecordTable(NamedTuple):
     boxes: tf.RaggedTensor
     labels: tf.RaggedTensor
     difficult: tf.RaggedTensor
+    crowd: tf.RaggedTensor | None
     proposals: CachedProposals | None
 
 
@@ -55,7 +57,7 @@ def record_table(
     Args:
         examples: the data set of n records.
         resizing: how its images are brought to the network's size.
-        drop_difficult: leaves out the boxes marked difficult.
+        drop_difficult: leaves out the boxes marked difficult, but no crowd.
         proposals: arrays with a row for each record, or None.
 
     Raises:
@@ -64,7 +66,7 @@ def record_table(
     records = examples.records
     sizes = network_sizes(records, resizing)
     canvases = listed_canvases(sizes, resizing.canvases)
-    used = [~r.difficult if drop_difficult else slice(None) for r in records]
+    used = [~r.difficult | r.crowd if drop_difficult else slice(None) for r in records]
     if proposals is not None and len(proposals.boxes) != len(records):
         raise DataError(
             f"{examples.name}: proposals for {len(proposals.boxes)} images, but the "
@@ -86,6 +88,7 @@ def record_table(
             boxes=ragged("boxes"),
             labels=ragged("labels"),
             difficult=ragged("difficult"),
+            crowd=ragged("crowd") if examples.has_crowds else None,
             proposals=None
             if proposals is None
             else CachedProposals(*map(tf.constant, proposals)),

@@ -2,29 +2,28 @@
 
 import tensorflow as tf
 
+from tf_frcnn.data.augmentation.applying import augment_example
+from tf_frcnn.data.augmentation.plan import NO_AUGMENTATION, Augmentation
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.decoding.to_canvas import (
-    fits_a_canvas,
-    own_canvases,
-    smallest_canvas,
+from tf_frcnn.data.pipeline.epochs import (
+    augment_seed_of,
+    draw_short_side,
+    seed_of_epoch,
 )
 from tf_frcnn.data.pipeline.grouping import (
-    Example,
     group_into_batches,
     pad_by_groups,
     resize_example,
+    select_objects,
 )
+from tf_frcnn.data.pipeline.own_groups import in_own_group
 from tf_frcnn.data.pipeline.tensor_examples import (
     check_form,
     has_objects,
     read_example,
-    require,
     single_examples,
 )
-
-# Keeps (height, width) apart in one number.
-_SIDES = 2**31
 
 
 class Stream:
@@ -80,6 +79,7 @@ class Stream:
         drop_difficult: bool,
         seed: int,
         epoch: int | tf.Variable = 0,
+        augmentation: Augmentation = NO_AUGMENTATION,
     ) -> tf.data.Dataset:
         """Returns the batches of one pass, in the dataset's order.
 
@@ -89,43 +89,38 @@ class Stream:
         Args:
             batch_size: images per batch.
             flip: mirrors every image with probability 0.5.
-            drop_difficult: leaves out objects that are difficult, a crowd or a group.
+            drop_difficult: leaves out objects marked difficult, but no crowd.
             seed: of sizes and mirroring.
             epoch: number of the pass; a variable is read when it begins.
+            augmentation: other random changes.
 
         Raises:
-            DataError: there are images alone.
+            DataError: there are images alone, or images are to make mosaics, for which
+                a dataset of tf.data would have to be read four times.
         """
         self.require_objects()
-        short_sides = tf.constant(self._resizing.short_sides, tf.int64)
+        if augmentation.mosaic:
+            raise DataError(
+                f"augment.mosaic = {augmentation.mosaic} needs a data set of "
+                "read_data; for a dataset of tf.data set it to 0."
+            )
 
         def prepare(epoch_seed, row, element):
             example = self._read(row, element)
             if drop_difficult:
-                example = _select(example, ~example.fields["difficult"])
-            side = tf.random.stateless_uniform(
-                [],
-                [epoch_seed, -1 - row],
-                maxval=len(self._resizing.short_sides),
-                dtype=tf.int64,
-                alg="philox",
-            )
-            flip_seed = [epoch_seed, 1 + row] if flip else None
-            return self._resize(
-                example, short_side=short_sides[side], flip_seed=flip_seed
+                example = select_objects(example, _learned(example.fields))
+            return augment_example(
+                lambda _: example,
+                self._resizing,
+                augmentation,
+                short_side=draw_short_side(self._resizing, epoch_seed, row),
+                flip_seed=[epoch_seed, 1 + row] if flip else None,
+                seed=augment_seed_of(epoch_seed, row),
             )
 
         def one_pass():
-            number = tf.cast(tf.convert_to_tensor(epoch), tf.int64)
-            epoch_seed = tf.random.stateless_uniform(
-                [],
-                [seed, number],
-                minval=None,
-                maxval=None,
-                dtype=tf.int64,
-                alg="philox",
-            )
-            return lambda row, element: prepare(epoch_seed, row, element)
+            epoch_seed = seed_of_epoch(seed, epoch)
+            return lambda row, element: self._grouped(prepare(epoch_seed, row, element))
 
         canvases = self._resizing.canvases
         batches = pad_by_groups(self._prepared(one_pass), canvases, batch_size)
@@ -143,7 +138,9 @@ class Stream:
         """
 
         def one_pass():
-            return lambda row, element: self._resize(self._read(row, element))
+            return lambda row, element: self._grouped(
+                resize_example(self._read(row, element), self._resizing)
+            )
 
         canvases = self._resizing.canvases
         batches = group_into_batches(self._prepared(one_pass), canvases, batch_size)
@@ -174,25 +171,10 @@ class Stream:
         has_area = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1)
         self.num_read.assign_add(1)
         self.left_out.assign_add(tf.math.count_nonzero(~has_area))
-        return _select(example._replace(boxes=boxes), has_area)
+        return select_objects(example._replace(boxes=boxes), has_area)
 
-    def _resize(self, example, **drawn):
-        fields = resize_example(example, self._resizing, **drawn)
-        does_fit = require(
-            fits_a_canvas(fields["image_sizes"], self._resizing.canvases),
-            *("image ", fields["image_ids"], ": resized, it is larger than all of "),
-            f"images.canvases = {self._resizing.canvases}",
-        )
-        with tf.control_dependencies([does_fit]):
-            fields["images"] = tf.identity(fields["images"])
-        size, canvases = (
-            tf.shape(fields["images"], tf.int64)[:2],
-            self._resizing.canvases,
-        )
-        if isinstance(canvases, int):
-            height, width = tf.unstack(own_canvases(size, canvases))
-            return height * _SIDES + width, fields
-        return smallest_canvas(size, tf.constant(canvases, tf.int64)), fields
+    def _grouped(self, fields):
+        return in_own_group(fields, self._resizing.canvases)
 
     def _prepared(self, one_pass):
         """Returns the examples of what `one_pass()`, called when each begins, makes."""
@@ -207,9 +189,7 @@ class Stream:
         return tf.data.Dataset.from_tensors(0).flat_map(prepared)
 
 
-def _select(example: Example, keep: tf.Tensor) -> Example:
-    """Returns the example with some of its objects, bool [n]."""
-    fields = dict(example.fields)
-    for name in ("labels", "difficult"):
-        fields[name] = fields[name][keep]
-    return Example(example.image, example.boxes[keep], fields)
+def _learned(fields):
+    """Returns bool [n], False for difficult objects that are no crowd."""
+    learned = ~fields["difficult"]
+    return learned | fields["crowd"] if "crowd" in fields else learned

@@ -9,9 +9,11 @@ An element is one image with its objects, in one of these forms:
 - a pair (image, {"boxes", "labels"}), likewise.
 
 Images may be encoded (string), or of any numeric type in 0..255, grey, RGB or RGBA.
-Batches of the last two are taken apart. Rows of label -1 are padding.
+Batches of the last two are taken apart. Rows of label -1 are padding. `difficult` and
+`crowd`, a bool per object, may come with the labels.
 """
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +23,7 @@ from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.decoding.pictures import UNIT_RANGE, lies_in_unit_range, to_rgb
 from tf_frcnn.data.pipeline.grouping import Example
 from tf_frcnn.data.tfds_features import (
+    CROWD,
     DIFFICULT,
     LABELS,
     OBJECTS,
@@ -116,8 +119,7 @@ def read_example(
         num_classes: K.
 
     Returns:
-        The example; difficult are objects that are marked difficult, a crowd or a
-        group.
+        The example; it has the field `crowd` where elements have such marks.
 
     Raises:
         tf.errors.InvalidArgumentError: a box is not finite or not in the format's unit,
@@ -128,21 +130,18 @@ def read_example(
     objects, size = _objects_in(element), tf.shape(image)[:2]
     name = tf.strings.join(["image ", tf.strings.as_string(row)])
     if objects is None:
-        boxes, labels = tf.zeros([0, 4]), tf.zeros([0], tf.int32)
-        difficult = tf.zeros([0], bool)
+        boxes = tf.zeros([0, 4])
+        fields = {"labels": tf.zeros([0], tf.int32), "difficult": tf.zeros([0], bool)}
     else:
         box_format = "rel_yxyx" if _is_of_tfds(element) else box_format
-        boxes, labels, difficult = _read_objects(
-            element, objects, size, box_format, name
-        )
-        checks = _checks(boxes, labels, num_classes, name)
+        boxes, fields = _read_objects(element, objects, size, box_format, name)
+        checks = _checks(boxes, fields["labels"], num_classes, name)
         checks += [_check_unit(boxes, size, box_format, name)]
         with tf.control_dependencies(checks):
             boxes = tf.identity(boxes)
     with tf.control_dependencies([_check_range(image, name)]):
         image = tf.identity(image)
-    fields = {"labels": labels, "difficult": difficult, "rows": row}
-    fields["image_ids"] = tf.strings.as_string(row)
+    fields |= {"rows": row, "image_ids": tf.strings.as_string(row)}
     return Example(image, boxes, fields)
 
 
@@ -195,14 +194,11 @@ def _label_name(objects):
 
 
 def _read_objects(element, objects, size, box_format, name):
-    """Returns float32 [n, 4], int32 [n] and bool [n], padded rows left out."""
+    """Returns boxes float32 [n, 4] and the fields of objects, padded rows left out."""
     if _is_of_tfds(element):
-        boxes = objects["bbox"]
-        labels = objects[_label_name(objects)]
-        marks = [objects[name] for name in DIFFICULT if name in objects]
+        boxes, labels = objects["bbox"], objects[_label_name(objects)]
     else:
         boxes, labels = objects["boxes"], objects["labels"]
-        marks = [objects["difficult"]] if "difficult" in objects else []
     boxes = tf.reshape(tf.cast(boxes, tf.float32), [-1, 4])
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
     counts = [tf.shape(boxes)[0], tf.shape(labels)[0]]
@@ -218,9 +214,6 @@ def _read_objects(element, objects, size, box_format, name):
     )
     with tf.control_dependencies([has_both]):
         boxes = tf.identity(boxes)
-    difficult = tf.zeros_like(labels, bool)
-    for mark in marks:
-        difficult |= tf.cast(tf.reshape(mark, [-1]), bool)
     if is_upside_down(objects):
         ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
         boxes = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=1)
@@ -230,7 +223,20 @@ def _read_objects(element, objects, size, box_format, name):
         # Whole pixels, of which the shares have lost some digits.
         boxes = tf.round(1000.0 * boxes) / 1000.0 - tf.constant([1.0, 1.0, 0.0, 0.0])
     is_row = labels != -1
-    return boxes[is_row], labels[is_row], difficult[is_row]
+    fields = {"labels": labels, "difficult": tf.zeros_like(labels, bool)}
+    fields |= _marks(objects)
+    return boxes[is_row], {name: value[is_row] for name, value in fields.items()}
+
+
+def _marks(objects):
+    """Returns what the objects' marks say, bool [n] each, of those that they have."""
+    names = {"difficult": ("difficult", *DIFFICULT), "crowd": ("crowd", *CROWD)}
+    found = {
+        field: [tf.cast(tf.reshape(objects[n], [-1]), tf.int32) > 0 for n in own]
+        for field, known in names.items()
+        if (own := [name for name in known if name in objects])
+    }
+    return {field: functools.reduce(tf.logical_or, m) for field, m in found.items()}
 
 
 def _checks(boxes, labels, num_classes, name):

@@ -43,8 +43,8 @@ def read_coco(
     """Reads splits of a data set in COCO's JSON.
 
     Boxes [x, y, width, height] are continuous and count from 0. Images without
-    annotations are examples without objects. Crowd regions, objects with `ignore` and
-    those with the attribute `difficult` are marked difficult.
+    annotations are examples without objects. Regions with `iscrowd` are crowds; objects
+    with `ignore` and those with the attribute `difficult` are marked difficult.
 
     Args:
         location: the folder that holds the JSON file, or `annotations`, and the images;

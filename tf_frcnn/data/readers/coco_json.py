@@ -40,8 +40,7 @@ def read_coco_json(
     """Reads a file, which may lack annotations of some images, or of all.
 
     An image whose annotations cannot be understood is dropped, and so are images that
-    share an id. A crowd region is marked difficult: detections of it are no mistakes,
-    and nothing is learned from it.
+    share an id.
 
     Args:
         path: the file.
@@ -176,11 +175,15 @@ def _distinct(
 def _drawn_object(annotation: dict, names: dict[str, str]) -> DrawnObject:
     key = str(annotation["category_id"])
     name = names.get(key, f"category id {key}")
-    is_crowd = bool(annotation.get("iscrowd"))
     attributes = annotation.get("attributes")
     is_difficult = isinstance(attributes, dict) and bool(attributes.get("difficult"))
     is_difficult |= bool(annotation.get("ignore"))
-    return DrawnObject(name, _corners(annotation), is_difficult or is_crowd)
+    return DrawnObject(
+        name,
+        _corners(annotation),
+        difficult=is_difficult,
+        crowd=bool(annotation.get("iscrowd")),
+    )
 
 
 def _corners(annotation: dict) -> tuple[float, float, float, float]:

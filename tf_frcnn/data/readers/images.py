@@ -106,4 +106,5 @@ def _record(path, facts):
         boxes=np.zeros([0, 4], np.float32),
         labels=np.zeros([0], np.int32),
         difficult=np.zeros([0], bool),
+        crowd=np.zeros([0], bool),
     )

@@ -148,6 +148,7 @@ def _make_example(
         boxes=np.array([_box(p.visible) for p in placed], np.float32).reshape(-1, 4),
         labels=np.array([p.label for p in placed], np.int32),
         difficult=np.zeros(len(placed), bool),
+        crowd=np.zeros(len(placed), bool),
     )
     return record, _png(image)
 

@@ -20,7 +20,7 @@ from tf_frcnn.data.checks.images import (
     inspect_image,
 )
 from tf_frcnn.data.checks.problems import Problems
-from tf_frcnn.data.examples import ExampleSet, Record, shuffled
+from tf_frcnn.data.examples import ExampleSet, Record, repeated, shuffled
 from tf_frcnn.data.readers.described import check_described, no_image_left
 
 # Images held in memory for shuffling: so many, and no more than so many bytes.
@@ -66,18 +66,24 @@ class SequentialImages:
     rows: np.ndarray
     buffer: int
 
-    def stream(self, shuffle_seed: tf.Tensor | None) -> tf.data.Dataset:
+    def stream(
+        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+    ) -> tf.data.Dataset:
         """Streams in stored order, or through the shuffle buffer."""
         rows = tf.constant(self.rows)
         images = self.dataset.enumerate()
         images = images.map(lambda place, encoded: (rows[place], encoded))
         images = images.filter(lambda row, _: row >= 0)
-        if shuffle_seed is None:
+        if shuffle_seed is None and counts is None:
             return images
+        if shuffle_seed is None:
+            raise ValueError("Images that are read in order are repeated shuffled.")
 
         def mixed(number, block):
             rows, encoded = block
-            order = shuffled(tf.range(tf.size(rows)), shuffle_seed + number)
+            own = None if counts is None else tf.gather(counts, rows)
+            order = repeated(tf.range(tf.size(rows)), own)
+            order = shuffled(order, shuffle_seed + number)
             return tf.data.Dataset.from_tensor_slices(order).map(
                 lambda place: (rows[place], encoded[place])
             )

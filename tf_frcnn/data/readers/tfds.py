@@ -20,6 +20,7 @@ from tf_frcnn.data.checks.problems import (
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.readers.streamed import StreamedImage, read_streamed
 from tf_frcnn.data.tfds_features import (
+    CROWD,
     DIFFICULT,
     FILE_NAMES,
     LABELS,
@@ -36,7 +37,7 @@ class _Form(NamedTuple):
         objects: name of the feature of the objects.
         label: name of an object's label, or None.
         class_names: of the labels; that of the builder where there are none.
-        marks: names of what makes an object difficult.
+        marks: names of what makes an object difficult or a crowd.
         file_name: name of the feature of the file's name, or None.
         one_based, upside_down: see `tfds_features`.
     """
@@ -63,7 +64,7 @@ def read_tfds(
 
     Boxes come out continuous and counting from 0: VOC's, which count from 1, and
     KITTI's, which count from the lower border, are brought into line. Objects marked
-    difficult, a crowd, a group or invalid are difficult.
+    difficult or invalid are difficult, and those marked a crowd or a group are crowds.
 
     Args:
         location: the builder's name, such as "coco/2017", "kitti" or "wider_face".
@@ -163,7 +164,7 @@ def _form(builder: tfds.core.DatasetBuilder) -> _Form:
         name,
         label,
         tuple(names),
-        tuple(n for n in DIFFICULT if n in objects.keys()),
+        tuple(n for n in (*DIFFICULT, *CROWD) if n in objects.keys()),
         next((n for n in FILE_NAMES if n in features), None),
         counts_from_one(features),
         is_upside_down(objects.keys()),
@@ -201,11 +202,16 @@ def _drawn_objects(objects: dict[str, np.ndarray], form: _Form) -> list[DrawnObj
         ymin, xmin, ymax, xmax = boxes.T
         boxes = np.stack([1 - ymax, xmin, 1 - ymin, xmax], axis=1)
     labels = objects[form.label] if form.label else np.zeros(len(boxes), int)
-    difficult = np.zeros(len(boxes), bool)
-    for mark in form.marks:
-        difficult |= objects[mark].astype(bool)
+    difficult, crowd = (_marked(objects, kind) for kind in (DIFFICULT, CROWD))
+    rows = zip(boxes.tolist(), labels, difficult, crowd, strict=True)
     return [
-        DrawnObject(form.class_names[label], tuple(box), bool(hard))
-        for box, label, hard in zip(boxes.tolist(), labels, difficult, strict=True)
+        DrawnObject(form.class_names[label], tuple(box), *marks)
+        for box, label, *marks in rows
         if label >= 0
     ]
+
+
+def _marked(objects: dict[str, np.ndarray], names: Sequence[str]) -> list[bool]:
+    """Returns which objects have one of the marks."""
+    marks = [objects[name] > 0 for name in names if name in objects]
+    return np.any([np.zeros(len(objects["bbox"]), bool), *marks], axis=0).tolist()

@@ -26,8 +26,8 @@ _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 _BOXES = [f"image/object/bbox/{side}" for side in _SIDES]
 _TEXT, _LABEL = "image/object/class/text", "image/object/class/label"
-# Detections may match these objects, but nothing is learned from them.
-_MARKS = ("image/object/difficult", "image/object/is_crowd", "image/object/group_of")
+_DIFFICULT = ("image/object/difficult",)
+_CROWD = ("image/object/is_crowd", "image/object/group_of")
 
 
 def read_tfrecord(
@@ -40,8 +40,7 @@ def read_tfrecord(
 ) -> ExampleSet:
     """Reads splits of records with `image/encoded` and `image/object/...`.
 
-    Boxes are shares of the image's sides. Objects that are difficult, a crowd or a
-    group are difficult.
+    Boxes are shares of the image's sides. `is_crowd` and `group_of` mark crowds.
 
     Args:
         location: the folder of `train.record`, `train.record-00000-of-00010` and the
@@ -163,7 +162,7 @@ def _examples(files: Sequence[Path]) -> tf.data.Dataset:
         "image/width": tf.io.FixedLenFeature([], tf.int64, 0),
         **dict.fromkeys(_BOXES, many(tf.float32)),
         _TEXT: many(tf.string),
-        **dict.fromkeys((_LABEL, *_MARKS), many(tf.int64)),
+        **dict.fromkeys((_LABEL, *_DIFFICULT, *_CROWD), many(tf.int64)),
     }
     compression = "GZIP" if files[0].suffix == ".gz" else ""
     records = tf.data.TFRecordDataset([str(f) for f in files], compression)
@@ -232,15 +231,22 @@ def _drawn_objects(
 ) -> list[DrawnObject]:
     corners = [example[name].tolist() for name in _BOXES]
     count = len(corners[0])
-    hard = np.zeros(count, bool)
-    for name in _MARKS:
-        if len(example[name]) == count:
-            hard |= example[name].astype(bool)
+    difficult, crowd = _marks(example, _DIFFICULT), _marks(example, _CROWD)
     texts = example[_TEXT].tolist() or [b""] * count
     labels = example[_LABEL].tolist() or [None] * count
     names = [_name(t, n, items, where) for t, n in zip(texts, labels, strict=True)]
-    rows = zip(names, zip(*corners, strict=True), hard, strict=True)
-    return [DrawnObject(name, box, bool(mark)) for name, box, mark in rows]
+    rows = zip(names, zip(*corners, strict=True), difficult, crowd, strict=True)
+    return [DrawnObject(*row) for row in rows]
+
+
+def _marks(example: dict[str, np.ndarray], names: Sequence[str]) -> list[bool]:
+    """Returns which objects have one of the marks; a record may lack any of them."""
+    count = len(example[_BOXES[0]])
+    marks = np.zeros(count, bool)
+    for name in names:
+        if len(example[name]) == count:
+            marks |= example[name] > 0
+    return marks.tolist()
 
 
 def _name(

@@ -130,7 +130,7 @@ def _annotation(path: Path, cache: FactsCache) -> Annotation:
     size, objects, faults = cache.recall_file(path, lambda: read_annotation(path))
     return Annotation(
         size and tuple(size),
-        [DrawnObject(name, tuple(box), hard) for name, box, hard in objects],
+        [DrawnObject(name, tuple(box), *marks) for name, box, *marks in objects],
         [(kind, detail) for kind, detail in faults],
     )
 

@@ -1,0 +1,1 @@
+"""Random changes to training images and their boxes, in the graph."""
