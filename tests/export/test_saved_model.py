@@ -51,9 +51,13 @@ def test_a_version_holds_no_operation_of_a_gradient(exported):
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
-    kinds = {node.op for function in functions for node in function.node_def}
+    nodes = [node for function in functions for node in function.node_def]
+    kinds = {node.op for node in nodes}
     assert "CropAndResize" in kinds
     assert not [kind for kind in kinds if kind.startswith("Sparse")]
+    # Of each TensorFlow would warn when the version is loaded.
+    own = [n.attr["_gradient_op_type"].s for n in nodes if "_gradient_op_type" in n.attr]
+    assert not [name for name in own if name.startswith(b"CustomGradient")]
 
 
 def test_an_export_resizes_and_pads_by_the_method_and_multiple(

@@ -14,6 +14,7 @@ from tf_frcnn.export.verification import verify
 from tf_frcnn.export.versions import SAVED_MODEL, add_version, describe
 from tf_frcnn.export.warmup import write_warmup
 from tf_frcnn.models import FasterRCNN
+from tf_frcnn.ops.gradients import without_gradients
 
 
 def export_model(
@@ -76,7 +77,8 @@ def write_graph(
     archive = keras.export.ExportArchive()
     archive.track(model)
     signatures = Signatures(model, resizing, int(max_megapixels * 1e6))
-    for name, (function, inputs) in signatures.with_inputs().items():
-        archive.add_endpoint(name, function, inputs)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    archive.write_out(path, options=options, verbose=False)
+    with without_gradients():
+        for name, (function, inputs) in signatures.with_inputs().items():
+            archive.add_endpoint(name, function, inputs)
+        archive.write_out(path, options=options, verbose=False)

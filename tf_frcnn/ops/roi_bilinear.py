@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_frcnn.ops.gradients import own_gradient
+
 
 class Taps(NamedTuple):
     """The cells that each pooled row (or column) is a weighted sum of.
@@ -111,7 +113,7 @@ def gather_by_taps(
     batch, num_rois = tf.unstack(tf.shape(levels))
     shape = [batch, num_rois, rows.cells.shape[2], columns.cells.shape[2], num_channels]
 
-    @tf.custom_gradient
+    @own_gradient
     def gather(*maps):
         cells = tf.concat([tf.reshape(level, [-1, num_channels]) for level in maps], 0)
 

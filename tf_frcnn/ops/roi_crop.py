@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.ops.gradients import own_gradient
 from tf_frcnn.ops.roi_bilinear import bilinear_taps, gather_by_taps, of_each_roi
 
 
@@ -117,7 +118,7 @@ def crop_by_image_op(features: tf.Tensor, cells: tf.Tensor, size: int) -> tf.Ten
     boxes = tf.reshape(cells / tf.tile(extent, [2]), [-1, 4])
     image_index = tf.repeat(tf.range(batch), num_rois)
 
-    @tf.custom_gradient
+    @own_gradient
     def crop(maps):
         def gradient(upstream):
             shape = tf.shape(maps)

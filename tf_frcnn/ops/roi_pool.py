@@ -11,6 +11,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.ops.gradients import own_gradient
+
 # Sides of the windows in the table, in cells. Two of 4 cells cover any bin of a RoI of
 # 49 cells at S = 7; larger bins take more.
 WINDOW_SIDES = (1, 2, 4)
@@ -51,7 +53,7 @@ def max_roi_pool(
     has_cells = (rows[1] > 0)[..., tf.newaxis] & (columns[1] > 0)[..., tf.newaxis, :]
     has_cells = has_cells[..., tf.newaxis]
 
-    @tf.custom_gradient
+    @own_gradient
     def pool(features):
         values = tf.cast(features, tf.float32)
         maxima = tf.where(has_cells, _bin_maxima(values, rows, columns), 0.0)
