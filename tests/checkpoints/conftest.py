@@ -1,6 +1,6 @@
 """The rules that the two descendants of ChainerCV's detector in PyTorch share.
 
-Written from the programs' descriptions, without anything of tf_frcnn.
+Written from the programs' descriptions, without any of this package's networks.
 """
 
 import os
@@ -9,6 +9,8 @@ import urllib.request
 
 import numpy as np
 import pytest
+
+from tf_frcnn.backbones import weight_files
 
 VGG16_PLACES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
@@ -181,6 +183,20 @@ def suppress(boxes, scores, threshold):
         areas = np.prod(boxes[:, 2:] - boxes[:, :2], -1)
         rest = rest[both / (areas[best] + areas[rest] - both) <= threshold]
     return kept
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_shifted_windows():
+    """Lets small files hold large layers, as `RandomModules` writes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weight_files, "_SPARE", 2**30)
+        yield
+
+
+@pytest.fixture
+def usual_room(monkeypatch):
+    """Gives files the room that they have outside of these tests."""
+    monkeypatch.setattr(weight_files, "_SPARE", 2**20)
 
 
 @pytest.fixture(scope="session")

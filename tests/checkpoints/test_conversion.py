@@ -78,6 +78,45 @@ def test_a_weight_without_a_place_is_an_error_that_names_it(file):
     assert load(file(**more), strict=False).report.unexpected == ["mask_head.kernel"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rpn_head.scores.kernel",
+        "rpn_head.deltas.kernel",
+        "box_head.fc6.kernel",
+        "box_predictor.logits.kernel",
+    ],
+)
+def test_a_detector_without_a_kernel_is_none_even_if_it_may_be_incomplete(file, name):
+    message = rf"weights\.pth lacks 1 weights .*: {name}\. .* biases"
+    with pytest.raises(CheckpointError, match=message):
+        load(file(**{name: None}), strict=False)
+
+
+def test_a_deeper_network_is_none_even_if_it_may_be_incomplete(file, arrays):
+    first = next(name for name in arrays if name.startswith("backbone"))
+    more = {first.replace(first.split(".")[1], "conv99"): np.zeros(3, np.float32)}
+    with pytest.raises(CheckpointError, match=r"more of a backbone .*conv99"):
+        load(file(**more), strict=False)
+
+
+def test_weights_that_are_no_numbers_are_named(file):
+    texts = {"rpn_head.scores.bias": np.array(["a"] * 12)}
+    with pytest.raises(CheckpointError, match=r"rpn_head\.scores\.bias has"):
+        load(file(**texts))
+
+
+def test_a_description_that_fails_is_an_error_in_one_line(file, monkeypatch):
+    def describe(checkpoint, variant):
+        return len(checkpoint.arrays["rpn_head.scores.bias"][0])
+
+    monkeypatch.setitem(
+        conversion.SOURCES, "imagined", SOURCE._replace(describe=describe)
+    )
+    with pytest.raises(CheckpointError, match=r"weights\.pth: .* of no detector"):
+        load(file())
+
+
 def test_another_shape_is_an_error_even_if_not_strict(file):
     other = {"rpn_head.scores.bias": np.zeros(3, np.float32)}
     message = r"rpn_head\.scores\.bias has the shape \[3\], which does not give"
@@ -148,6 +187,17 @@ def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, caps
 
     assert main(["convert", "imagined", str(file()), "converted"]) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_nothing_in_the_folder_is_overwritten(file, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "conversion.json").write_text("mine")
+    monkeypatch.setattr(conversion, "load", None)  # Is not called.
+    with pytest.raises(FileExistsError, match="mine is not an empty folder"):
+        checkpoints.convert("imagined", file(), tmp_path / "mine")
+    assert (tmp_path / "mine" / "conversion.json").read_text() == "mine"
+    with pytest.raises(OSError, match="no files can be written there"):
+        checkpoints.convert("imagined", file(), tmp_path / "mine/conversion.json/new")
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
+import argparse
+import datetime
 import hashlib
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +45,7 @@ def test_a_state_dict(torch, state_dict, tmp_path, suffix, is_archive):
     assert checkpoint.path == path and checkpoint.settings == {}
 
 
-@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state_dict", "net"])
+@pytest.mark.parametrize("wrapper", ["model", "state_dict", "net", "model_ema"])
 def test_a_wrapped_state_dict_gives_its_settings(torch, state_dict, tmp_path, wrapper):
     path = tmp_path / "weights.pth"
     torch.save({wrapper: state_dict, "config": {"caffe": True}, "epoch": 3}, path)
@@ -51,10 +54,59 @@ def test_a_wrapped_state_dict_gives_its_settings(torch, state_dict, tmp_path, wr
     assert checkpoint.settings == {"config": {"caffe": True}, "epoch": 3}
 
 
-def test_names_of_a_parallel_model_lose_their_prefix(torch, state_dict, tmp_path):
+def test_the_checkpoint_of_a_training_program(torch, tmp_path):
+    """As torchvision's references write it, with an averaged model."""
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
+    network(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [16, 22])
+    content = {
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": scheduler.state_dict(),
+        "scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "args": argparse.Namespace(data=Path("coco"), device=torch.device("cpu")),
+        "epoch": 25,
+        "figures": {"map": np.float64(0.37), "by_class": np.arange(3.0)},
+        "saved": datetime.datetime(2026, 11, 26),
+    }
+    own = {"model": network.state_dict(), "model_ema": averaged.state_dict()}
+    expected = network.state_dict()["0.weight"].numpy()
+    for names in (["model"], ["model", "model_ema"], ["model_ema"]):
+        path = tmp_path / "model_25.pth"
+        torch.save(content | {name: own[name] for name in names}, path)
+        checkpoint = read_checkpoint(path)
+        assert checkpoint.arrays.keys() == {"0.weight", "0.bias"}
+        assert checkpoint.settings["args"] == {"data": "coco", "device": "cpu"}
+        kept = own["model_ema"]["module.0.weight"].numpy()
+        is_own = names != ["model_ema"]
+        np.testing.assert_array_equal(
+            checkpoint.arrays["0.weight"], expected if is_own else kept
+        )
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.module.", "net."],
+)
+def test_what_stands_before_all_names_is_left_out(torch, state_dict, tmp_path, prefix):
     path = tmp_path / "weights.pth"
-    torch.save({f"module.{name}": value for name, value in state_dict.items()}, path)
+    torch.save({f"{prefix}{name}": value for name, value in state_dict.items()}, path)
     assert_arrays(read_checkpoint(path))
+
+
+def test_a_part_that_was_compiled_has_its_own_names(torch, state_dict, tmp_path):
+    path = tmp_path / "weights.pth"
+    renamed = {n.replace("conv.", "conv._orig_mod."): v for n, v in state_dict.items()}
+    torch.save(renamed, path)
+    assert_arrays(read_checkpoint(path))
+
+
+def test_what_stands_before_some_names_only_stays(torch, state_dict, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(state_dict | {"model.more": torch.zeros(1)}, path)
+    assert read_checkpoint(path).arrays.keys() == {*ARRAYS, "model.more"}
 
 
 def test_half_precision_becomes_float32(torch, state_dict, tmp_path):
@@ -71,7 +123,8 @@ def test_a_file_that_wants_to_run_code_is_refused(torch, tmp_path):
             return os.mkdir, (str(witness),)
 
     torch.save({"conv.weight": torch.zeros(1), "more": Code()}, path)
-    with pytest.raises(CheckpointError, match=r"weights\.pth: .*wants to run code"):
+    message = r"weights\.pth: .*wants to run code.*asks for \w+\.mkdir.*state_dict\(\)"
+    with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path)
     assert not witness.exists()
 
@@ -124,6 +177,13 @@ def test_safetensors(tmp_path, dtype):
     assert_arrays(read_checkpoint(path))
 
 
+def test_safetensors_lose_what_stands_before_all_names(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy", reason="needs safetensors")
+    path = tmp_path / "weights.safetensors"
+    numpy.save_file({f"model.{name}": array for name, array in ARRAYS.items()}, path)
+    assert_arrays(read_checkpoint(path))
+
+
 def test_a_damaged_safetensors_file_is_named(tmp_path):
     pytest.importorskip("safetensors", reason="needs safetensors")
     path = tmp_path / "weights.safetensors"
@@ -156,6 +216,41 @@ def test_a_folder_of_tensorflow_gives_its_newest_checkpoint(
     tensorflow_prefix, tmp_path
 ):
     assert set(read_checkpoint(tmp_path).arrays) == {"conv/weight", "conv/bias"}
+
+
+def test_a_folder_whose_newest_checkpoint_lies_elsewhere_is_refused(
+    tensorflow_prefix, tmp_path
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "checkpoint").write_text(f'model_checkpoint_path: "{tensorflow_prefix}"')
+    with pytest.raises(CheckpointError, match=r"names .*ckpt-7, which lies elsewhere"):
+        read_checkpoint(other)
+
+
+def test_a_tensor_that_is_much_larger_than_its_file_is_refused(
+    torch, tmp_path, usual_room
+):
+    """3.8 GB of one number."""
+    path = tmp_path / "trap.pth"
+    torch.save({"weight": torch.zeros(1).expand(31_000, 31_000)}, path)
+    with pytest.raises(CheckpointError, match=r"trap\.pth: .* take 3844000000 bytes"):
+        read_checkpoint(path)
+
+
+def test_a_weight_with_two_names_is_read(torch, state_dict, tmp_path, usual_room):
+    path = tmp_path / "tied.pth"
+    large = torch.ones(2**20)
+    torch.save({"a": large, "b": large, "c": large}, path)
+    assert read_checkpoint(path).arrays["c"].shape == (2**20,)
+
+
+def test_many_halves_of_one_storage_are_refused(torch, tmp_path, usual_room):
+    path = tmp_path / "halves.pth"
+    large = torch.ones(2**20, dtype=torch.float16)
+    torch.save({str(n): large for n in range(100)}, path)
+    with pytest.raises(CheckpointError, match=r"halves\.pth: .* bytes of memory"):
+        read_checkpoint(path)
 
 
 def test_a_damaged_tensorflow_checkpoint_is_named(tmp_path):

@@ -66,10 +66,9 @@ def test_a_tensor_beyond_its_storage_is_refused(offset, size, stride):
     refused(dictionary(x=tensor(None, offset, size, stride)), "a tensor")
 
 
-def test_a_tensor_that_repeats_too_many_numbers_is_refused():
-    layer = read(dictionary(x=tensor(None, 0, (4096, 25088), (0, 0))))["x"]
-    assert layer.shape == (4096, 25088)
-    refused(dictionary(x=tensor(None, 0, (2**16, 2**16), (0, 0))), "is beyond its 4")
+def test_a_tensor_that_repeats_numbers_takes_no_memory():
+    layer = read(dictionary(x=tensor(None, 0, (2**20, 2**20), (0, 0))))["x"]
+    assert layer.shape == (2**20, 2**20) and layer.strides == (0, 0)
 
 
 def test_what_a_tensor_views_is_a_storage():
@@ -106,7 +105,10 @@ def test_a_storage_has_a_number_of_elements(count):
         ("builtins", "bytearray"),
         ("torch", "load"),
         ("torch", "OtherStorage"),
-        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "load"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("pathlib", "Path.read_text"),
+        ("argparse", "ArgumentParser"),
         ("collections", "OrderedDict.fromkeys"),
     ],
 )
@@ -120,7 +122,8 @@ def test_no_attribute_reaches_the_program():
     made = call(names("collections", "OrderedDict")) + marks + b"b"
     content = read(dictionary(x=made))["x"]
     assert content == {} and [*content.items()] == []
-    refused(names("collections", "Counter") + values(b"N", marks) + b"b.", "partial")
+    for module, name in (("collections", "Counter"), ("torch", "Size")):
+        refused(names(module, name) + values(b"N", marks) + b"b.", ".")
     assert [*read(call(names("collections", "Counter")) + b".").items()] == []
 
 
@@ -145,7 +148,7 @@ def test_a_number_of_numpy_has_its_byte_order():
     assert read(swapped) == value.byteswap()
 
 
-@pytest.mark.parametrize("value", [np.zeros(2), np.datetime64(1, "s")])
+@pytest.mark.parametrize("value", [np.array([None]), np.datetime64(1, "s")])
 def test_other_values_of_numpy_are_refused(value):
     refused(pickle.dumps(value, 2), "it (asks for|holds a number of) ?[Nn]um[Pp]y")
 

@@ -37,7 +37,10 @@ def numbers_of(entry):
 
 
 def check_same(folder, expected_folder):
-    found, expected = listed(folder), listed(expected_folder)
+    check_same_entries(listed(folder), listed(expected_folder))
+
+
+def check_same_entries(found, expected):
     assert len(found) == len(expected) > 0
     for own, other in zip(found, expected, strict=True):
         for key in ("file", "height", "width"):
@@ -87,7 +90,11 @@ def test_batches_and_concurrency_change_no_result(
 def test_a_refused_image_is_left_out_and_listed(ask, server, photos, predicted, capsys):
     status, output = ask(photos)
     assert status == 0
-    check_same(output, predicted)
+    entries = listed(output)
+    assert [Path(entry["file"]).name[0] for entry in entries] == list("0123456")
+    refused = entries.pop(2)
+    assert refused.keys() == {"file", "error"} and "refuses" in refused["error"]
+    check_same_entries(entries, listed(predicted))
     assert [size for _, size in server.requests] == [7, 6, 1]
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "unreadable_image" in printed and "drop" in printed
@@ -115,7 +122,9 @@ def test_a_file_that_is_no_image_is_not_even_sent(
 ):
     (tmp_path / "text.png").write_text("no picture")
     status, output = ask(tmp_path / "text.png", good_photos[0])
-    assert status == 0 and len(listed(output)) == 1
+    assert status == 0
+    failed, found = listed(output)
+    assert "not an image" in failed["error"] and found["file"] == good_photos[0]
     assert [size for _, size in server.requests] == [1]
     assert "unreadable_image" in capsys.readouterr().out
 
@@ -216,4 +225,45 @@ def test_a_model_that_changes_meanwhile_is_an_error(good_photos, tmp_path):
     message = "Class 2 is called 'cross' in one answer and 'triangle' in another"
     with pytest.raises(ServerError, match=message):
         detect_files(Changing(), good_photos[:2], tmp_path, 0.5, batch_size=1)
-    assert list(tmp_path.iterdir()) == []
+    (kept,) = listed(tmp_path)
+    assert kept["file"] == good_photos[0]
+    assert [d["class"] for d in kept["detections"]] == ["cross"]
+
+
+def test_a_result_that_is_there_is_refused_before_anything_is_sent(
+    ask, server, good_photos, tmp_path, capsys
+):
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "detections.json").write_text("mine")
+    status, output = ask(good_photos[0])
+    assert status == 2 and "detections.json exists already" in line_of(capsys)
+    assert server.requests == []
+    assert (output / "detections.json").read_text() == "mine"
+    status, output = ask(good_photos[0], "--overwrite")
+    assert status == 0 and len(listed(output)) == 1
+
+
+class Stopping:
+    """A service that the user stops while it answers the second request."""
+
+    address = "here"
+    requests = 0
+
+    def detect(self, files):
+        if self.requests == 1:
+            raise KeyboardInterrupt
+        self.requests += 1
+        row = {
+            "detection_boxes": [[0, 0, 1, 1]],
+            "detection_scores": [1],
+            "detection_classes": [1],
+            "detection_class_names": ["a"],
+            "num_detections": 1,
+        }
+        return [row for _ in files]
+
+
+def test_answers_before_an_interruption_are_kept(good_photos, tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="Stopped after 1 of 3 images"):
+        detect_files(Stopping(), good_photos[:3], tmp_path, 0.5, batch_size=1)
+    assert [entry["file"] for entry in listed(tmp_path)] == good_photos[:1]

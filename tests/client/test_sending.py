@@ -4,7 +4,7 @@ import time
 import pytest
 
 from tf_frcnn.client.errors import RefusedImageError, ServerError
-from tf_frcnn.client.sending import send_images
+from tf_frcnn.client.sending import Refusal, send_images
 
 OUTPUTS = {
     "detection_boxes": [[0, 0, 1, 1]],
@@ -48,15 +48,22 @@ def write(tmp_path):
     return write
 
 
-def scores_of(answers):
-    return {row: float(answer.scores[0]) for row, answer in answers.found.items()}
+def send(service, paths, **settings):
+    """Returns the scores and the reasons of refusals, both by row."""
+    scores, reasons = {}, {}
+    for row, answer in send_images(service, paths, **settings):
+        if isinstance(answer, Refusal):
+            reasons[row] = answer.reason
+        else:
+            scores[row] = float(answer.scores[0])
+    return scores, reasons
 
 
 def test_a_bad_image_is_taken_out_and_the_others_are_sent_again(write):
     service, paths = Fake(), write("1", "bad", "3", "bad too", "5")
-    answers = send_images(service, paths, batch_size=4, concurrency=1)
-    assert scores_of(answers) == {0: 1, 2: 3, 4: 5}
-    assert answers.refused == {1: "it is bad", 3: "it is bad"}
+    scores, reasons = send(service, paths, batch_size=4, concurrency=1)
+    assert scores == {0: 1, 2: 3, 4: 5}
+    assert reasons == {1: "it is bad", 3: "it is bad"}
     assert service.sent == [
         ["1", "bad", "3", "bad too"],
         ["1", "3", "bad too"],
@@ -70,9 +77,9 @@ def test_a_bad_image_is_taken_out_and_the_others_are_sent_again(write):
 @pytest.mark.parametrize("shift", [1, 2, 100])
 def test_a_server_that_counts_otherwise_loses_no_good_image(write, shift):
     service, paths = Fake(shift), write("1", "bad", "3", "4")
-    answers = send_images(service, paths, batch_size=4, concurrency=1)
-    assert scores_of(answers) == {0: 1, 2: 3, 3: 4}
-    assert answers.refused == {1: "it is bad"}
+    scores, reasons = send(service, paths, batch_size=4, concurrency=1)
+    assert scores == {0: 1, 2: 3, 3: 4}
+    assert reasons == {1: "it is bad"}
 
 
 def test_a_good_image_beside_a_bad_one_of_another_request_is_kept(write):
@@ -85,14 +92,14 @@ def test_a_good_image_beside_a_bad_one_of_another_request_is_kept(write):
             return super().detect(files)
 
     service, paths = Merging(), write("1", "2", "bad", "4")
-    answers = send_images(service, paths, batch_size=2, concurrency=1)
-    assert scores_of(answers) == {0: 1, 1: 2, 3: 4}
-    assert answers.refused == {2: "it is bad"}
+    scores, reasons = send(service, paths, batch_size=2, concurrency=1)
+    assert scores == {0: 1, 1: 2, 3: 4}
+    assert reasons == {2: "it is bad"}
 
 
 def test_if_all_are_refused_nothing_is_found(write):
-    answers = send_images(Fake(), write("bad", "bad"), batch_size=8, concurrency=1)
-    assert answers.found == {} and answers.refused.keys() == {0, 1}
+    scores, reasons = send(Fake(), write("bad", "bad"), batch_size=8, concurrency=1)
+    assert scores == {} and reasons.keys() == {0, 1}
 
 
 def test_requests_go_out_at_once_and_answers_keep_their_places(write):
@@ -104,8 +111,8 @@ def test_requests_go_out_at_once_and_answers_keep_their_places(write):
             return super().detect(files)
 
     paths = write(*map(str, range(6)))
-    answers = send_images(Waiting(), paths, batch_size=2, concurrency=3)
-    assert scores_of(answers) == dict(zip(range(6), range(6), strict=True))
+    scores, _ = send(Waiting(), paths, batch_size=2, concurrency=3)
+    assert scores == dict(zip(range(6), range(6), strict=True))
 
 
 def test_an_error_of_one_request_ends_all(write):
@@ -121,7 +128,7 @@ def test_an_error_of_one_request_ends_all(write):
     paths = write("1", "2", *["3"] * 50)
     service = Failing()
     with pytest.raises(ServerError, match="it is gone"):
-        send_images(service, paths, batch_size=1, concurrency=1)
+        send(service, paths, batch_size=1, concurrency=1)
     assert 2 <= len(service.sent) < len(paths)
 
 

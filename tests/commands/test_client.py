@@ -37,6 +37,6 @@ def test_the_options_reach_the_service_which_is_closed(monkeypatch):
     files = (service, ["a.png", "b.png"], Path("out"), 0.25)
     assert calls == [
         (("shapes", 4), server | {"concurrency": 2}),
-        (files, {"batch_size": 5, "concurrency": 2}),
+        (files, {"batch_size": 5, "concurrency": 2, "overwrite": False}),
         "closed",
     ]

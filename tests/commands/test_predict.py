@@ -12,8 +12,9 @@ from tf_frcnn.cli import main
 from tf_frcnn.commands.predict import predict_files
 from tf_frcnn.data import SHAPE_CLASSES, DataError
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import evaluating
+from tf_frcnn.runs import inference, predictions
 from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.predictions import ImageResult
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,10 @@ def test_each_readable_file_gets_an_image_of_its_upright_size(predicted):
 def test_an_unreadable_file_is_reported_and_skipped(predicted):
     output, printed = predicted
     assert "unreadable_image" in printed and "cut" in printed
-    assert detections_in(output).keys() == {"big", "small", "turned"}
+    entries = detections_in(output)
+    assert [*entries] == ["big", "cut", "small", "turned"]
+    assert entries["cut"].keys() == {"file", "error"}
+    assert "damaged or cut off" in entries["cut"]["error"]
 
 
 def test_boxes_are_in_pixels_of_a_file_larger_than_the_networks_input(
@@ -94,14 +98,29 @@ def test_detections_below_the_least_score_are_left_out(
     assert [d["score"] for d in kept] == scores[:3]
 
 
+def nothing_in(row):
+    found = DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+    return ImageResult(row, found, SHAPE_CLASSES)
+
+
 @pytest.fixture
 def blind(monkeypatch):
     """Makes the commands detect nothing, at once."""
 
-    def observe(model, examples):
-        return None, DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+    def detect_each(model, examples):
+        return (nothing_in(row) for row in range(len(examples.records)))
 
-    monkeypatch.setattr(evaluating, "observe", observe)
+    monkeypatch.setattr(predictions, "detect_each", detect_each)
+
+
+@pytest.fixture
+def unloadable(monkeypatch):
+    """Makes it an error to load a run."""
+
+    def load_detector(directory):
+        raise AssertionError("The run was loaded.")
+
+    monkeypatch.setattr(inference, "load_detector", load_detector)
 
 
 def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_path):
@@ -115,11 +134,96 @@ def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_pat
 
 
 def test_the_images_given_are_not_overwritten(random_run, photos, blind, tmp_path):
-    Image.open(photos / "small.png").save(tmp_path / "a.png", compress_level=0)
-    before = (tmp_path / "a.png").read_bytes()
-    with contextlib.suppress(ValueError, OSError):
-        predict_files(random_run, [tmp_path], tmp_path, min_score=0.5)
-    assert (tmp_path / "a.png").read_bytes() == before
+    out = tmp_path / "out"
+    out.mkdir()
+    Image.open(photos / "small.png").save(tmp_path / "a.jpg")
+    for name in ("a.png", "part.a.png"):
+        image = out / name
+        Image.open(photos / "small.png").save(image, compress_level=0)
+        before, given = image.read_bytes(), [tmp_path / "a.jpg", image]
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match=f"{name} is one of the given images"):
+                predict_files(random_run, given, out, 0.5, overwrite=overwrite)
+        assert image.read_bytes() == before
+        image.unlink()
+
+
+@pytest.mark.parametrize("name", ["big.png", "detections.json"])
+def test_a_file_that_is_there_is_refused_before_the_model_is_loaded(
+    random_run, photos, unloadable, tmp_path, capsys, name
+):
+    (tmp_path / name).write_text("mine")
+    words = ["predict", random_run, photos, "--output", tmp_path]
+    line = failure_of(capsys, *words)
+    assert line.startswith(f"{tmp_path / name} exists already")
+    assert "--overwrite" in line and (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    random_run, photos, unloadable, tmp_path, capsys
+):
+    (tmp_path / "file").touch()
+    words = ["predict", random_run, photos, "--output", tmp_path / "file" / "out"]
+    assert "no files can be written there" in failure_of(capsys, *words)
+
+
+def test_what_the_user_says_to_replace_is_replaced(random_run, photos, blind, tmp_path):
+    for name in ("big.png", "detections.json", "other.txt"):
+        (tmp_path / name).write_text("old")
+    words = ["predict", str(random_run), str(photos), "--output", str(tmp_path)]
+    assert main([*words, "--overwrite"]) == 0
+    assert Image.open(tmp_path / "big.png").size == (480, 360)
+    assert len(detections_in(tmp_path)) == 4
+    assert (tmp_path / "other.txt").read_text() == "old"
+
+
+def test_what_was_done_before_an_interruption_is_kept(
+    random_run, photos, monkeypatch, tmp_path, capsys
+):
+    def detect_each(model, examples):
+        yield nothing_in(0)
+        assert detections_in(tmp_path / "out").keys() == {"big", "cut"}
+        yield nothing_in(2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predictions, "detect_each", detect_each)
+    words = ["predict", str(random_run), str(photos)]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 130
+    assert detections_in(tmp_path / "out").keys() == {"big", "cut", "turned"}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"big.png", "turned.png", "detections.json"}
+    told = f"Stopped after 2 of 3 images; what is done is in {tmp_path / 'out'}."
+    assert capsys.readouterr().err == f"tf-frcnn: {told}\n"
+
+
+def test_an_interruption_before_the_first_result_makes_no_folder(
+    random_run, photos, monkeypatch, tmp_path, capsys
+):
+    def detect_each(model, examples):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(predictions, "detect_each", detect_each)
+    words = ["predict", str(random_run), str(photos)]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 130
+    assert "Stopped after 0 of 3 images." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_a_folder_that_are_no_images_are_counted(
+    random_run, photos, blind, tmp_path, capsys
+):
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    Image.open(photos / "small.png").save(folder / "a.png")
+    for name in ("a.xml", "b.XML", "c.raw", "README"):
+        (folder / name).touch()
+    predict_files(random_run, [folder], tmp_path / "out", min_score=0.5)
+    line = f"{folder}: not taken for images: 2 .xml, "
+    (told,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith(line)]
+    for words in ("1 .raw", "1 without ending", "1 folders"):
+        assert words in told
 
 
 def test_a_pattern_without_images_is_an_error_and_makes_no_folder(random_run, tmp_path):

@@ -11,6 +11,8 @@ from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.runs import evaluation
 from tf_frcnn.runs.evaluation import evaluate_run
+from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.reports import run_info
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,10 @@ def test_the_metrics_are_written_and_printed(run_folder, half_seeing, capsys, tm
 
 def test_the_metrics_are_json_that_any_program_reads(run_folder, half_seeing):
     # Of one picture's objects not every class is there: its precision is undefined.
-    evaluate_run(run_folder, "validation", overrides=["data.num_validation=1"])
-    text = (run_folder / "metrics_validation.json").read_text()
+    settings = ["data.num_validation=1"]
+    evaluate_run(run_folder, "validation", overrides=settings)
+    (path,) = run_folder.glob("evaluations/*/metrics_validation.json")
+    text = path.read_text()
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON.")
@@ -82,6 +86,26 @@ def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_see
     metrics = evaluate_run(run_folder, "test", overrides=settings)
     assert metrics["voc"]["iou_threshold"] == 0.75 and metrics["num_images"] == 1
     assert metrics["voc"]["validation_metric"] == "area"
+
+
+def test_other_settings_change_nothing_of_the_runs_own_results(
+    half_seeing, tmp_path, capsys
+):
+    folder = write_random_run(tmp_path)
+    evaluate_run(folder, "test")
+    own = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    settings = ["evaluation.iou=0.75", "data.num_test=1"]
+    for number in (1, 2):
+        metrics = evaluate_run(folder, "test", overrides=settings)
+        assert metrics["settings"] == settings
+        new = folder / "evaluations" / str(number)
+        assert json.loads((new / "metrics_test.json").read_text()) == metrics
+        assert len(list((new / "drawings").iterdir())) == 1
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"{new / 'metrics_test.json'}" in printed
+    assert {path: path.read_bytes() for path in own} == own
+    info = run_info(load_run(folder))["metrics_test"]
+    assert info["num_images"] == 3 and "settings" not in info
 
 
 def test_cocos_figures_are_there_where_they_are_the_metric(run_folder, half_seeing):

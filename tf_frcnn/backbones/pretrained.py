@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 
+from tf_frcnn.backbones.weight_files import require_own_numbers
 from tf_frcnn.layers import ConvolutionalHead, FullyConnectedHead, TailHead
 
 # The variables of a layer, in the order of `layer.get_weights()`.
@@ -60,7 +61,8 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file is not HDF5 or holds no layers.
+        ValueError: the file is not HDF5, is damaged, holds no layers, refers to other
+            files, or is to take much more memory than it has bytes.
     """
     path = Path(path)
     if not path.is_file():
@@ -79,11 +81,14 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
 
     try:
         with h5py.File(path) as file:
+            require_own_numbers(file, path.stat().st_size)
             file.visititems(visit)
-    except OSError as error:
+    except Exception as error:  # Damaged files raise almost any.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"backbone.weights = {str(path)!r}: not an HDF5 file ({error}). "
-            "Convert files of PyTorch and TensorFlow to a run with tf-frcnn convert."
+            f"backbone.weights = {str(path)!r}: not an HDF5 file that can be read "
+            f"({reason}). Convert files of PyTorch and TensorFlow to a run with "
+            "tf-frcnn convert."
         ) from error
     if not found:
         raise ValueError(

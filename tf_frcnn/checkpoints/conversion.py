@@ -21,6 +21,7 @@ from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.runs.inference import CONFIG_FILE, write_finished
+from tf_frcnn.runs.outputs import require_writable
 from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
@@ -74,7 +75,7 @@ def load(
             whose K classes are not known they are its names, or, if there are not K
             of them, give new weights likewise.
         variant: one of the source's, where the file does not tell.
-        strict: whether an incomplete load is an error.
+        strict: whether an incomplete load is an error, however little lacks.
         overrides: section -> setting -> value, for the configuration; they replace
             those of the recipe and of the file.
 
@@ -87,7 +88,7 @@ def load(
     """
     chosen = _source(source, variant)
     checkpoint = read_checkpoint(path)
-    description = chosen.describe(checkpoint, variant)
+    description = _describe(chosen, checkpoint, variant)
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = config_of(description, source, overrides)
     model = build_model(config, names)
@@ -128,7 +129,8 @@ def convert(
     errors are those of `load`, without overrides, and:
 
     Raises:
-        FileExistsError: the folder holds a run.
+        FileExistsError: the folder is not empty.
+        OSError: it cannot be written; nothing was loaded.
     """
     directory = Path(directory)
     if directory.is_file():
@@ -138,6 +140,12 @@ def convert(
             f"{directory} holds a run already; choose another folder for the converted "
             "one."
         )
+    if directory.exists() and any(directory.iterdir()):
+        raise FileExistsError(
+            f"{directory} is not an empty folder, and nothing in it is overwritten; "
+            "choose another for the converted run."
+        )
+    require_writable(directory)
     loaded = load(source, path, class_names, variant=variant, strict=strict)
     write_samples(directory, make_shapes(NUM_SAMPLES, seed=0))
     origin = {
@@ -160,6 +168,19 @@ def _source(name: str, variant: str | None) -> Source:
         there_are = ", ".join(source.variants) or "none"
         raise ValueError(f"variant = {variant!r}: {name} has {there_are}.")
     return source
+
+
+def _describe(
+    source: Source, checkpoint: Checkpoint, variant: str | None
+) -> Description:
+    """Describes a file; in one that is damaged an array may have any shape."""
+    try:
+        return source.describe(checkpoint, variant)
+    except (LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.path}: the shapes or names of its weights are those of no "
+            "detector; it is damaged, or of another source."
+        ) from error
 
 
 def config_of(

@@ -10,22 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.backbones.pretrained import read_weights_file
+from tf_frcnn.backbones.weight_files import require_room
+from tf_frcnn.checkpoints.errors import CheckpointError, first_line, listed
+from tf_frcnn.checkpoints.state_dicts import WRAPPERS, unwrapped, without_prefixes
+from tf_frcnn.checkpoints.tensorflow_files import read_tensorflow
 from tf_frcnn.checkpoints.torch_legacy import read_torch_legacy
 from tf_frcnn.checkpoints.torch_zip import read_torch_zip
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".pkl")
-_TF_SUFFIXES = (".index", ".meta")
 _KERAS_SUFFIXES = (".h5", ".hdf5")
 # Files of PyTorch are ZIP archives, and were pickles before.
 _ZIP = b"PK\x03\x04"
 _FIRST_BYTES = {_ZIP: ".pth", b"\x80\x02": ".pth", b"\x89HDF": ".h5"}
-# What wraps the weights in the files of training programs.
-_WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
-_PARALLEL = "module."
-
-
-class CheckpointError(ValueError):
-    """A file of weights cannot be read, or is not what it was said to be."""
+_BFLOAT16 = tf.bfloat16.as_numpy_dtype
 
 
 class Checkpoint(NamedTuple):
@@ -60,22 +57,42 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ImportError: safetensors is needed and not installed.
     """
     path = Path(path)
+    try:
+        checkpoint = _read(path)
+    except (CheckpointError, FileNotFoundError, ImportError):
+        raise
+    except Exception as error:  # A damaged file may raise almost any.
+        raise CheckpointError(
+            f"{path}: the file is damaged ({first_line(error)})."
+        ) from error
+    if not checkpoint.arrays:
+        raise CheckpointError(f"{path}: the file holds no weights.")
+    return checkpoint._replace(
+        arrays={n: _checked(path, n, a) for n, a in checkpoint.arrays.items()}
+    )
+
+
+def _read(path: Path) -> Checkpoint:
     if read := _reader_of(path):
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file.")
         arrays, settings = read(path)
-        digest = sha256_of(path)
-    else:
-        arrays, settings, digest = _read_tensorflow(path), {}, ""
-    if not arrays:
-        raise CheckpointError(f"{path}: the file holds no weights.")
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        claimed = sum(array.nbytes for array in arrays.values())
+        require_room(claimed, path.stat().st_size)
+        return Checkpoint(path, arrays, settings, sha256_of(path))
+    return Checkpoint(path, read_tensorflow(path))
+
+
+def _checked(path, name, array):
+    """Returns an array, as finite float32 if its numbers are no whole ones."""
+    if array.dtype.kind == "f" or array.dtype == _BFLOAT16:
+        array = array.astype(np.float32, copy=False)
+        if not np.isfinite(array).all():
             raise CheckpointError(
                 f"{path}: {name} has values that are not finite; the file is damaged, "
                 "or its training diverged."
             )
-    return Checkpoint(path, arrays, settings, digest)
+    return array
 
 
 def _reader_of(path):
@@ -102,18 +119,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's text, or its type where it has none."""
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def listed(names, most: int = 8) -> str:
-    """Joins names for a message, of many only the first."""
-    names = list(names)
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
 def _read_torch(path):
     with path.open("rb") as file:
         is_archive = file.read(len(_ZIP)) == _ZIP
@@ -122,38 +127,22 @@ def _read_torch(path):
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: the file wants to run code, or is damaged ({error}); only "
-            "tensors are read."
+            "tensors and plain values are read. If it is whole, save its weights alone "
+            "in the program that wrote it: torch.save(model.state_dict(), "
+            "'weights.pth')."
         ) from error
     except (ValueError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a readable file of PyTorch ({first_line(error)})."
         ) from error
-    weights, settings = _unwrapped(content)
+    weights, settings = unwrapped(content)
     if weights is None:
+        found = f"; it has {listed(content)}" if isinstance(content, Mapping) else ""
         raise CheckpointError(
             f"{path}: no state dict was found, neither as the whole file nor under "
-            f"{listed(_WRAPPERS)}."
+            f"{listed(WRAPPERS)}{found}."
         )
-    if all(name.startswith(_PARALLEL) for name in weights):
-        weights = {n.removeprefix(_PARALLEL): value for n, value in weights.items()}
-    return {name: _as_float32(array) for name, array in weights.items()}, settings
-
-
-def _unwrapped(content):
-    """Returns the state dict within what a file holds, and what is beside it."""
-    if not isinstance(content, Mapping):
-        return None, {}
-    if content and all(
-        isinstance(name, str) and isinstance(value, np.ndarray)
-        for name, value in content.items()
-    ):
-        return content, {}
-    for name in _WRAPPERS:
-        if isinstance(content.get(name), Mapping):
-            weights, _ = _unwrapped(content[name])
-            if weights:
-                return weights, {k: v for k, v in content.items() if k != name}
-    return None, {}
+    return without_prefixes(weights), settings
 
 
 def _read_safetensors(path):
@@ -172,51 +161,18 @@ def _read_safetensors(path):
             f"{path}: not a readable safetensors file ({first_line(error)}); weights "
             "must be float32 or float16."
         ) from error
-    return {name: _as_float32(array) for name, array in arrays.items()}, {}
+    return without_prefixes(arrays), {}
 
 
 def _read_keras(path):
     try:
         layers = read_weights_file(path)
     except ValueError as error:
-        raise CheckpointError(
-            f"{path}: not a readable HDF5 file with weights of Keras."
-        ) from error
+        reason = str(error).removeprefix(f"backbone.weights = {str(path)!r}: ")
+        raise CheckpointError(f"{path}: {reason}") from error
     arrays = {
-        f"{layer}/{position}": _as_float32(array)
+        f"{layer}/{position}": array
         for layer, own in layers.items()
         for position, array in enumerate(own)
     }
     return arrays, {}
-
-
-def _read_tensorflow(path):
-    if path.is_dir():
-        newest = tf.train.latest_checkpoint(str(path))
-        if newest is None:
-            raise FileNotFoundError(
-                f"{path}: the folder holds no file `checkpoint` of TensorFlow; give "
-                "the checkpoint itself."
-            )
-        path = Path(newest)
-    prefix = str(path.with_suffix("") if path.suffix in _TF_SUFFIXES else path)
-    prefix = prefix.partition(".data-")[0]
-    if not (Path(prefix).is_file() or Path(f"{prefix}.index").is_file()):
-        raise FileNotFoundError(
-            f"{path}: no such file, nor {prefix}.index of a TensorFlow checkpoint."
-        )
-    try:
-        reader = tf.train.load_checkpoint(prefix)
-        names = reader.get_variable_to_shape_map()
-        return {name: _as_float32(reader.get_tensor(name)) for name in sorted(names)}
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable checkpoint of TensorFlow, nor a file of PyTorch, "
-            f"Keras or safetensors ({first_line(error)})."
-        ) from error
-
-
-def _as_float32(array):
-    array = np.asarray(array)
-    is_floating = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
-    return array.astype(np.float32, copy=False) if is_floating else array

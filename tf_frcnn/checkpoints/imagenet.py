@@ -19,7 +19,11 @@ from tf_frcnn.checkpoints.source import (
     require_agreement,
 )
 from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
-from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
+from tf_frcnn.checkpoints.torch_resnet import (
+    resnet_depth,
+    resnet_stage,
+    resnet_stem,
+)
 from tf_frcnn.checkpoints.torch_vgg16 import vgg16_backbone
 
 _RANDOM = r"rpn_head/|box_predictor/"
@@ -96,11 +100,8 @@ def _torch_mobilenet(variant):
 
 
 def _torch_resnet_depth(checkpoint):
-    names = checkpoint.arrays
-    for depth, units in RESNET_UNITS.items():
-        last, beyond = (f"layer3.{units[2] + n}.conv3.weight" for n in (-1, 0))
-        if last in names and beyond not in names:
-            return depth
+    if depth := resnet_depth(checkpoint):
+        return depth
     raise not_of_this_source(
         checkpoint,
         "features.0.weight (VGG16), layer3.5.conv3.weight (ResNet), or "

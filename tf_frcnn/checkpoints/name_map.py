@@ -12,6 +12,8 @@ from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, listed
 from tf_frcnn.models import FasterRCNN
 
 NameMap = dict[str, "Taken"]
+# The ends of weights without which a detector still detects.
+MAY_LACK = ("/bias", "/beta")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def apply_map(
 ) -> LoadReport:
     """Sets the weights of a detector from a checkpoint.
 
-    Nothing is set unless every shape fits and, if `strict`, the load is complete.
+    Nothing is set unless every shape fits, and the load is complete or, if not
+    `strict`, nearly so.
 
     Args:
         model: the detector.
@@ -94,7 +97,8 @@ def apply_map(
         name_map: weight -> where it comes from.
         ignored: regular expression of names that do not belong to a detector.
         random: regular expression of weights that the file need not have.
-        strict: whether missing and unexpected weights are errors.
+        strict: whether any missing or unexpected weight is an error; otherwise only
+            where more than biases lack, or the file has more backbone.
 
     Raises:
         CheckpointError: the file is incomplete, or an array has another shape.
@@ -119,6 +123,8 @@ def apply_map(
         (report.ignored if is_ignored else report.unexpected).append(name)
     if strict:
         _require_complete(checkpoint, report, len(variables), name_map)
+    else:
+        _require_essentials(checkpoint, report, name_map)
     for weight, value in values.items():
         variables[weight].assign(value)
     return report
@@ -129,8 +135,8 @@ def _changed(checkpoint, weight, taken, sources, variable):
     shape = tuple(variable.shape)
     try:
         value = taken.change(*sources)
-        fits = value.shape == shape
-    except (ValueError, IndexError):
+        fits = value.shape == shape and value.dtype.kind in "biuf"
+    except (ValueError, IndexError, TypeError):
         fits = False
     if not fits:
         raise CheckpointError(
@@ -143,16 +149,51 @@ def _changed(checkpoint, weight, taken, sources, variable):
 
 def _require_complete(checkpoint, report, num_weights, name_map):
     if report.missing:
-        lacking = [
-            " and ".join(name_map[weight].names) if weight in name_map else weight
-            for weight in report.missing
-        ]
         raise CheckpointError(
-            f"{checkpoint.path} lacks {len(lacking)} of {num_weights} weights: "
-            f"{listed(lacking)}."
+            f"{checkpoint.path} lacks {len(report.missing)} of {num_weights} weights: "
+            f"{_sources(report.missing, name_map)}."
         )
     if report.unexpected:
         raise CheckpointError(
             f"{checkpoint.path} holds {len(report.unexpected)} weights that the "
             f"detector has no place for: {listed(report.unexpected)}."
         )
+
+
+def _require_essentials(checkpoint, report, name_map):
+    """Raises where what lacks, or has no place, makes another network of the detector.
+
+    A file with more backbone than the detector is one of a deeper network.
+    """
+    lacking = [w for w in report.missing if not w.endswith(MAY_LACK)]
+    if lacking:
+        raise CheckpointError(
+            f"{checkpoint.path} lacks {len(lacking)} weights without which it is no "
+            f"detector: {_sources(lacking, name_map)}. Only biases may be missing."
+        )
+    modules = {
+        _module_of(name)
+        for weight, names in report.loaded.items()
+        if weight.startswith("backbone/")
+        for name in names.split(" and ")
+    }
+    more = [name for name in report.unexpected if _module_of(name) in modules]
+    if more:
+        raise CheckpointError(
+            f"{checkpoint.path} has more of a backbone than the detector: "
+            f"{listed(more)}. It is of another network."
+        )
+
+
+def _sources(weights, name_map):
+    """Returns the names that weights would have in the file, some of them."""
+    return listed(
+        " and ".join(name_map[weight].names) if weight in name_map else weight
+        for weight in weights
+    )
+
+
+def _module_of(name):
+    """Returns what holds the module's sequence: of layer3.5.conv3.weight, layer3."""
+    levels = re.split(r"[./]", name)
+    return tuple(levels[: max(len(levels) - 3, 1)])

@@ -46,11 +46,25 @@ class Source(NamedTuple):
 
 
 def not_of_this_source(checkpoint: Checkpoint, wanted: str) -> CheckpointError:
-    """Returns the error for a file that lacks what its program always writes."""
+    """Returns the error for a file that lacks what its program always writes.
+
+    Args:
+        checkpoint: the file's contents.
+        wanted: the name of an array, or words for several.
+    """
+    start = f"{checkpoint.path}: not a checkpoint of this source, which has {wanted}"
+    for name in sorted(checkpoint.arrays):
+        if name.endswith(f".{wanted}"):
+            prefix = name.removesuffix(wanted)
+            return CheckpointError(
+                f"{start}; the file has {name}. Take {prefix!r} away from the names "
+                "of its state dict: torch.save({n.removeprefix("
+                f"{prefix!r}): w for n, w in weights.items() if n.startswith("
+                f"{prefix!r})}}, 'weights.pth')."
+            )
     names = ", ".join(sorted(checkpoint.arrays)[:3])
     return CheckpointError(
-        f"{checkpoint.path}: not a checkpoint of this source, which has {wanted}; the "
-        f"file begins with {names}. Is it of another source?"
+        f"{start}; the file begins with {names}. Is it of another source?"
     )
 
 

@@ -37,11 +37,14 @@ def read_torch_zip(path: Path) -> Any:
 
 
 def _read(archive: zipfile.ZipFile, size: int) -> Any:
-    folder = _folder(archive)
+    folder, room = _folder(archive), size
 
     @functools.cache
     def content(name: str) -> bytes:
-        return _content(archive, f"{folder}/{name}", size)
+        nonlocal room
+        found = _content(archive, f"{folder}/{name}", room)
+        room -= len(found)
+        return found
 
     has_order = f"{folder}/byteorder" in archive.namelist()
     order = _ORDERS[content("byteorder") if has_order else b"little"]
@@ -62,11 +65,11 @@ def _folder(archive: zipfile.ZipFile) -> str:
     raise ValueError("the ZIP archive has no data.pkl")
 
 
-def _content(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """Returns the bytes of a file in an archive of `size` bytes."""
+def _content(archive: zipfile.ZipFile, name: str, room: int) -> bytes:
+    """Returns the bytes of a file in an archive that has `room` left for it."""
     record = archive.getinfo(name)
     if record.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
-    if record.file_size > size:
-        raise ValueError(f"{name} is to have {record.file_size} of {size} bytes")
+    if record.file_size > room:
+        raise ValueError(f"{name} is to have {record.file_size} of {room} bytes")
     return archive.read(record)

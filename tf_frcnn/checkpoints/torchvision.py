@@ -1,5 +1,6 @@
-"""torchvision's four Faster R-CNNs: torchvision/models/detection/faster_rcnn.py.
+"""torchvision's Faster R-CNNs: torchvision/models/detection/faster_rcnn.py.
 
+The four that are published, and those of `resnet_fpn_backbone` with a deeper ResNet.
 State dicts of any version; before 0.13 two kinds of modules had shorter names. The
 file published for `fasterrcnn_resnet50_fpn`, and whatever was trained from it, has
 batch normalisation with epsilon 0.
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 from tf_frcnn.backbones.resnet import UNITS as RESNET_UNITS
 from tf_frcnn.checkpoints.class_lists import COCO_BY_ID
-from tf_frcnn.checkpoints.files import Checkpoint
+from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError
 from tf_frcnn.checkpoints.layouts import (
     deltas_from_xywh,
     torch_batch_norm,
@@ -26,7 +27,11 @@ from tf_frcnn.checkpoints.source import (
     undecided,
 )
 from tf_frcnn.checkpoints.torch_mobilenet_v3 import mobilenet_v3_large
-from tf_frcnn.checkpoints.torch_resnet import resnet_stage, resnet_stem
+from tf_frcnn.checkpoints.torch_resnet import (
+    resnet_depth,
+    resnet_stage,
+    resnet_stem,
+)
 
 RESNET, RESNET_COCO = "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco_v1"
 RESNET_V2 = "fasterrcnn_resnet50_fpn_v2"
@@ -59,11 +64,20 @@ def _describe(checkpoint: Checkpoint, variant: str | None) -> Description:
         raise not_of_this_source(checkpoint, "roi_heads.box_predictor.cls_score.weight")
     chosen, notes = _variant(checkpoint, variant)
     num_classes = len(logits) - 1
+    depth = 50
+    if chosen not in (MOBILENET, MOBILENET_320):
+        depth = resnet_depth(checkpoint, "backbone.body.") or depth
+    if chosen == RESNET_V2 and depth != 50:
+        raise CheckpointError(
+            f"{checkpoint.path}: a ResNet-{depth} with a normalised pyramid, as of "
+            "fasterrcnn_resnet50_fpn_v2; only its ResNet-50 is known here."
+        )
+    backbone = {} if depth == 50 else {"name": f"resnet{depth}_fpn"}
     return Description(
-        settings=settings_of(chosen),
+        settings=settings_of(chosen, **backbone),
         num_classes=num_classes,
         class_names=COCO_BY_ID if num_classes == len(COCO_BY_ID) else None,
-        name_map=_in_this_version(_name_map(chosen), checkpoint.arrays),
+        name_map=_in_this_version(_name_map(chosen, depth), checkpoint.arrays),
         ignored=r"num_batches_tracked$",
         notes=notes,
     )
@@ -111,12 +125,12 @@ def settings_of(variant: str, **backbone: str) -> dict[str, dict | str]:
     return {"base": recipe, "backbone": own | backbone}
 
 
-def _name_map(variant) -> NameMap:
+def _name_map(variant, depth) -> NameMap:
     if variant in (MOBILENET, MOBILENET_320):
         body, first_level, num_levels = mobilenet_v3_large("backbone.body"), 5, 2
     else:
         epsilon = 0.0 if variant == RESNET_COCO else 1e-5
-        body, first_level, num_levels = _resnet50(epsilon), 2, 4
+        body, first_level, num_levels = _resnet(depth, epsilon), 2, 4
     has_norms = variant == RESNET_V2
     entries = body | _pyramid(first_level, num_levels, has_norms)
     entries |= torch_convolution("rpn_head/conv", "rpn.head.conv.0.0")
@@ -143,10 +157,10 @@ def _name_map(variant) -> NameMap:
     )
 
 
-def _resnet50(epsilon):
+def _resnet(depth, epsilon):
     body, norms = "backbone.body", {"epsilon": epsilon}
     entries = resnet_stem("backbone", f"{body}.conv1", f"{body}.bn1", **norms)
-    for number, units in enumerate(RESNET_UNITS[50], start=2):
+    for number, units in enumerate(RESNET_UNITS[depth], start=2):
         name = f"{body}.layer{number - 1}"
         entries |= resnet_stage("backbone", number, name, units, **norms)
     return entries

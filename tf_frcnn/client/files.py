@@ -1,19 +1,18 @@
 """A server's detections in image files, drawn and listed as by `predict`."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tf_frcnn.client.answers import Answer
 from tf_frcnn.client.errors import ServerError
-from tf_frcnn.client.sending import send_images
+from tf_frcnn.client.sending import Refusal, send_images
 from tf_frcnn.client.services import Service
-from tf_frcnn.data import ExampleSet, Problems
-from tf_frcnn.data.readers.images import find_images, read_images
+from tf_frcnn.data import ExampleSet, Problems, Record
+from tf_frcnn.data.readers.images import find_images, print_skipped, read_images
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.runs.predictions import output_names, write_predictions
+from tf_frcnn.runs.predictions import ImageResult, plan_outputs, write_predictions
 
 
 def detect_files(
@@ -24,6 +23,7 @@ def detect_files(
     *,
     batch_size: int = 8,
     concurrency: int = 1,
+    overwrite: bool = False,
 ) -> None:
     """Lets a server detect objects in files; writes a PNG of each and detections.json.
 
@@ -36,54 +36,69 @@ def detect_files(
         min_score: detections below it are neither drawn nor listed.
         batch_size: images per request.
         concurrency: requests at once.
+        overwrite: whether files in that folder may be replaced; never an image given.
 
     Raises:
-        ServerError: the server returns no detections; the message says why.
+        ServerError: the server returns no detections; the message says why. Those that
+            it returned before are there.
+        OSError: a result exists, or cannot be written; nothing was sent.
     """
-    examples = read_images(find_images(patterns))
+    paths = find_images(patterns)
+    names = plan_outputs(paths, output, overwrite=overwrite)
+    print_skipped(patterns)
+    examples = read_images(paths)
     examples.problems.print()
-    output_names(examples, output)  # Fails early if a file would be overwritten.
     paths = [Path(record.source) for record in examples.records]
     answers = send_images(
         service, paths, batch_size=batch_size, concurrency=concurrency
     )
     problems = Problems()
-    for row, reason in answers.refused.items():
-        detail = f"the server refuses it: {reason}"
-        problems.add("unreadable_image", str(paths[row]), detail)
+    results = _results(examples, answers, problems)
+    count = write_predictions(examples, results, output, names, min_score)
     problems.print()
-    if not answers.found:
+    if not count:
         raise ServerError(
             f"{service.address}: none of the {len(paths)} images was accepted."
         )
-    rows = sorted(answers.found)
-    found = [answers.found[row] for row in rows]
-    examples = replace(examples.subset(rows), class_names=_class_names(found))
-    write_predictions(examples, _in_pixels(examples, found), output, min_score)
 
 
-def _class_names(answers: Iterable[Answer]):
-    """Returns the names by label; a class without detections has none."""
+def _results(
+    examples: ExampleSet,
+    answers: Iterable[tuple[int, Answer | Refusal]],
+    problems: Problems,
+) -> Iterator[ImageResult]:
+    """Yields what became of each image; those that are refused become problems."""
     names: dict[int, str] = {}
-    for answer in answers:
-        for label, name in zip(answer.labels.tolist(), answer.names, strict=True):
-            if names.setdefault(label, name) != name:
-                raise ServerError(
-                    f"Class {label + 1} is called {names[label]!r} in one answer and "
-                    f"{name!r} in another: the server changed its model in between. "
-                    "Choose one with --version."
-                )
-    return tuple(names.get(label, "") for label in range(max(names, default=-1) + 1))
+    for row, answer in answers:
+        record = examples.records[row]
+        if isinstance(answer, Refusal):
+            reason = f"the server refuses it: {answer.reason}"
+            problems.add("unreadable_image", record.source, reason)
+            yield ImageResult(row, None, reason=reason)
+        else:
+            _learn_names(names, answer)
+            listed = tuple(names.get(n, "") for n in range(max(names, default=-1) + 1))
+            yield ImageResult(row, _in_pixels(record, answer), listed)
 
 
-def _in_pixels(examples: ExampleSet, answers: Sequence[Answer]) -> DetectedBoxes:
-    """Returns all detections, boxes in pixels of the upright images."""
-    sides = [np.tile([r.height, r.width], 2) for r in examples.records]
-    boxes = [a.boxes * size for a, size in zip(answers, sides, strict=True)]
-    counts = [len(answer.scores) for answer in answers]
+def _learn_names(names: dict[int, str], answer: Answer) -> None:
+    """Adds the class names of an answer, by label, to those of the others."""
+    for label, name in zip(answer.labels.tolist(), answer.names, strict=True):
+        if names.setdefault(label, name) != name:
+            raise ServerError(
+                f"Class {label + 1} is called {names[label]!r} in one answer and "
+                f"{name!r} in another: the server changed its model in between. "
+                "Choose one with --version."
+            )
+
+
+def _in_pixels(record: Record, answer: Answer) -> DetectedBoxes:
+    """Returns an image's detections, best first, boxes in pixels of the upright one."""
+    order = np.argsort(-answer.scores, kind="stable")
+    size = np.tile([record.height, record.width], 2)
     return DetectedBoxes(
-        image_index=np.repeat(np.arange(len(answers)), counts),
-        boxes=np.concatenate(boxes),
-        scores=np.concatenate([answer.scores for answer in answers]),
-        labels=np.concatenate([answer.labels for answer in answers]),
+        image_index=np.zeros(len(order), np.int64),
+        boxes=answer.boxes[order] * size,
+        scores=answer.scores[order],
+        labels=answer.labels[order],
     )

@@ -1,6 +1,6 @@
 """Sends images in batches, and takes out those that a server refuses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -10,22 +10,20 @@ from tf_frcnn.client.errors import RefusedImageError, require_at_least
 from tf_frcnn.client.services import Service
 
 
-class Answers(NamedTuple):
-    """The results of the images; each image is in one of the two.
+class Refusal(NamedTuple):
+    """An image that the server does not take.
 
     Attributes:
-        found: row -> detections.
-        refused: row -> the server's reason.
+        reason: in the server's words.
     """
 
-    found: dict[int, Answer]
-    refused: dict[int, str]
+    reason: str
 
 
 def send_images(
     service: Service, paths: Sequence[Path], *, batch_size: int, concurrency: int
-) -> Answers:
-    """Sends image files to a model.
+) -> Iterator[tuple[int, Answer | Refusal]]:
+    """Sends image files to a model; yields the row and the result of each as it comes.
 
     One bad image refuses its whole request. It is taken out and the others are sent
     again. Those taken out are sent once more at the end, alone: a server that joins
@@ -42,6 +40,13 @@ def send_images(
         ServerError: the server returns no detections at all.
     """
     require_at_least(1, batch_size=batch_size, concurrency=concurrency)
+    starts = range(0, len(paths), batch_size)
+    batches = [range(len(paths))[start : start + batch_size] for start in starts]
+    return _results(service, paths, batches, concurrency)
+
+
+def _results(service, paths, batches, concurrency):
+    """Yields the results; see `send_images`."""
 
     def ask(rows):
         files = [paths[row].read_bytes() for row in rows]
@@ -53,21 +58,23 @@ def send_images(
         suspects: list[int] = []
         while kept:
             try:
-                return dict(zip(kept, ask(kept), strict=True)), suspects
+                return zip(kept, ask(kept), strict=True), suspects
             except RefusedImageError as error:
                 suspects.append(kept.pop(min(error.index, len(kept) - 1)))
-        return {}, suspects
+        return (), suspects
 
-    starts = range(0, len(paths), batch_size)
-    batches = [range(len(paths))[start : start + batch_size] for start in starts]
-    answers = Answers({}, {})
-    with ThreadPoolExecutor(concurrency) as pool:
-        parts = list(pool.map(ask_for_most, batches))
-    for found, _ in parts:
-        answers.found.update(found)
-    for row in (row for _, suspects in parts for row in suspects):
+    suspects: list[int] = []
+    pool = ThreadPoolExecutor(concurrency)
+    try:
+        for found, own in pool.map(ask_for_most, batches):
+            suspects += own
+            yield from found
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for row in suspects:
         try:
-            (answers.found[row],) = ask([row])
+            (answer,) = ask([row])
         except RefusedImageError as error:
-            answers.refused[row] = error.reason
-    return answers
+            yield row, Refusal(error.reason)
+        else:
+            yield row, answer

@@ -54,8 +54,22 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Adds image files and the options of their detections."""
     parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
-    parser.add_argument("--output", type=expanded_path, default=Path("predictions"))
+    parser.add_argument(
+        "--output",
+        type=expanded_path,
+        default=Path("predictions"),
+        metavar="DIR",
+        help="folder for the results (predictions)",
+    )
+    add_overwrite(parser)
     parser.add_argument("--min-score", type=float, default=0.5)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Adds the word without which no file is replaced."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replaces results that exist"
+    )
 
 
 def expanded_path(argument: str) -> Path:

@@ -55,4 +55,5 @@ def run(options: argparse.Namespace) -> None:
             options.min_score,
             batch_size=options.batch_size,
             concurrency=options.concurrency,
+            overwrite=options.overwrite,
         )

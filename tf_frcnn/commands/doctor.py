@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_frcnn.commands.arguments import add_settings, expanded_path
+from tf_frcnn.commands.arguments import add_overwrite, add_settings, expanded_path
 
 if TYPE_CHECKING:
     from tf_frcnn.config import Config
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder for {PAGE} and {REPORT}",
     )
+    add_overwrite(parser)
     parser.add_argument(
         "--fix",
         type=expanded_path,
@@ -56,12 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Examines a data set; returns 1 if something costs hours of training."""
-    from tf_frcnn.data import require_empty
     from tf_frcnn.doctor.examination import examine
     from tf_frcnn.doctor.terminal import print_examination
 
-    if options.fix is not None:
-        require_empty(options.fix)
+    _require_places(options)
     config = _config(options)
     sets, failed = _read(config, options.split)
     found = examine(options.source, sets, config, failed)
@@ -71,6 +70,20 @@ def run(options: argparse.Namespace) -> int:
     if options.fix is not None:
         _write_mended(found, sets, options.fix, options.format)
     return int(found.is_serious)
+
+
+def _require_places(options: argparse.Namespace) -> None:
+    """Raises unless what is asked for can be written and replaces nothing."""
+    from tf_frcnn.data import require_empty
+    from tf_frcnn.runs.outputs import require_free, require_writable
+
+    if options.fix is not None:
+        require_empty(options.fix)
+        require_writable(options.fix)
+    if options.output is not None:
+        reports = (options.output / name for name in (PAGE, REPORT))
+        require_free(reports, overwrite=options.overwrite)
+        require_writable(options.output)
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -119,11 +132,11 @@ def _write_report(
 ) -> None:
     from tf_frcnn.doctor.examination import as_json
     from tf_frcnn.doctor.page import page_of
+    from tf_frcnn.runs.safe_files import write_text
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PAGE).write_text(page_of(found, sets), encoding="utf-8")
+    write_text(folder / PAGE, page_of(found, sets))
     text = json.dumps(as_json(found), indent=1, ensure_ascii=False)
-    (folder / REPORT).write_text(f"{text}\n", encoding="utf-8")
+    write_text(folder / REPORT, f"{text}\n")
     print(f"Report: {folder / PAGE} and {folder / REPORT}")
 
 

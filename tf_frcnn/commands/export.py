@@ -112,13 +112,21 @@ def export_run(
 
     Returns:
         The folder of the version that was written.
+
+    Raises:
+        OSError: the version exists, or cannot be written; nothing was computed.
     """
     from tf_frcnn.data.readers.images import find_images, read_images
     from tf_frcnn.export import RUNTIMES, convert_model, export_model
-    from tf_frcnn.runs.inference import load_detector
+    from tf_frcnn.export.versions import require_free
+    from tf_frcnn.runs.inference import load_detector, run_config
+    from tf_frcnn.runs.outputs import require_writable
     from tf_frcnn.runs.reports import run_info
     from tf_frcnn.runs.training import SAMPLES_FOLDER
 
+    run_config(directory)
+    require_free(target, settings.get("version"), file_format)
+    require_writable(target)
     is_converted = file_format in RUNTIMES
     if is_converted:
         settings["file_format"] = file_format

@@ -1,9 +1,8 @@
 """`tf-frcnn import`: any data set as a checked folder in the form of VOC or COCO."""
 
 import argparse
-from pathlib import Path
 
-from tf_frcnn.commands.arguments import add_settings
+from tf_frcnn.commands.arguments import add_settings, expanded_path
 
 HELP = "write a data set, checked, as a VOC or COCO folder"
 
@@ -13,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="folder or file; for tfds the builder's name"
     )
-    parser.add_argument("output", type=_path, metavar="OUT", help="a new folder")
+    parser.add_argument(
+        "output", type=expanded_path, metavar="OUT", help="a new folder"
+    )
     parser.add_argument("--reader", help="name of the reader (by the form of SOURCE)")
     parser.add_argument(
         "--split",
@@ -29,8 +30,11 @@ def run(options: argparse.Namespace) -> None:
     """Reads, checks and writes the splits of a data set."""
     from tf_frcnn.assembly import build_examples, split_names
     from tf_frcnn.config import make_config
-    from tf_frcnn.data import reader_for, write_splits
+    from tf_frcnn.data import reader_for, require_empty, write_splits
+    from tf_frcnn.runs.outputs import require_writable
 
+    require_empty(options.output)
+    require_writable(options.output)
     reader = options.reader or reader_for(options.source)
     data = {"reader": reader, "directory": options.source}
     # So that these names mean the reader's own splits.
@@ -49,7 +53,3 @@ def run(options: argparse.Namespace) -> None:
             f"{options.output}: {split or 'all'}, {len(examples.records)} images, "
             f"{num_objects} objects."
         )
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()

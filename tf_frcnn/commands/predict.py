@@ -17,11 +17,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Draws and lists the detections of files."""
-    predict_files(options.run_folder, options.images, options.output, options.min_score)
+    predict_files(
+        options.run_folder,
+        options.images,
+        options.output,
+        options.min_score,
+        overwrite=options.overwrite,
+    )
 
 
 def predict_files(
-    directory: Path, patterns: Sequence[str], output: Path, min_score: float
+    directory: Path,
+    patterns: Sequence[str],
+    output: Path,
+    min_score: float,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Detects objects in files; writes a PNG of each and detections.json.
 
@@ -30,15 +41,21 @@ def predict_files(
         patterns: files, folders or glob patterns.
         output: folder for the results.
         min_score: detections below it are neither drawn nor listed.
-    """
-    from tf_frcnn.data.readers.images import find_images, read_images
-    from tf_frcnn.models.evaluating import observe
-    from tf_frcnn.runs.inference import load_detector
-    from tf_frcnn.runs.predictions import output_names, write_predictions
+        overwrite: whether files in that folder may be replaced; never an image given.
 
+    Raises:
+        OSError: a result exists, or cannot be written; nothing was computed.
+    """
+    from tf_frcnn.data.readers.images import find_images, print_skipped, read_images
+    from tf_frcnn.runs.inference import load_detector, run_config
+    from tf_frcnn.runs.predictions import detect_each, plan_outputs, write_predictions
+
+    run_config(directory)
+    paths = find_images(patterns)
+    names = plan_outputs(paths, output, overwrite=overwrite)
+    print_skipped(patterns)
     run = load_detector(directory)
-    examples = read_images(find_images(patterns), run.model.class_names)
+    examples = read_images(paths, run.model.class_names)
     examples.problems.print()
-    output_names(examples, output)  # Fails early if a file would be overwritten.
-    _, found = observe(run.model, examples)
-    write_predictions(examples, found, output, min_score)
+    found = detect_each(run.model, examples)
+    write_predictions(examples, found, output, names, min_score)

@@ -48,11 +48,38 @@ def add_version(
         require_within("export: version", version, _VERSIONS)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _require_free(directory, version, file_format)
+    require_free(directory, version, file_format)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".part-") as folder:
         part = Path(folder) / "model"
         fill(part)
         return _into_place(part, directory, version, file_format)
+
+
+def require_free(directory: Path, version: int | None, file_format: str) -> None:
+    """Raises where a version could not be added.
+
+    Args:
+        directory: of the versions; need not exist.
+        version: the number; None for a free one.
+        file_format: of `add_version`.
+
+    Raises:
+        FileExistsError: the version exists.
+        ValueError: other versions have another format.
+    """
+    for path in _versions(directory):
+        for other, file in _FILES.items():
+            if other != file_format and (path / file).exists():
+                raise ValueError(
+                    f"export: {path} is of the format {other}, and versions in one "
+                    "folder must all be of one, because a server takes the highest; "
+                    f"give {file_format} another folder."
+                )
+    if version is not None and (directory / str(version)).exists():
+        raise FileExistsError(
+            f"{directory / str(version)} exists, and a version is never overwritten; "
+            f"the next free one is {_next_version(directory)}."
+        )
 
 
 def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
@@ -71,7 +98,7 @@ def describe(path: Path, model: FasterRCNN, info: Mapping) -> None:
 def _into_place(part, directory, version, file_format):
     """Renames the folder to its version; another export may do so at the same time."""
     while True:
-        _require_free(directory, version, file_format)
+        require_free(directory, version, file_format)
         target = directory / str(version or _next_version(directory))
         try:
             # Fails where another export's version is, which is not an empty folder.
@@ -83,24 +110,9 @@ def _into_place(part, directory, version, file_format):
             return target
 
 
-def _require_free(directory, version, file_format):
-    """Raises where the version exists, or where one is of another format."""
-    for path in _versions(directory):
-        for other, file in _FILES.items():
-            if other != file_format and (path / file).exists():
-                raise ValueError(
-                    f"export: {path} is of the format {other}, and versions in one "
-                    "folder must all be of one, because a server takes the highest; "
-                    f"give {file_format} another folder."
-                )
-    if version is not None and (directory / str(version)).exists():
-        raise FileExistsError(
-            f"{directory / str(version)} exists, and a version is never overwritten; "
-            f"the next free one is {_next_version(directory)}."
-        )
-
-
 def _versions(directory):
+    if not directory.is_dir():
+        return []
     return [path for path in directory.iterdir() if path.name.isdecimal()]
 
 

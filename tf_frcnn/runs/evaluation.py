@@ -1,5 +1,6 @@
 """The evaluation of a run on a split of its data."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tf_frcnn.runs.reports import (
     recall_metrics,
     without_nan,
 )
+from tf_frcnn.runs.safe_files import write_text
 
 
 def evaluate_run(
@@ -29,7 +31,9 @@ def evaluate_run(
     """Measures a run on a split, prints tables, and writes them as JSON.
 
     Writes metrics_SPLIT.json and, of the first images, ground truth beside predictions
-    into drawings/.
+    into drawings/. With other settings than the run's both go into a new folder
+    evaluations/1, evaluations/2, ... of the run, so that its own figures, which an
+    export takes over, stay what they are.
 
     Args:
         directory: the run folder.
@@ -46,6 +50,9 @@ def evaluate_run(
     examples.problems.print()
     name = split.replace("/", "_")
     metrics = {"data": examples.name, "num_images": len(examples.records)}
+    if overrides:
+        metrics["settings"] = list(overrides)
+        directory = _new_folder(directory / "evaluations")
     if run.model.roi_head is not None:
         truth, found = observe(run.model, examples)
         metrics |= detection_metrics(run, truth, found, coco=coco)
@@ -60,5 +67,19 @@ def evaluate_run(
     print_metrics(metrics)
     metrics = without_nan(metrics)
     path = directory / f"metrics_{name}.json"
-    path.write_text(json.dumps(metrics, indent=1, allow_nan=False))
+    write_text(path, json.dumps(metrics, indent=1, allow_nan=False))
+    if overrides:
+        print(f"Metrics with these settings: {path}")
     return metrics
+
+
+def _new_folder(parent: Path) -> Path:
+    """Makes and returns the first free folder of parent/1, parent/2, ..."""
+    parent.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / str(number)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+        number += 1

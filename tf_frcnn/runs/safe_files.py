@@ -30,7 +30,7 @@ def replaced(path: Path) -> Iterator[Path]:
         OSError: of the writing; the message names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(_PART + path.name)
+    part = part_of(path)
     try:
         yield part
         _sync(part)
@@ -41,6 +41,11 @@ def replaced(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise _told(error, path) from error
         raise
+
+
+def part_of(path: Path) -> Path:
+    """Returns the file that `replaced` writes before it takes the place of another."""
+    return path.with_name(_PART + path.name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """Images without annotations, to detect objects in."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -42,6 +43,23 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
             )
         found |= dict.fromkeys(sorted(files))
     return list(found)
+
+
+def print_skipped(patterns: Sequence[str | Path]) -> None:
+    """Prints how many files of the folders `find_images` leaves out, by their ending.
+
+    Args:
+        patterns: as of `find_images`.
+    """
+    for folder in filter(Path.is_dir, map(Path, patterns)):
+        others = [p for p in folder.iterdir() if p.suffix.lower() not in IMAGE_ENDINGS]
+        counts = Counter(
+            "folders" if path.is_dir() else path.suffix.lower() or "without ending"
+            for path in others
+        )
+        if counts:
+            words = ", ".join(f"{n} {ending}" for ending, n in counts.most_common())
+            print(f"{folder}: not taken for images: {words}.")
 
 
 def read_images(
