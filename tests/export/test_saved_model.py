@@ -56,7 +56,9 @@ def test_a_version_holds_no_operation_of_a_gradient(exported):
     assert "CropAndResize" in kinds
     assert not [kind for kind in kinds if kind.startswith("Sparse")]
     # Of each TensorFlow would warn when the version is loaded.
-    own = [n.attr["_gradient_op_type"].s for n in nodes if "_gradient_op_type" in n.attr]
+    own = [
+        n.attr["_gradient_op_type"].s for n in nodes if "_gradient_op_type" in n.attr
+    ]
     assert not [name for name in own if name.startswith(b"CustomGradient")]
 
 
