@@ -32,7 +32,7 @@ class Fake:
         for index, file in enumerate(files):
             if file.startswith(b"bad"):
                 raise RefusedImageError(index + self.shift, "it is bad")
-        return [OUTPUTS | {"detection_scores": [float(file)]} for file in files]
+        return [OUTPUTS | {"detection_scores": [float(file) / 100]} for file in files]
 
 
 @pytest.fixture
@@ -49,7 +49,10 @@ def write(tmp_path):
 
 
 def scores_of(answers):
-    return {row: float(answer.scores[0]) for row, answer in answers.found.items()}
+    return {
+        row: round(100 * float(answer.scores[0]))
+        for row, answer in answers.found.items()
+    }
 
 
 def test_a_bad_image_is_taken_out_and_the_others_are_sent_again(write):

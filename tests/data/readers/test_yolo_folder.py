@@ -48,6 +48,8 @@ def test_names_are_a_list_or_numbered(make, names, expected):
         ("names: [", "data.yaml, line 1: not valid YAML"),
         ("nc: 1\nnames: &n [cat]\nval: *n", r"data.yaml, line 3: the alias \*n is not"),
         ("names: !!python/tuple [cat]", "line 1: the tag !!python/tuple is not read"),
+        ("names: [cat]\ntrain: 7", "train = 7 must be a path, or a list of paths"),
+        ("names: [cat]\nval: {a: b}", "val = .* must be a path, or a list of paths"),
         ("- cat", "holds no description"),
         ("nc: 2", "does not name the classes.*classes.txt"),
     ],

@@ -60,7 +60,9 @@ def has_too_many_scans(data: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
 
 def _next_marker(data, at):
     """Returns where the next marker begins, and its second byte; 0: none in a piece."""
-    piece = tf.io.decode_raw(tf.strings.substr(data, at, _PIECE), tf.uint8)
+    is_near = tf.strings.substr(data, at, 1) == b"\xff"  # Segments follow each other.
+    size = tf.where(is_near, tf.constant(min(64, _PIECE), tf.int64), _PIECE)
+    piece = tf.io.decode_raw(tf.strings.substr(data, at, size), tf.uint8)
     second = piece[1:]
     is_restart = (second >= 0xD0) & (second <= 0xD7)
     is_marker = (piece[:-1] == 255) & (second > 0) & (second < 255) & ~is_restart

@@ -59,7 +59,7 @@ def open_yolo_folder(place: Path) -> YoloFolder:
             f"{form_advice(place, 'yolo')}"
         )
     roots = list(dict.fromkeys([root / str(content.get("path") or ""), root]))
-    splits = _stated_splits(content) or _found_splits(root)
+    splits = _stated_splits(content, root) or _found_splits(root)
     return YoloFolder(root, names, splits, roots, "kpt_shape" in content)
 
 
@@ -146,14 +146,19 @@ def _listed_names(root: Path) -> dict[int, str]:
     return {}
 
 
-def _stated_splits(content: Mapping[str, Any]) -> dict[str, list[str]]:
+def _stated_splits(content: Mapping[str, Any], root: Path) -> dict[str, list[str]]:
     """Returns the splits that the YAML file names."""
-    stated = {split: content.get(split) or [] for split in SPLITS}
-    return {
-        split: [names] if isinstance(names, str) else [str(name) for name in names]
-        for split, names in stated.items()
-        if names
-    }
+    splits: dict[str, list[str]] = {}
+    for split in SPLITS:
+        names = content.get(split) or []
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list):
+            raise DataError(
+                f"{root}: {split} = {names!r} must be a path, or a list of paths."
+            )
+        if names:
+            splits[split] = [str(name) for name in names]
+    return splits
 
 
 def _existing(name: str, split: str, folder: YoloFolder) -> Path:
