@@ -10,7 +10,7 @@ PACKAGE = Path(tf_frcnn.__file__).parent
 # The modules and packages of tf_frcnn, lowest floor first; imports go down, or sideways
 # without a cycle.
 FLOORS = (
-    ("startup", "structures", "version"),
+    ("startup", "structures", "version", "plain_yaml"),
     ("config", "ops", "evaluation"),
     ("layers", "data.checks", "data.decoding"),
     ("backbones", "data.examples", "data.tfds_features"),

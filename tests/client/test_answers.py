@@ -58,6 +58,10 @@ def test_numbers_in_padded_rows_do_not_matter():
         ("detection_scores", [0.5, float("inf")]),
         ("detection_scores", [0.5, None]),
         ("detection_scores", 0.5),
+        ("detection_scores", [1.5, 0.5]),
+        ("detection_scores", [0.5, -0.1]),
+        ("detection_boxes", [[0, 0, 1, 101], [0, 0, 1, 1]]),
+        ("detection_boxes", [[-1e30, 0, 1, 1], [0, 0, 1, 1]]),
         ("detection_classes", [0.0, 1.0]),
         ("detection_classes", [1.5, 1.0]),
         ("detection_classes", [1e30, 1.0]),
@@ -81,3 +85,10 @@ def test_what_lacks_is_named():
     outputs = {k: v for k, v in GOOD.items() if k != "detection_class_names"}
     with pytest.raises(ServerError, match="lacks detection_class_names;"):
         read_answer(outputs, "here")
+
+
+def test_names_cannot_command_a_terminal():
+    answer = read_answer(
+        GOOD | {"detection_class_names": ["a\x1b[2J\nb", "\u202ec", ""]}, "here"
+    )
+    assert answer.names == ("a [2J b", "c")

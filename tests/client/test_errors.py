@@ -34,6 +34,14 @@ def test_an_error_is_one_line_of_bounded_length():
     assert "\n" not in text and len(text) < 500
 
 
+def test_a_servers_words_cannot_command_a_terminal():
+    text = str(server_error("here", "INTERNAL", "a\x1b[31m\x07b\x9b\u202ec\0d"))
+    assert text == "here: INTERNAL: a [31m b cd".replace("cd", "c d")
+    refusal = "[image_bytes[1]: a\x1b[2Jb" + "c" * 5000
+    error = server_error("here", "INVALID_ARGUMENT", refusal)
+    assert error.reason.startswith("a [2Jbc") and len(error.reason) <= 400
+
+
 def test_the_first_setting_below_what_it_must_be_is_named():
     require_at_least(0, retries=0)
     with pytest.raises(ValueError, match=r"^--batch-size 0: it must be at least 1\.$"):

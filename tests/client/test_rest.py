@@ -302,3 +302,13 @@ def test_numbers_that_are_none_are_read(rest, rest_service):
     rest.faults.append(answering(200, b'{"predictions": [[NaN, Infinity, -Infinity]]}'))
     (row,) = rest_service().detect([b"x"])
     np.testing.assert_array_equal(row, [np.nan, np.inf, -np.inf])
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_given_up(
+    rest, rest_service, image, status, monkeypatch
+):
+    monkeypatch.setattr("tf_frcnn.client.rest.MAX_ANSWER", 100_000)
+    rest.faults.append(answering(status, {"error": "x" * 200_000}))
+    with pytest.raises(ServerError, match="the answer has more than 0 MB"):
+        rest_service().detect([image])

@@ -32,7 +32,7 @@ class Fake:
         for index, file in enumerate(files):
             if file.startswith(b"bad"):
                 raise RefusedImageError(index + self.shift, "it is bad")
-        return [OUTPUTS | {"detection_scores": [float(file)]} for file in files]
+        return [OUTPUTS | {"detection_scores": [float(file) / 100]} for file in files]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def send(service, paths, **settings):
         if isinstance(answer, Refusal):
             reasons[row] = answer.reason
         else:
-            scores[row] = float(answer.scores[0])
+            scores[row] = round(100 * float(answer.scores[0]))
     return scores, reasons
 
 

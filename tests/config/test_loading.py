@@ -207,10 +207,13 @@ WRONG_FILES = {
     ),
     "? [seed]\n: 1": "a.yaml, line 1: not valid YAML: a key must be plain text.",
     "x: !!python/name:os.system": (
-        "a.yaml, line 1: not valid YAML: could not determine a constructor "
-        "for the tag 'tag:yaml.org,2002:python/name:os.system'."
+        "a.yaml, line 1: the tag !!python/name:os.system is not read; write the value "
+        "without it."
     ),
-    "seed: 2020-99-99": "a.yaml: not valid YAML: month must be in 1..12.",
+    "seed: 2020-99-99": (
+        "a.yaml, line 1: not valid YAML: 2020-99-99 is too long or no number; put text "
+        "in quotes."
+    ),
 }
 
 
@@ -264,6 +267,13 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
         assert message(missing).startswith(expected)
     path.write_bytes(b"\xff\xfe\x00")
     assert message(path) == f"{path}: cannot be read: it is not UTF-8 text."
+
+
+def test_a_huge_file_is_not_read_to_its_end(write):
+    path = write("#" * 10)
+    with open(path, "r+b") as file:
+        file.truncate(2**40)  # Takes no room on the disk.
+    assert message(path).startswith("a.yaml: it has more than the 131072 characters")
 
 
 def test_python_code_is_held_to_the_same_rules():

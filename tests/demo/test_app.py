@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -245,3 +246,63 @@ def test_images_are_taken_one_by_one_and_the_server_answers_meanwhile(serving):
         goes_on.set()
         assert [answer.result() for answer in answers] == list("abc")
     assert most == [1, 1, 1]
+
+
+def test_a_hundred_requests_at_once_are_all_answered(serving):
+    def send(number):
+        content = str(number).encode()
+        url = f"{address}/detect"
+        return httpx.post(url, content=content, headers=BINARY, timeout=120)
+
+    with (
+        serving(lambda data: data.decode(), ["cat"]) as address,
+        ThreadPoolExecutor(100) as threads,
+    ):
+        answers = list(threads.map(send, range(100)))
+    assert [answer.status_code for answer in answers] == [200] * 100
+    assert [answer.json() for answer in answers] == [str(n) for n in range(100)]
+
+
+def call(app, receive):
+    """Returns the (status, error) that an application answers to POST /detect."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-type", b"image/png"), (b"host", b"a")]
+    scope = {"type": "http", "method": "POST", "path": "/detect", "headers": headers}
+    scope |= {"query_string": b"", "http_version": "1.1", "asgi": {"version": "3.0"}}
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], json.loads(body)
+
+
+def test_a_body_that_does_not_arrive_is_given_up():
+    async def receive():
+        await asyncio.sleep(60)
+
+    app = make_app(len, {}, max_bytes=LIMIT, seconds=0.05)
+    expected = {"error": "the file did not arrive within 0.05 seconds."}
+    assert call(app, receive) == (408, expected)
+
+
+def test_an_image_that_takes_too_long_holds_up_no_other():
+    goes_on = threading.Event()
+
+    def detect(data):
+        if data == b"slow":
+            goes_on.wait(60)
+        return data.decode()
+
+    def body(data):
+        async def receive():
+            return {"type": "http.request", "body": data, "more_body": False}
+
+        return receive
+
+    app = make_app(detect, {}, max_bytes=LIMIT, seconds=0.5)
+    status, answer = call(app, body(b"slow"))
+    assert status == 503 and "the image took more than 0.5 seconds" in answer["error"]
+    assert call(app, body(b"quick")) == (200, "quick")
+    goes_on.set()

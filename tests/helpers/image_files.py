@@ -105,6 +105,14 @@ def png_with_chunk(claim, *, behind=False):
     return data[:at] + struct.pack(">I", claim) + b"tEXt" + bytes(50) + data[at:]
 
 
+def jpeg_of_scans(width, height, scans):
+    """Returns a grey progressive JPEG whose last scan, of few bytes, is repeated."""
+    data = encode(Image.new("L", (width, height), 99), "JPEG", progressive=True)
+    begins, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    repeats = scans - data.count(b"\xff\xda")
+    return data[:end] + data[begins:end] * repeats + data[end:]
+
+
 def with_flipped_bit(data, byte, bit):
     return data[:byte] + bytes([data[byte] ^ 1 << bit]) + data[byte + 1 :]
 
@@ -146,3 +154,10 @@ def bomb():
     side, packer = 8000, zlib.compressobj(9)
     rows = [packer.compress(bytes(3 * side + 1)) for _ in range(side)]
     return png_of(side, side, b"".join([*rows, packer.flush()]))
+
+
+def gif_of_frames(side, frames):
+    """Returns a GIF of few bytes that repeats its frame."""
+    data = encode(Image.new("RGB", (side, side)), "GIF")
+    frame = data[data.index(b"," + bytes(4)) : -1]
+    return data[:-1] + frame * (frames - 1) + b";"

@@ -164,6 +164,12 @@ def test_a_run_without_weights_has_ended_too_early(run_folder):
         load_run(run_folder)
 
 
+def test_names_of_classes_that_are_no_text_are_one_line(run_folder):
+    (run_folder / "classes.txt").write_bytes(b"cat\n\xff\n")
+    with pytest.raises(ValueError, match=r"classes\.txt: it is not UTF-8 text"):
+        load_run(run_folder)
+
+
 KINDS = {
     "faster_rcnn": ([], True, True),
     "rpn": (["model.kind=rpn"], True, False),

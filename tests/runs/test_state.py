@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tf_frcnn.runs.state import (
@@ -51,6 +53,20 @@ def test_a_damaged_state_is_one_line_that_names_the_file(tmp_path, text, message
         read_state(tmp_path)
     assert str(error.value).startswith(f"{tmp_path / 'state.json'}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.h5", "weights/../../a.h5", "/etc/passwd", "C:\\a", r"\\a\b", "", "."],
+)
+@pytest.mark.parametrize("place", ["checkpoints", "best", "files"])
+def test_a_file_outside_of_the_folder_is_refused(tmp_path, name, place):
+    part = json.dumps({"file": name, "sha256": "0"})
+    named = json.dumps({name: "0"})
+    values = {"checkpoints": f"[{part}]", "best": part, "files": named}
+    (tmp_path / "state.json").write_text(f'{{"{place}": {values[place]}}}')
+    with pytest.raises(ValueError, match="does not name a file of the run folder"):
+        read_state(tmp_path)
 
 
 def test_weights_are_known_by_their_checksum(tmp_path):

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tf_frcnn.client.errors import ServerError
+from tf_frcnn.client.errors import ServerError, printable
 
+# Shares of the image's sides; boxes may be unclipped.
+_FAR = 100.0
 _OUTPUTS = (
     "detection_boxes",
     "detection_scores",
@@ -42,7 +44,8 @@ def read_answer(outputs: Any, address: str) -> Answer:
         address: of the model, for messages.
 
     Raises:
-        ServerError: an output is missing or malformed.
+        ServerError: an output is missing or malformed, or a score or a box makes no
+            sense.
     """
     names = outputs if isinstance(outputs, Mapping) else ()
     lacking = [name for name in _OUTPUTS if name not in names]
@@ -62,7 +65,8 @@ def _detections(boxes, scores, classes, names, count):
     boxes, scores, classes = (
         np.asarray(output, np.float32)[:count] for output in (boxes, scores, classes)
     )
-    names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names[:count])
+    texts = (n.decode() if isinstance(n, bytes) else str(n) for n in names[:count])
+    names = tuple(map(printable, texts))
     shapes = [boxes.shape, scores.shape, classes.shape, (len(names),)]
     if shapes != [(count, 4), (count,), (count,), (count,)]:
         raise ValueError(f"{count} detections, but shapes {shapes}.")
@@ -70,4 +74,8 @@ def _detections(boxes, scores, classes, names, count):
         raise ValueError("some numbers are not finite.")
     if not ((classes >= 1) & (classes < 2**24) & (classes % 1 == 0)).all():
         raise ValueError(f"detection_classes {classes.tolist()} must be whole, from 1.")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("some detection_scores lie outside of 0..1.")
+    if not (np.abs(boxes) <= _FAR).all():
+        raise ValueError("some detection_boxes lie far outside of the image.")
     return Answer(boxes, scores, classes.astype(np.int64) - 1, names)

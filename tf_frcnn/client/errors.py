@@ -2,7 +2,9 @@
 
 import re
 
-_REFUSAL = re.compile(r"image_bytes\[(\d+)\]: ([^\]\\\n]+)")
+_REFUSAL = re.compile(r"image_bytes\[(\d{1,9})\]: ([^\]\\\n]{1,400})")
+# Bytes of an answer, which has a few hundred for a detection.
+MAX_ANSWER = 2**26
 _MOST_SHOWN = 400  # characters
 _ADVICE = {
     "DEADLINE_EXCEEDED": "; check its address, or give it more time with --timeout",
@@ -39,11 +41,16 @@ def server_error(address: str, code: str, message: str) -> ServerError:
         message: in the server's words.
     """
     if code == "INVALID_ARGUMENT" and (refusal := _REFUSAL.search(message)):
-        return RefusedImageError(int(refusal[1]), refusal[2])
-    words = " ".join(message.split())
+        return RefusedImageError(int(refusal[1]), printable(refusal[2]))
+    words = printable(message)
     if len(words) > _MOST_SHOWN:
         words = f"{words[:_MOST_SHOWN]} ..."
     return ServerError(f"{address}: {code}: {words}{_ADVICE.get(code, '')}")
+
+
+def printable(text: str) -> str:
+    """Returns a server's text as one line that no terminal takes for commands."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def require_at_least(least: float, **settings: float) -> None:

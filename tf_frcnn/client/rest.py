@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
-from tf_frcnn.client.errors import ServerError, server_error
+from tf_frcnn.client.errors import MAX_ANSWER, ServerError, server_error
 
 _CODES = {
     400: "INVALID_ARGUMENT",
@@ -66,16 +66,16 @@ class RestService:
         rows = [{"image_bytes": {"b64": b64encode(file).decode()}} for file in files]
         body = {"signature_name": "serving_default", "instances": rows}
         try:
-            response = _within(self._timeout, lambda: self._post(body))
+            status, content = _within(self._timeout, lambda: self._post(body))
         except TimeoutError as error:
             reason = f"no complete answer within {self._timeout:g} seconds"
             raise server_error(self.address, "DEADLINE_EXCEEDED", reason) from error
         except requests.RequestException as error:
             raise server_error(self.address, "UNAVAILABLE", _cause(error)) from error
-        if response.status_code != 200:
-            code = _CODES.get(response.status_code, f"HTTP {response.status_code}")
-            raise server_error(self.address, code, _message(response))
-        return self._predictions(response.content, len(files))
+        if status != 200:
+            code = _CODES.get(status, f"HTTP {status}")
+            raise server_error(self.address, code, _message(content))
+        return self._predictions(content, len(files))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -84,16 +84,29 @@ class RestService:
     def _post(self, body):
         # A socket's own timeout applies to each of its reads. Here it comes too late to
         # be seen, and only ends what `_within` left running.
-        late = self._timeout + 1
-        return self._session.post(
-            self.address, json=body, timeout=late, allow_redirects=False
+        response = self._session.post(
+            self.address,
+            json=body,
+            stream=True,
+            timeout=self._timeout + 1,
+            allow_redirects=False,
         )
+        content = bytearray()
+        for piece in response.iter_content(2**16):
+            content += piece
+            if len(content) > MAX_ANSWER:
+                response.close()
+                raise ServerError(
+                    f"{self.address}: the answer has more than {MAX_ANSWER / 1e6:.0f} "
+                    "MB; ask for fewer images at once with --batch-size."
+                )
+        return response.status_code, bytes(content)
 
     def _predictions(self, content, count):
         try:
             # Python's parser takes NaN and Infinity, which the server may write.
             answer = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServerError(f"{self.address}: the answer is not JSON.") from error
         rows = answer.get("predictions") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or len(rows) != count:
@@ -149,12 +162,12 @@ def _cause(error):
     return str(getattr(first, "reason", first))
 
 
-def _message(response):
+def _message(content):
     """Returns the message of an answer that is an error.
 
     A proxy may answer in another form; old servers escape in a way that is not JSON.
     """
     try:
-        return str(json.loads(response.content)["error"])
-    except (ValueError, TypeError, KeyError):
-        return response.text
+        return str(json.loads(content)["error"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return content[:10_000].decode(errors="replace")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-from tf_frcnn.client.errors import ServerError, server_error
+from tf_frcnn.client.errors import MAX_ANSWER, ServerError, server_error
 
 # gRPC makes at most 5 attempts, whatever it is told.
 _MOST_RETRIES = 4
@@ -92,7 +92,7 @@ def _options(retries):
     return [
         ("grpc.service_config", json.dumps({"methodConfig": [method]})),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_receive_message_length", MAX_ANSWER),
         # A message that does not fit in here, by default 256 KiB, is not retried.
         ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
     ]

@@ -1,29 +1,17 @@
-"""YAML for configurations: no duplicate keys, and 1e-3 is a number."""
+"""YAML files of configurations."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tf_frcnn.config.settings import ConfigError
-
-# YAML 1.1 demands a dot and a signed exponent, so that 1e-3 would be text.
-_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
-
-
-class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                problem, mark = "a key must be plain text", key.start_mark
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-            if key.value in seen:
-                problem, mark = f"the key {key.value} occurs twice", key.start_mark
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+from tf_frcnn.plain_yaml import (
+    MAX_CHARACTERS,
+    PlainYamlError,
+    add_exponents,
+    parse_plain_yaml,
+)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -34,34 +22,27 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 
 
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver(
-        "tag:yaml.org,2002:float", _EXPONENT, [*"-+.0123456789"]
-    )
+add_exponents(_Dumper)
 _Dumper.add_representer(tuple, _Dumper.represent_flow_sequence)
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Parses one YAML document.
+    """Parses one YAML document; see `plain_yaml.parse_plain_yaml`.
 
-    Args:
-        text: the document.
-        source: what error messages call it.
+    Raises:
+        ConfigError: it is not YAML of plain values.
     """
     try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = ", ".join(filter(None, [error.context, error.problem]))
-        raise ConfigError(f"{source}{line}: not valid YAML: {problem}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}.") from error
+        return parse_plain_yaml(text, source)
+    except PlainYamlError as error:
+        raise ConfigError(str(error)) from error
 
 
 def read_yaml(path: str | Path) -> dict:
     """Reads a file that holds one YAML mapping."""
     try:
-        content = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            content = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

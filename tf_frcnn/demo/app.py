@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from tf_frcnn.demo.detection import ImageError
 
+# Bodies in memory at once; others wait unread.
+_MOST_BODIES = 32
 # Path -> file and type; the server reads no others.
 _FILES = {
     "/": ("page.html", "text/html"),
@@ -41,6 +43,7 @@ def make_app(
     *,
     max_bytes: int,
     hosts: Sequence[str] | None = None,
+    seconds: float = 30.0,
 ) -> FastAPI:
     """Makes the application: the page, its settings, and detection.
 
@@ -55,6 +58,8 @@ def make_app(
         max_bytes: of a body; the rest of a longer one is not kept.
         hosts: the names that requests may use for this server, without port, so that no
             foreign name can be pointed at it; None allows all.
+        seconds: that the sending of an image may take, and its processing. Requests
+            that wait for their turn wait without limit.
     """
     # The library's own pages about the routes would load scripts from elsewhere.
     app = FastAPI(openapi_url=None)
@@ -63,7 +68,7 @@ def make_app(
     app.middleware("http")(_guard(hosts))
     for path, (name, kind) in _FILES.items():
         app.get(path)(_sender(name, kind))
-    worker = ThreadPoolExecutor(max_workers=1)
+    bodies, answer_in_turn = asyncio.Semaphore(_MOST_BODIES), _taker(detect, seconds)
 
     @app.get("/settings")
     async def tell_settings():
@@ -76,14 +81,40 @@ def make_app(
     @app.post("/detect")
     async def detect_objects(request: Request):
         _check_sender(request)
-        data = await _read_body(request, max_bytes)
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(worker, detect, data)
-        except ImageError as error:
-            raise HTTPException(422, str(error)) from error
+        async with bodies:
+            try:
+                reading = _read_body(request, max_bytes)
+                data = await asyncio.wait_for(reading, seconds)
+            except TimeoutError as error:
+                reason = f"the file did not arrive within {seconds:g} seconds."
+                raise HTTPException(408, reason) from error
+            return await answer_in_turn(data)
 
     return app
+
+
+def _taker(detect, seconds):
+    """Returns a function that processes images one at a time, in their order.
+
+    What takes too long goes on in a thread of its own, which others do not wait for.
+    """
+    turn, workers = asyncio.Lock(), [ThreadPoolExecutor(1)]
+
+    async def take(data):
+        loop = asyncio.get_running_loop()
+        async with turn:
+            try:
+                found = loop.run_in_executor(workers[0], detect, data)
+                return await asyncio.wait_for(found, seconds)
+            except ImageError as error:
+                raise HTTPException(422, str(error)) from error
+            except TimeoutError as error:
+                workers[0].shutdown(wait=False)
+                workers[0] = ThreadPoolExecutor(1)
+                reason = f"the image took more than {seconds:g} seconds; try a smaller."
+                raise HTTPException(503, reason) from error
+
+    return take
 
 
 def _sender(name, kind):

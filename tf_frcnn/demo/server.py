@@ -15,8 +15,9 @@ _SETTINGS: dict[str, Any] = {
     "ws": "none",
     "lifespan": "off",
     "server_header": False,
-    # Each connection may hold a body in memory while it waits for its turn.
-    "limit_concurrency": 32,
+    # Further ones are refused, long before files can no longer be opened.
+    "limit_concurrency": 500,
+    "timeout_keep_alive": 5,
 }
 
 
@@ -87,6 +88,7 @@ def serve(
     import uvicorn
 
     from tf_frcnn.demo.app import make_app
+    from tf_frcnn.demo.patience import ImpatientProtocol
 
     settings = {
         "run": name,
@@ -107,7 +109,7 @@ def serve(
     if not is_local:
         print(_warning(host, public_host))
     print(f"Open http://{address}:{port} (Ctrl-C ends it).", flush=True)
-    config = uvicorn.Config(app, **_SETTINGS)
+    config = uvicorn.Config(app, http=ImpatientProtocol, **_SETTINGS)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -181,8 +181,16 @@ def run_config(directory: Path) -> Path:
 
 
 def run_classes(directory: Path) -> tuple[str, ...]:
-    """Returns the class names of a run folder."""
-    return tuple((directory / CLASSES_FILE).read_text(encoding="utf-8").splitlines())
+    """Returns the class names of a run folder.
+
+    Raises:
+        ValueError: the file is not UTF-8 text.
+    """
+    path = directory / CLASSES_FILE
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: it is not UTF-8 text.") from error
 
 
 def take_weights(run: Run, model: Detector) -> None:

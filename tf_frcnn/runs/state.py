@@ -1,13 +1,27 @@
 """The state of a run: how far it has come, and what its files are."""
 
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Literal
 
 import pydantic
 
 from tf_frcnn.runs.safe_files import checksum, write_text
 
 STATE_FILE = "state.json"
+
+
+def _within(name: str) -> str:
+    """Returns a file's name; raises a ValueError where it lies outside of the folder.
+
+    The rule is the same on all systems: Windows knows also / and drives.
+    """
+    path = PureWindowsPath(name)
+    if path.anchor or ".." in path.parts or not path.name:
+        raise ValueError(f"{name!r} does not name a file of the run folder")
+    return name
+
+
+_File = Annotated[str, pydantic.AfterValidator(_within)]
 
 
 class _Part(pydantic.BaseModel):
@@ -29,7 +43,7 @@ class Checkpoint(_Part):
         losses: name -> (sum, weight) of the means over the unfinished epoch.
     """
 
-    file: str
+    file: _File
     sha256: str
     epoch: int = 0
     batch: int = 0
@@ -50,7 +64,7 @@ class Best(_Part):
         epoch: after which it was measured.
     """
 
-    file: str
+    file: _File
     sha256: str
     figure: str = ""
     value: float = -1.0
@@ -72,7 +86,7 @@ class RunState(_Part):
     """
 
     format: Literal[1] = 1
-    files: dict[str, str] = {}
+    files: dict[_File, str] = {}
     data: str = ""
     steps_per_epoch: int = 0
     optimizer: str = ""

@@ -146,8 +146,8 @@ def test_a_gif_whose_first_frame_is_a_part_of_its_screen_is_refused():
 
 
 def test_a_png_is_refused_before_a_chunk_gets_the_memory_that_it_claims():
-    for behind, reason in ((False, "Truncated"), (True, "its chunk b'tEXt' claims")):
-        with pytest.raises(UnreadableImageError, match=f"cut off .{reason}"):
+    for behind in (False, True):
+        with pytest.raises(UnreadableImageError, match=r"its chunk b'tEXt' claims"):
             inspect_image(png_with_chunk(2**31 - 1, behind=behind))
 
 

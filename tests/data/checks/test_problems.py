@@ -117,3 +117,13 @@ def test_the_page_of_faults_has_every_kind_with_its_actions():
     assert {kind: tuple(actions.split(", ")) for kind, actions in rows} == (
         ALLOWED_ACTIONS
     )
+
+
+def test_what_files_say_neither_ends_a_line_nor_commands_a_terminal():
+    hostile = "a\x1b[2Jb\nc\u2028d\u202ee\udc80"
+    expected = r"a\x1b[2Jb\nc\u2028d\u202ee?"
+    assert str(DataError(hostile)) == expected
+    problems = Problems()
+    problems.add("unreadable_image", hostile, hostile)
+    assert problems.rows[0][1:3] == (expected, expected)
+    assert str(DataError("größte Katze, C:\\a")) == "größte Katze, C:\\a"

@@ -83,7 +83,7 @@ def test_a_gif_whose_first_frame_is_a_part_of_its_screen_is_refused(read):
 
 
 def test_behind_more_chunks_than_are_passed_nothing_is_believed(monkeypatch):
-    monkeypatch.setattr(encoded, "_MAX_CHUNKS", 10)
+    monkeypatch.setattr(encoded, "MAX_CHUNKS", 10)
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def read(data):

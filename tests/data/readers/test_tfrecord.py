@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.readers.tfrecord import read_tfrecord, tfrecord_splits
@@ -229,3 +230,12 @@ def test_a_folder_of_another_form_is_named(in_every_form, tmp_path):
         read_tfrecord(root, "train")
     with pytest.raises(DataError, match="does not exist"):
         read_tfrecord(tmp_path / "nowhere", "train")
+
+
+def test_bytes_that_are_no_example_are_one_line(write, tmp_path):
+    write()
+    with tf.io.TFRecordWriter(str(tmp_path / "train.record")) as writer:
+        writer.write(b"\xcc\xff no example")
+    with pytest.raises(DataError, match=r"a record is damaged, or not of") as error:
+        read_tfrecord(tmp_path, "train")
+    assert len(str(error.value).splitlines()) == 1

@@ -45,7 +45,11 @@ def test_names_are_a_list_or_numbered(make, names, expected):
         ("names: cat", "names = 'cat' must be a list"),
         ("names: {a: cat}", "must be a list, or number: name"),
         ("nc: 3\nnames: [cat]", r"nc is 3, but names has 1 names"),
-        ("names: [", "is not valid YAML"),
+        ("names: [", "data.yaml, line 1: not valid YAML"),
+        ("nc: 1\nnames: &n [cat]\nval: *n", r"data.yaml, line 3: the alias \*n is not"),
+        ("names: !!python/tuple [cat]", "line 1: the tag !!python/tuple is not read"),
+        ("names: [cat]\ntrain: 7", "train = 7 must be a path, or a list of paths"),
+        ("names: [cat]\nval: {a: b}", "val = .* must be a path, or a list of paths"),
         ("- cat", "holds no description"),
         ("nc: 2", "does not name the classes.*classes.txt"),
     ],
@@ -66,6 +70,7 @@ def test_a_list_of_the_classes_stands_for_names(make, file, text):
 def test_another_yaml_file_with_names_is_found_and_one_without_is_not(make):
     root = make(None, "images/a.png")
     (root / "a.yaml").write_text("train: {epochs: 10}")
+    (root / "b.yaml").write_text("services: {a: &a 1, b: *a}")
     (root / "coco8.yaml").write_text("names: [cat]")
     assert open_yolo_folder(root).names == {0: "cat"}
     assert open_yolo_folder(root / "coco8.yaml").names == {0: "cat"}

@@ -15,7 +15,7 @@ CACHE_VARIABLE = "TF_FRCNN_CACHE"
 # In the cache: images of formats that TensorFlow does not decode, as PNG.
 COPIES_FOLDER = "images"
 # Version of the facts and of the file; with another one all facts are found again.
-_FORMAT = 2
+_FORMAT = 3
 
 
 def cache_folder() -> Path | None:

@@ -11,9 +11,10 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from tf_frcnn.data.checks.facts_cache import FactsCache, keep_copy
+from tf_frcnn.data.checks.many_parts import require_few_parts
+from tf_frcnn.data.checks.memory import Budget
 from tf_frcnn.data.checks.orientation import read_orientation
 from tf_frcnn.data.checks.parallel import in_order
-from tf_frcnn.data.checks.png_chunks import chunks_of
 from tf_frcnn.data.checks.problems import Problems
 from tf_frcnn.data.checks.progress import with_progress
 from tf_frcnn.data.checks.regular_files import read_regular_file
@@ -21,6 +22,7 @@ from tf_frcnn.data.decoding.foreign import (
     FOREIGN_ENDINGS,
     UnreadableImageError,
     foreign_format,
+    foreign_pixels,
     to_png,
 )
 
@@ -29,6 +31,11 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", *FOREIGN_ENDINGS)
 
 # Many cameras write MPO into .jpg files: a JPEG followed by further images.
 READABLE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF")
+
+# For the files, and for the pixels, that threads hold at once.
+_FILES, _PIXELS = Budget(2**29), Budget(2**29)
+# Of a PNG of 16 bits, and of a progressive JPEG's coefficients.
+_BYTES_OF_PIXEL = 6
 
 # Of a channel's 16 bits. With fewer, an image is merely dark.
 _NOTABLE_BITS = 2
@@ -66,14 +73,19 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
     Raises:
         UnreadableImageError: if the image is damaged or of another format.
     """
+    require_few_parts(image_bytes)
     facts = _read_header(image_bytes)
-    is_png = image_bytes.startswith(b"\x89PNG")
-    if is_png:
-        _require_possible_chunks(image_bytes)
+    with _PIXELS.take(_BYTES_OF_PIXEL * facts.stored_height * facts.stored_width):
+        return _decode(image_bytes, facts)
+
+
+def _decode(image_bytes: bytes, facts: ImageFacts) -> ImageFacts:
+    """Decodes an image; returns its facts, with the bits that it does not use."""
     try:
         if image_bytes.startswith(b"\xff\xd8\xff"):
             tf.io.decode_jpeg(image_bytes, channels=3, ratio=8)
             return facts
+        is_png = image_bytes.startswith(b"\x89PNG")
         if is_png and image_bytes[24] == 16:  # The depth in the header.
             pixels = tf.io.decode_png(image_bytes, channels=3, dtype=tf.uint16)
         else:
@@ -102,10 +114,14 @@ def inspect_files(
     """
 
     def find(path):
-        data = read_regular_file(path)
+        with _FILES.take(path.stat().st_size):
+            return find_in(read_regular_file(path))
+
+    def find_in(data):
         if not copies or foreign_format(data) is None:
             return inspect_image(data)
-        png = to_png(data)
+        with _PIXELS.take(_BYTES_OF_PIXEL * foreign_pixels(data)):
+            png = to_png(data)
         return inspect_image(png)._replace(copy=str(keep_copy(png, data)))
 
     def inspect(path):
@@ -187,18 +203,6 @@ def _read_header(image_bytes: bytes) -> ImageFacts:
     return ImageFacts(height, width, read_orientation(image_bytes))
 
 
-def _require_possible_chunks(png: bytes) -> None:
-    """Raises UnreadableImageError for a PNG with a chunk longer than the file.
-
-    libpng takes the memory that a chunk claims.
-    """
-    for kind, _, length in chunks_of(png):
-        if length > len(png):
-            raise UnreadableImageError(
-                f"it is damaged or cut off (its chunk {kind!r} claims {length} bytes)"
-            )
-
-
 def _require_whole_screen(pixels: tf.Tensor, facts: ImageFacts) -> None:
     """Raises UnreadableImageError for a GIF whose first frame is a part of its screen.
 
@@ -216,5 +220,5 @@ def _unused_bits(pixels: tf.Tensor) -> int:
     """Returns how many of 16 bits no pixel uses; 0 for 8 bits, and for black."""
     if pixels.dtype != tf.uint16:
         return 0
-    largest = int(tf.reduce_max(tf.cast(pixels, tf.int32)))
+    largest = int(tf.reduce_max(pixels))
     return 16 - largest.bit_length() if largest else 0

@@ -38,8 +38,25 @@ ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
 FILES_NAMED = 3
 
 
+def one_line(text: str) -> str:
+    """Returns a text with escapes for what ends a line or commands a terminal."""
+    # Names of files may hold bytes that are no text and that cannot be printed.
+    text = text.encode(errors="replace").decode()
+    parts = (
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+    return "".join(parts)
+
+
 class DataError(ValueError):
-    """A data set's files, or the arguments that ask for them, are wrong."""
+    """A data set's files, or the arguments that ask for them, are wrong.
+
+    Args:
+        message: what the files say in it is made printable.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 class MissingSplitError(DataError):
@@ -117,8 +134,7 @@ class Problems:
         Raises:
             DataError: if the policy for this kind is "raise".
         """
-        # Names of files may hold bytes that are no text and that cannot be printed.
-        file, detail = (t.encode(errors="replace").decode() for t in (file, detail))
+        file, detail = one_line(file), one_line(detail)
         if self.policy.action(kind) == "raise":
             others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
             end = "" if detail.endswith("?") else "."

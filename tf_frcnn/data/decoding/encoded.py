@@ -7,13 +7,14 @@ import tensorflow as tf
 from tf_frcnn.data.decoding.byte_fields import attempt, read_number
 from tf_frcnn.data.decoding.exif import exif_orientation
 from tf_frcnn.data.decoding.gif import first_frame
+from tf_frcnn.data.decoding.jpeg_scans import TOO_MANY_SCANS, has_too_many_scans
 from tf_frcnn.data.decoding.png_chunks import find_chunk
 from tf_frcnn.data.decoding.transforms import decode_image, turn_upright
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _GIF, _BMP = b"GIF8", b"BM"
 # Those of a PNG of 256 MB; passing them takes a second at most.
-_MAX_CHUNKS = 2**15
+MAX_CHUNKS = 2**15
 # The message of a refusal is "NAME: REASON".
 _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 
@@ -21,7 +22,8 @@ _REFUSAL = re.compile(r"assertion failed: \[[^:\]]*: ([^\]]*)\]")
 def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Decodes an image as `transforms.decode_image` does, and turns it upright.
 
-    The size that its header claims is checked before memory is taken for its pixels.
+    The size that its header claims, a PNG's chunks and a JPEG's scans are checked
+    before memory and time are taken for its pixels.
 
     Args:
         data: string [], a JPEG, PNG, BMP or GIF, of which the first frame counts and
@@ -42,7 +44,7 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
         refuse(~is_known, name, "it is not a JPEG, PNG, BMP or GIF"),
     ]
     with tf.control_dependencies(checks):
-        image, size = attempt(
+        image, size, is_slow = attempt(
             lambda data: _decode(data, max_pixels), tf.identity(data), _nothing()
         )
     too_large = tf.reduce_prod(size) > max_pixels
@@ -50,9 +52,10 @@ def decode_or_refuse(data: tf.Tensor, name: tf.Tensor, max_pixels: int) -> tf.Te
     is_part = (tf.size(image) > 0) & tf.reduce_any(decoded != size)
     checks = [
         refuse(too_large, name, _says(size, max_pixels)),
+        refuse(is_slow, name, TOO_MANY_SCANS),
         refuse(is_part, name, "its first frame does not fill its screen"),
         refuse(
-            ~too_large & (tf.size(image) == 0),
+            ~too_large & ~is_slow & (tf.size(image) == 0),
             name,
             "it cannot be decoded: it is damaged, cut off or of an unsupported kind, "
             "such as a BMP with a palette",
@@ -95,22 +98,32 @@ def _says(size, max_pixels):
 
 
 def _nothing():
-    return tf.zeros([0, 0, 3], tf.uint8), tf.zeros([2], tf.int64)
+    none = tf.zeros([0, 0, 3], tf.uint8)
+    return none, tf.zeros([2], tf.int64), tf.constant(False)
 
 
 def _decode(data, max_pixels):
-    """Returns the image, empty if it is too large, and the size it claims."""
+    """Returns the image, its claimed size, and whether it has too many scans.
+
+    The image is empty if it is too large or has too many scans.
+    """
     is_gif = _begins(data, _GIF)
     data, size = tf.cond(
         is_gif, lambda: first_frame(data), lambda: (data, _claimed_size(data))
     )
     size = tf.minimum(tf.ensure_shape(size, [2]), 2**31)  # Their product has 64 bits.
+    pixels = tf.reduce_prod(size)
+    is_slow = tf.cond(
+        _begins(data, _JPEG) & (pixels <= max_pixels),
+        lambda: has_too_many_scans(data, pixels),
+        lambda: tf.constant(False),
+    )
     image = tf.cond(
-        tf.reduce_prod(size) > max_pixels,
+        (pixels > max_pixels) | is_slow,
         lambda: _nothing()[0],
         lambda: decode_image(data, tf.constant(1)),
     )
-    return tf.ensure_shape(image, [None, None, 3]), size
+    return tf.ensure_shape(image, [None, None, 3]), size, is_slow
 
 
 def _claimed_size(data):
@@ -121,7 +134,7 @@ def _claimed_size(data):
 
     def of_png():
         # All chunks are passed, so that none claims more than the file has.
-        kind, _ = find_chunk(data, (b"IEND",), _MAX_CHUNKS)
+        kind, _ = find_chunk(data, (b"IEND",), MAX_CHUNKS)
         with tf.control_dependencies([tf.debugging.Assert(kind == b"IEND", [kind])]):
             width, height = (read_number(data, at, 4, little=False) for at in (16, 20))
         return tf.stack([height, width])

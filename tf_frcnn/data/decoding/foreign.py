@@ -34,6 +34,15 @@ def foreign_format(data: bytes) -> str | None:
     return _BEGINNINGS.get(data[:4])
 
 
+def foreign_pixels(data: bytes) -> int:
+    """Returns the pixels that a file's header claims; 0 where `to_png` refuses it."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.width * image.height
+    except Exception:  # Of any type: each format has its own reader.
+        return 0
+
+
 def to_png(data: bytes) -> bytes:
     """Returns the first image of a file as an upright PNG.
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tf_frcnn.data.decoding.byte_fields import read_number
 
 # Enough for 30 MB of pixels in blocks of 255 bytes.
-_MAX_BLOCKS = 2**17
+MAX_BLOCKS = 2**17
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, b";"
 
 
@@ -58,7 +58,7 @@ def first_frame(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         goes_on,
         step,
         (start, tf.constant(False), tf.constant(0, tf.int64)),
-        maximum_iterations=_MAX_BLOCKS,
+        maximum_iterations=MAX_BLOCKS,
     )
     screen, frame = size_at(6), tf.where(image > 0, size_at(image + 5), 0)
     return tf.strings.substr(data, tf.zeros_like(end), end) + _TRAILER, tf.maximum(

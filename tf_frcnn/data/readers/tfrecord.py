@@ -174,10 +174,16 @@ def _read(dataset: tf.data.Dataset, files: Sequence[Path]) -> Iterator[dict]:
         yield from dataset.as_numpy_iterator()
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         reason = error.message.split("}} ")[-1].splitlines()[0].split(" [Op:")[0]
-        raise DataError(
-            f"{files[0]} and the like: a record is damaged, or not of the TensorFlow "
-            f"Object Detection API: {reason}."
-        ) from error
+        raise _damaged(files, reason) from error
+    except UnicodeDecodeError as error:  # TensorFlow quotes the record's bytes.
+        raise _damaged(files, "it is no tf.train.Example") from error
+
+
+def _damaged(files: Sequence[Path], reason: str) -> DataError:
+    return DataError(
+        f"{files[0]} and the like: a record is damaged, or not of the TensorFlow "
+        f"Object Detection API: {reason}."
+    )
 
 
 def _names_in(dataset: tf.data.Dataset, files: Sequence[Path]) -> tuple[str, ...]:

@@ -1,16 +1,17 @@
 """The files of a YOLO data set: its classes, its splits and their images."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from tf_frcnn.data.checks.images import IMAGE_ENDINGS
 from tf_frcnn.data.checks.problems import DataError, Problems
 from tf_frcnn.data.readers.forms import form_advice
 from tf_frcnn.data.readers.locating import locate_images
+from tf_frcnn.data.readers.text_files import read_list
+from tf_frcnn.plain_yaml import PlainYamlError, parse_plain_yaml
 
 DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 NAME_FILES = ("classes.txt", "labels/classes.txt", "obj.names")
@@ -58,7 +59,7 @@ def open_yolo_folder(place: Path) -> YoloFolder:
             f"{form_advice(place, 'yolo')}"
         )
     roots = list(dict.fromkeys([root / str(content.get("path") or ""), root]))
-    splits = _stated_splits(content) or _found_splits(root)
+    splits = _stated_splits(content, root) or _found_splits(root)
     return YoloFolder(root, names, splits, roots, "kpt_shape" in content)
 
 
@@ -99,15 +100,22 @@ def _is_image(path: Path) -> bool:
 def _description(root: Path) -> Path | None:
     """Returns the YAML file of one of the usual names, or one with names in it."""
     usual = [root / name for name in DESCRIPTIONS if (root / name).is_file()]
-    others = (path for path in sorted(root.glob("*.y*ml")) if "names" in _load(path))
+    others = (path for path in sorted(root.glob("*.y*ml")) if _has_names(path))
     return usual[0] if usual else next(others, None)
+
+
+def _has_names(file: Path) -> bool:
+    """Says whether a YAML file, perhaps that of another program, names classes."""
+    with contextlib.suppress(DataError):
+        return "names" in _load(file)
+    return False
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_bytes())
-    except yaml.YAMLError as error:
-        raise DataError(f"{file} is not valid YAML: {error}") from error
+        content = parse_plain_yaml("\n".join(read_list(file)), str(file))
+    except PlainYamlError as error:
+        raise DataError(str(error)) from error
     if not isinstance(content, dict):
         raise DataError(f"{file} holds no description of a YOLO data set.")
     return content
@@ -138,14 +146,19 @@ def _listed_names(root: Path) -> dict[int, str]:
     return {}
 
 
-def _stated_splits(content: Mapping[str, Any]) -> dict[str, list[str]]:
+def _stated_splits(content: Mapping[str, Any], root: Path) -> dict[str, list[str]]:
     """Returns the splits that the YAML file names."""
-    stated = {split: content.get(split) or [] for split in SPLITS}
-    return {
-        split: [names] if isinstance(names, str) else [str(name) for name in names]
-        for split, names in stated.items()
-        if names
-    }
+    splits: dict[str, list[str]] = {}
+    for split in SPLITS:
+        names = content.get(split) or []
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list):
+            raise DataError(
+                f"{root}: {split} = {names!r} must be a path, or a list of paths."
+            )
+        if names:
+            splits[split] = [str(name) for name in names]
+    return splits
 
 
 def _existing(name: str, split: str, folder: YoloFolder) -> Path:
