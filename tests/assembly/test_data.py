@@ -19,6 +19,7 @@ from tf_frcnn.data import (
     derive_canvases,
     write_voc,
 )
+from tf_frcnn.data.augmentation.plan import NO_AUGMENTATION
 from tf_frcnn.models import inputs
 
 # A data set of four images in a module of its own.
@@ -192,7 +193,8 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         config = config_of(settings | switches)
         _, per_epoch, *_ = build_training_batches(config, examples, epoch=start_epoch)
         assert per_epoch == 2  # four images, three at a time
-    same = {"batch_size": 3, "seed": 5, "proposals": None}
+    same = {"batch_size": 3, "seed": 5, "proposals": None, "balance": None}
+    same |= {"augmentation": NO_AUGMENTATION}
     resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
     assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
     assert [settings for _, settings in calls] == [

@@ -37,9 +37,9 @@ def test_the_file_is_a_configuration_of_the_data(cells, tmp_path, capsys):
 def test_the_heading_has_the_numbers_of_the_data(cells, tmp_path):
     assert main(["new", "cells"]) == 0
     text = (tmp_path / "cells.yaml").read_text()
-    heading = " ".join(text.replace("#", " ").split())
-    assert heading.startswith(f"Made for {cells}:train. tf-frcnn train cells.yaml")
-    assert "8 training images, 2 validation images." in heading
+    heading = "".join(text.replace("#", " ").split())  # Long lines are broken.
+    assert heading.startswith(f"Madefor{cells}:train.tf-frcnntraincells.yaml")
+    assert "8trainingimages,2validationimages." in heading
 
 
 def test_every_form_of_data_is_taken_with_its_faults_told(tmp_path, capsys):

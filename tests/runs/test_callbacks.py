@@ -23,7 +23,7 @@ def log_of(line, tmp_path):
 
     def make(**start):
         writer = tf.summary.create_file_writer(str(tmp_path / "tensorboard"))
-        start = Checkpoint(file="", sha256="", **start)
+        start = Checkpoint(file="weights/a.h5", sha256="", **start)
         log = RunLog(tmp_path, writer, start)
         log.set_model(line)
         log.on_epoch_begin(start.epoch)

@@ -18,6 +18,8 @@ _SETTINGS: dict[str, Any] = {
     # Further ones are refused, long before files can no longer be opened.
     "limit_concurrency": 500,
     "timeout_keep_alive": 5,
+    # Seconds that requests have left once the server is to end.
+    "timeout_graceful_shutdown": 5,
 }
 
 
