@@ -5,6 +5,8 @@ import pytest
 from tests.helpers.hostile_files import FORMS, change, changed_folder, outcome_of
 from tf_frcnn.data.checks.facts_cache import CACHE_VARIABLE
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"read", "counted", "clear error"}
 INPUTS = 500
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.models.inputs import build_evaluation_batches, build_training_batches
 
+pytestmark = pytest.mark.slow
+
 TURNED = {"rotate": True, "brightness": 0.3}
 PIPELINE = A.Compose(
     [A.VerticalFlip(p=1.0), A.RandomBrightnessContrast(p=1.0)],

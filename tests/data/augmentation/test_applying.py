@@ -119,6 +119,7 @@ def test_the_function_of_a_user_comes_first():
     assert fields["images"].numpy().max() == 127
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_graph_as_eagerly():
     plan = Augmentation(rotate=True, crop=0.5, mosaic=0.5, brightness=0.2)
     seeds = [(3, place) for place in range(3)]

@@ -5,6 +5,8 @@ from tests.helpers.odd_pictures import odd_pictures
 from tf_frcnn.data.checks.images import ImageFacts, UnreadableImageError, inspect_image
 from tf_frcnn.data.decoding.encoded import decode_or_refuse, reason_of
 
+pytestmark = pytest.mark.slow
+
 MEGAPIXELS = 2.0
 
 

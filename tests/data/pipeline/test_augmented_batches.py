@@ -85,6 +85,7 @@ def test_the_number_of_batches_is_known(batch_size, coloured_set):
         assert count(name) == {1: 7, 2: 4, 3: 3, 10: 1}[batch_size]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_epochs_are_whole_differ_and_follow_from_their_number(name, coloured_set):
     epochs = epochs_of(training(coloured_set, PLANS[name]), 3, 3)
@@ -137,6 +138,7 @@ def test_difficult_objects_are_dropped_before_they_are_cut(coloured_set):
         assert set(np.unique(batch["labels"])) <= {-1, 0, 2}
 
 
+@pytest.mark.slow
 def test_several_short_sides_and_own_canvases_go_with_all_of_it(coloured_set):
     plan = Augmentation(rotate=True, crop=0.5, mosaic=0.5, scale=(0.5, 1.5))
     resizing = Resizing((32, 48), 96, 8)
@@ -182,6 +184,7 @@ def test_balanced_epochs_have_their_number_of_batches_and_differ(coloured_set):
     assert_same(epochs_of(resumed, 2, length), whole[2:])
 
 
+@pytest.mark.slow
 def test_repeated_images_are_augmented_each_anew(coloured_set):
     own = balance(coloured_set.subset([2]), repeat_below=1.0)
     own = own._replace(rates=np.array([4.0]))
