@@ -23,7 +23,7 @@ def test_training_leaves_everything_in_the_trained_run(trained_run):
         "log.csv",
         "metrics_test.json",
         "weights/best.weights.h5",
-        "weights/last.weights.h5",
+        "state.json",
         "samples/shapes_1000000_00000.png",
         "drawings/epoch_001_shapes_1000000_00000.png",
         "drawings/test_shapes_2000000_00000.png",
