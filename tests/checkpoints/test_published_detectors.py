@@ -91,7 +91,7 @@ def publish(server, monkeypatch, key, path):
 
 def mobilenet_detector():
     """Returns random weights of torchvision's detector of 90 classes, by its names."""
-    name_map = torchvision._name_map(torchvision.MOBILENET_320)
+    name_map = torchvision._name_map(torchvision.MOBILENET_320, 50)
     config = make_config(torchvision.settings_of(torchvision.MOBILENET_320), "test")
     model = build_model(config, COCO_BY_ID)
     rng, arrays = np.random.default_rng(0), {}

@@ -241,7 +241,7 @@ def test_a_training_step(folder):
         "roi_box_loss": "loss_box_reg",
     }.items():
         np.testing.assert_allclose(losses[own], expected[name_there], rtol=1e-3)
-    taken = torchvision._name_map(name)
+    taken = torchvision._name_map(name, 50)
     weights = {
         weight: entry for weight, entry in taken.items() if entry.names[0] in expected
     }
@@ -273,11 +273,15 @@ def test_a_mobilenet_of_imagenet(folder, recipe):
 
 @pytest.fixture(scope="module")
 def arrays():
-    """Returns zeros in the names and shapes of a ResNet-50 detector of 3 classes."""
-    name_map = torchvision._name_map("fasterrcnn_resnet50_fpn")
+    """Returns zeros in the names of a ResNet-50 detector of 3 classes."""
+    name_map = torchvision._name_map("fasterrcnn_resnet50_fpn", 50)
     names = {name for entry in name_map.values() for name in entry.names}
-    logits = "roi_heads.box_predictor.cls_score.weight"
-    return {n: np.zeros([4 if n == logits else 1, 1], np.float32) for n in names}
+    shapes = {
+        "roi_heads.box_predictor.cls_score.weight": (4, 1),
+        # Neither grouped nor wide.
+        "backbone.body.layer1.0.conv2.weight": (64, 64, 3, 3),
+    }
+    return {n: np.zeros(shapes.get(n, (1, 1)), np.float32) for n in names}
 
 
 def describe(arrays, variant=None, *, file="weights.pth", sha256=""):

@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn.config import Config
-from tf_frcnn.models.advice import LossAdvice, advise_on_data, advise_on_rate
+from tf_frcnn.models.advice import (
+    ExplosionAdvice,
+    LossAdvice,
+    advise_on_data,
+    advise_on_rate,
+)
 
 
 class Plain:
@@ -168,3 +173,53 @@ def test_a_sound_fit_goes_without_a_warning(eager_detector, batch, recwarn):
     data = tf.data.Dataset.from_tensors(batch)
     eager_detector().fit(data, verbose=0)
     assert not recwarn.list
+
+
+def exploded(losses, *, done=(), skipped=()):
+    """Trains epochs of losses; the first goes on after the ones that are done."""
+    advice = ExplosionAdvice(initial_batch=len(done))
+    for number, epoch in enumerate(losses):
+        advice.on_epoch_begin(number)
+        seen = list(done) if number == 0 else []
+        for batch, loss in enumerate(epoch):
+            seen.append(loss)
+            share = len(skipped) / len(seen)
+            advice.on_train_batch_end(
+                batch, {"loss": np.mean(seen) * 1.0, "skipped": share * (not done)}
+            )
+        advice.on_epoch_end(number)
+
+
+def test_a_loss_that_has_exploded_is_told_once(recwarn):
+    exploded([[2.0] * 500 + [3e6, 1e7, 2.0], [1e8]])
+    (warning,) = recwarn.list
+    message = "The loss has exploded: 3e+06 after 2 in the first step. Lower the lear"
+    assert str(warning.message).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "losses", [[[2.0, 1.9e6], [1.9e6, 0.1]], [[0.0, 0.0, 2.0, 1e6]], [[]]]
+)
+def test_a_loss_that_rises_less_is_not(recwarn, losses):
+    exploded(losses)
+    assert not recwarn.list
+
+
+def test_the_sum_of_an_epoch_that_goes_on_is_no_explosion(recwarn):
+    exploded([[2.0, 2.0], [2.0]], done=[1e9, 1e9])
+    assert not recwarn.list
+    exploded([[2.0, 2.0, 3e9], [2.0]], done=[2.0, 2.0])
+    assert len(recwarn.list) == 1
+
+
+def test_an_explosion_is_told_by_fit(stub, singles):
+    class Exploding(type(stub())):
+        def train_step(self, batch):
+            logs = super().train_step(batch)
+            mean = 0.5 if len(self.trained) == 1 else 1e7
+            return logs | {"loss": tf.constant(mean)}
+
+    model = Exploding(stub().settings, stub().class_names)
+    model.compile(keras.optimizers.SGD(0.001), run_eagerly=True)
+    with pytest.warns(UserWarning, match="The loss has exploded: 2e.07 after 0.5"):
+        model.fit(singles, verbose=0)

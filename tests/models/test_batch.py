@@ -68,6 +68,7 @@ def test_rows_whose_number_is_not_known_are_padded_to_few_numbers(given, rows, b
 
 
 BOXES = np.array([[20, 30, 50, 70]], np.float32)
+PIXELS = np.ones([64, 96, 3], np.float32)
 
 
 @IN_MODES
@@ -78,22 +79,39 @@ BOXES = np.array([[20, 30, 50, 70]], np.float32)
         ({"boxes": BOXES * np.inf}, "a box is NaN or infinite; images a b."),
         ({"boxes": BOXES[:, [2, 1, 0, 3]]}, "a box has no area, or is not (ymin, xm"),
         ({"boxes": BOXES[:, [0, 1, 2, 1]]}, "a box has no area"),
-        (
-            {"labels": [2]},
-            "labels must lie in 0..1, or be -1 in padded rows, but reach",
-        ),
-        ({"labels": [-2]}, "but reach from -2 to -2 in images a b."),
+        ({"labels": [2]}, "a label is not in 0..1, or -1 in a padded row; images a b."),
+        ({"labels": [-2]}, "a label is not in 0..1, or -1 in a padded row; images a b"),
+        ({"images": PIXELS * np.nan}, "a pixel is NaN or infinite; images a b."),
+        ({"images": PIXELS * np.inf}, "a pixel is NaN or infinite; images a b."),
+        ({"image_sizes": [np.nan, 9]}, "image_sizes has values that are not above 0"),
+        ({"scales": [1, 0]}, "scales has values that are not above 0; images a b."),
+        ({"file_sizes": [np.inf, 9]}, "file_sizes has values that are not above 0"),
     ],
 )
-def test_faulty_objects_are_told_in_a_line_with_their_images(
+def test_a_faulty_batch_is_told_in_a_line_with_its_images(
     mode, batch, changes, message
 ):
     objects = {"boxes": BOXES, "labels": np.array([0], np.int32)} | changes
-    objects = {name: np.stack([np.array(v)] * 2) for name, v in objects.items()}
+    objects = {
+        name: np.stack([np.array(v, np.int32 if name == "labels" else np.float32)] * 2)
+        for name, v in objects.items()
+    }
     with pytest.raises(DataError) as error:
         check(changed(batch, image_ids=["a", "b"], **objects), mode)
     line = str(error.value).replace("'", "").replace(",", "").replace('"', "")
     assert message.replace(",", "") in line and "\n" not in line
+
+
+@IN_MODES
+def test_the_images_at_fault_alone_are_named(mode, batch):
+    labels = batch["labels"].copy()
+    labels[1, 0] = 7
+    with pytest.raises(DataError) as error:
+        check(changed(batch, image_ids=["a", "b"], labels=labels), mode)
+    assert str(error.value).endswith("padded row; images b.")
+    with pytest.raises(DataError) as error:
+        check(changed(batch, labels=labels), mode)
+    assert str(error.value).endswith("padded row; images 1.")
 
 
 def test_the_boxes_of_padded_rows_are_not_looked_at(batch):

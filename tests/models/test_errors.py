@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
-from tf_frcnn.models import NonFiniteLossError
-from tf_frcnn.models.errors import NON_FINITE_LOSS, readable_errors
+from tf_frcnn.models import NonFiniteError
+from tf_frcnn.models.errors import NON_FINITE, readable_errors
 
 
 def stop(message, *data):
@@ -29,11 +29,11 @@ def test_bad_data_become_one_line_without_the_graph(mode):
 
 
 @IN_MODES
-def test_a_loss_that_is_not_finite_comes_with_what_to_do(mode):
-    with pytest.raises(NonFiniteLossError) as error, readable_errors():
-        mode(stop)(NON_FINITE_LOSS, tf.constant(7), "images", "a")
+def test_a_step_that_is_not_finite_comes_with_what_to_do(mode):
+    with pytest.raises(NonFiniteError) as error, readable_errors():
+        mode(stop)(NON_FINITE, tf.constant(7), "images", "a")
     assert str(error.value) == (
-        "The loss is not finite at step 7 images a. The weights are those before this "
+        "Not finite at step 7 images a. The weights are those before this "
         "step. Lower the learning rate, clip the gradients' norm or warm up longer."
     )
 

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from tf_frcnn.models.trackers import Trackers
 from tf_frcnn.runs import checkpoints, weights
 from tf_frcnn.runs.checkpoints import (
     Checkpoints,
@@ -24,7 +25,7 @@ class Line(keras.Sequential):
 
     def __init__(self):
         super().__init__([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
-        self.loss_trackers = {"loss": keras.metrics.Mean("loss")}
+        self.trackers = Trackers(["loss"])
         self.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
         self.optimizer.build(self.trainable_variables)
 
@@ -72,7 +73,7 @@ def train_epoch(callback, epoch, figure=None, *, first=0):
     for batch in range(STEPS - first):
         callback.on_train_batch_begin(batch)
         callback.model.weight += 1
-        callback.model.loss_trackers["loss"].update_state(callback.model.weight)
+        callback.model.trackers.by_name["loss"].update_state(callback.model.weight)
         callback.on_train_batch_end(batch)
     callback.on_epoch_end(epoch, {} if figure is None else {"val_mAP": figure})
 
@@ -161,7 +162,7 @@ def test_an_interrupted_epoch_goes_on_with_its_means(checkpoints_of, line, tmp_p
     callback = checkpoints_of(stop=stop)
     line.weight = 0
     callback.on_epoch_begin(0)
-    line.loss_trackers["loss"].update_state([0.1, 0.7])
+    line.trackers.by_name["loss"].update_state([0.1, 0.7])
     callback.on_train_batch_begin(0)
     assert stop.is_awaited
     stop.number = 15
@@ -170,19 +171,19 @@ def test_an_interrupted_epoch_goes_on_with_its_means(checkpoints_of, line, tmp_p
     assert not stop.is_awaited
     state = read_state(tmp_path)
     assert (state.checkpoints[0].epoch, state.checkpoints[0].batch) == (0, 1)
-    before = mean_of(line.loss_trackers["loss"])
-    line.loss_trackers["loss"].reset_state()
+    before = mean_of(line.trackers.by_name["loss"])
+    line.trackers.by_name["loss"].reset_state()
     resumed = checkpoints_of(state)
     resumed.on_epoch_begin(0)
-    assert mean_of(line.loss_trackers["loss"]) == before == (pytest.approx(0.8), 2.0)
+    assert mean_of(line.trackers.by_name["loss"]) == before == (pytest.approx(0.8), 2.0)
     for batch in range(2):
         resumed.on_train_batch_end(batch)
     newest = read_state(tmp_path).checkpoints[0]
     assert (newest.epoch, newest.batch, newest.step) == (0, 3, 3)
-    line.loss_trackers["loss"].reset_state()
+    line.trackers.by_name["loss"].reset_state()
     resumed.on_epoch_end(0, {})
     resumed.on_epoch_begin(1)
-    assert mean_of(line.loss_trackers["loss"]) == (0.0, 0.0)
+    assert mean_of(line.trackers.by_name["loss"]) == (0.0, 0.0)
 
 
 def test_a_mean_is_set_as_it_was():

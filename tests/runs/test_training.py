@@ -20,7 +20,7 @@ from tf_frcnn.assembly import build_training_batches
 from tf_frcnn.config import load_config
 from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import FasterRCNN, NonFiniteLossError
+from tf_frcnn.models import FasterRCNN, NonFiniteError
 from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.runs.training import report_sampling, train, write_samples
 
@@ -245,11 +245,11 @@ def test_a_non_finite_loss_names_step_and_images_and_keeps_the_weights(copied_ru
     diverging = config_of(
         *("train.epochs=4", "train.learning_rate=1e30", "train.clip_norm=null")
     )
-    with pytest.raises(NonFiniteLossError) as error:
+    with pytest.raises(NonFiniteError) as error:
         train(diverging, copied_run, resume=True)
     message = str(error.value)
     # The fourth epoch's first step makes the weights huge, its second one notices.
-    assert "not finite at step 7 images " in message
+    assert "Not finite at step 7 (images " in message
     ids = [record.image_id for record in make_shapes(8, seed=0).records]
     assert sum(image_id in message for image_id in ids) == 4
     assert str(copied_run / LAST) in message

@@ -16,6 +16,7 @@ from tf_frcnn.commands import (
     make_shapes,
     new,
     predict,
+    replay,
     show_config,
     train,
 )
@@ -31,6 +32,7 @@ COMMANDS = {
     "convert": convert,
     "show-config": show_config,
     "doctor": doctor,
+    "replay": replay,
     "import": import_data,
     "make-shapes": make_shapes,
 }

@@ -129,6 +129,9 @@ class TrainSettings(Settings):
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
     clip_norm: Positive | None = None
     """Largest norm of all gradients together; null: no limit."""
+    on_non_finite: Literal["stop", "skip"] = "stop"
+    """What becomes of a step with a loss or a gradient that is NaN or infinite: it ends
+    the training, or it is passed over and counted; ten in a row end it then too."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type that backbone and heads compute in; weights and boxes are float32."""
     jit_compile: bool = False

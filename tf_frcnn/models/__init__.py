@@ -1,7 +1,7 @@
 """Detectors as Keras models: their parts, and the models made of them."""
 
 from tf_frcnn.models.detector import Detector
-from tf_frcnn.models.errors import NON_FINITE_LOSS, NonFiniteLossError
+from tf_frcnn.models.errors import NON_FINITE, NonFiniteError
 from tf_frcnn.models.fast_rcnn import FastRCNN
 from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.models.proposal_network import ProposalNetwork
@@ -11,11 +11,11 @@ from tf_frcnn.models.stage_losses import CLASS_LOSSES
 
 __all__ = [
     "CLASS_LOSSES",
-    "NON_FINITE_LOSS",
+    "NON_FINITE",
     "Detector",
     "FastRCNN",
     "FasterRCNN",
-    "NonFiniteLossError",
+    "NonFiniteError",
     "ProposalNetwork",
     "RegionProposalNetwork",
     "RoIHead",

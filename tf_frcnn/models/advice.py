@@ -10,6 +10,8 @@ from tf_frcnn.doctor.classes import class_findings, class_table
 
 # Steps after which no image seems to have room for an anchor, or to have an object.
 _STEPS_WITHOUT_ANCHORS, _STEPS_WITHOUT_OBJECTS = 10, 50
+# How many times the loss of the first step is a loss that has exploded.
+_EXPLODED = 1e6
 # How far the learning rate of an image may be from the recipe's.
 _RATE_FACTOR = 5.0
 
@@ -104,6 +106,46 @@ class LossAdvice(keras.callbacks.Callback):
         elif self._lacks_objects:
             _warn("There was no object so far: are all images negative?")
         self._lacks_anchors = self._lacks_objects = False
+
+
+class ExplosionAdvice(keras.callbacks.Callback):
+    """Warns once of a loss that is a million times that of the first step.
+
+    Args:
+        initial_batch: of the first epoch, which goes on there.
+    """
+
+    def __init__(self, initial_batch: int = 0):
+        super().__init__()
+        self._done, self._is_told = initial_batch, False
+        self._first: float | None = None
+        self._sum: float | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the sum of an epoch; of one that goes on it is not known yet."""
+        self._sum = None if self._done else 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the loss of the step, of which the mean so far tells."""
+        before, steps = self._sum, self._done + batch + 1
+        now = logs["loss"] * steps * (1.0 - logs.get("skipped", 0.0))
+        self._sum = now
+        if before is None or now == before:
+            return
+        loss = now - before
+        if self._first is None:
+            self._first = loss
+        if loss > _EXPLODED * self._first and not self._is_told:
+            self._is_told = True
+            _warn(
+                f"The loss has exploded: {loss:.3g} after {self._first:.3g} in the "
+                "first step. Lower the learning rate, clip the gradients' norm or "
+                "warm up longer."
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Notes that later epochs start at their beginning."""
+        self._done = 0
 
 
 def _warn(message: str) -> None:

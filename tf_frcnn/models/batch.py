@@ -110,7 +110,7 @@ def require_objects(spec: Any) -> None:
 
 
 def check_objects(batch: Batch, num_classes: int) -> Batch:
-    """Returns a batch whose objects are sound, labels as int32.
+    """Returns a batch that is sound, labels as int32.
 
     Where G is not known before, rows of padding make it a multiple of 8: the layers
     need a row even if no image has an object, and XLA compiles few programs.
@@ -121,39 +121,48 @@ def check_objects(batch: Batch, num_classes: int) -> Batch:
 
     Raises:
         ValueError: it has no objects at all, or they are of another form.
-        tf.errors.InvalidArgumentError: a box is not finite or has no area, or a label
-            is not below K; the message begins with `BAD_DATA`.
+        tf.errors.InvalidArgumentError: a pixel or a box is not finite, a box has no
+            area, a size or scale is not positive, or a label is not below K; the
+            message begins with `BAD_DATA` and names the images.
     """
     require_objects(batch)
     boxes = tf.cast(batch["boxes"], tf.float32)
     labels = tf.cast(batch["labels"], tf.int32)
-    is_object = (labels >= 0)[..., tf.newaxis]
-    has_area = boxes[..., 2:] > boxes[..., :2]
-    names = batch.get("image_ids", "unknown")
-    checks = [
-        _require(
-            tf.math.is_finite(boxes) | ~is_object,
-            ["a box is NaN or infinite; images", names],
-        ),
-        _require(
-            has_area | ~is_object,
-            ["a box has no area, or is not (ymin, xmin, ymax, xmax); images", names],
-        ),
-        _require(
-            (labels >= -1) & (labels < num_classes),
-            [
-                f"labels must lie in 0..{num_classes - 1}, or be -1 in padded rows, "
-                "but reach from",
-                *(tf.reduce_min(labels), "to", tf.reduce_max(labels)),
-                *("in images", names),
-            ],
-        ),
-    ]
+    is_object = labels >= 0
+    is_finite = tf.reduce_all(tf.math.is_finite(boxes), axis=2)
+    has_area = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=2)
+    last = num_classes - 1
+    faults = {
+        "a box is NaN or infinite": ~is_finite & is_object,
+        "a box has no area, or is not (ymin, xmin, ymax, xmax)": ~has_area & is_object,
+        f"a label is not in 0..{last}, or -1 in a padded row": (labels < -1)
+        | (labels > last),
+        "a pixel is NaN or infinite": ~_are_finite(batch["images"]),
+        **{
+            f"{name} has values that are not above 0": _not_positive(batch[name])
+            for name in ("image_sizes", "scales", "file_sizes")
+            if name in batch
+        },
+    }
+    names = batch.get("image_ids", tf.range(tf.shape(labels)[0]))
+    checks = [_refuse(bad, fault, names) for fault, bad in faults.items()]
     with tf.control_dependencies(checks):
         objects = {"boxes": tf.identity(boxes), "labels": tf.identity(labels)}
     if "crowd" in batch:
-        objects["crowd"] = tf.cast(batch["crowd"], bool) & (labels >= 0)
+        objects["crowd"] = tf.cast(batch["crowd"], bool) & is_object
     return batch | _with_rows(objects)
+
+
+def _are_finite(images):
+    """Returns bool [B, 1]; the sum of an image's pixels tells, in one pass."""
+    sums = tf.reduce_sum(tf.cast(images, tf.float32), axis=[1, 2, 3])
+    return tf.math.is_finite(sums)[:, tf.newaxis]
+
+
+def _not_positive(sides):
+    """Returns bool [B, 2]; NaN is not positive, and infinity neither."""
+    sides = tf.cast(sides, tf.float32)
+    return ~((sides > 0.0) & tf.math.is_finite(sides))
 
 
 def _with_rows(objects):
@@ -172,11 +181,17 @@ def _with_rows(objects):
     }
 
 
-def _require(is_met, message):
-    """Returns an operation that fails with `BAD_DATA` and the message."""
-    first, *others = message
-    data = [f"{BAD_DATA}: {first}", *others]
-    return tf.debugging.Assert(tf.reduce_all(is_met), data, 100)
+def _refuse(bad, fault, names):
+    """Returns an operation that fails where bool [B, n] `bad` has a True.
+
+    Args:
+        bad: whether something is wrong, of each image.
+        fault: what is.
+        names: [B], of the images.
+    """
+    is_bad = tf.reduce_any(bad, axis=1)
+    data = [f"{BAD_DATA}: {fault}; images", tf.gather(names, tf.where(is_bad)[:, 0])]
+    return tf.debugging.Assert(~tf.reduce_any(is_bad), data, 100)
 
 
 def canvas_size(batch: Batch) -> tf.Tensor:

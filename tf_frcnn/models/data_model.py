@@ -11,7 +11,12 @@ from tf_frcnn.data.decoding.pictures import PICTURES, Picture
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.layers import Preprocessing
-from tf_frcnn.models.advice import LossAdvice, advise_on_data, advise_on_rate
+from tf_frcnn.models.advice import (
+    ExplosionAdvice,
+    LossAdvice,
+    advise_on_data,
+    advise_on_rate,
+)
 from tf_frcnn.models.batch import refuse_weights
 from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
 from tf_frcnn.models.callback_order import in_order
@@ -96,7 +101,7 @@ class DataModel(keras.Model):
         Raises:
             DataError: the data cannot be used.
             ValueError: `initial_batch` is given with other data than an example set.
-            NonFiniteLossError: a loss became NaN or infinite.
+            NonFiniteError: a loss or a gradient became NaN or infinite.
         """
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         verbose = 1 if verbose == "auto" else verbose
@@ -110,6 +115,7 @@ class DataModel(keras.Model):
         validation = self.evaluation_batches(validation_data, validation_batch_size)
         validation.with_objects()
         own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
+        own += [ExplosionAdvice(initial_batch)]
         if verbose:
             own += [Progress(training, size, verbose, initial_batch)]
         if isinstance(x, ExampleSet):

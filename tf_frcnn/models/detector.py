@@ -1,7 +1,6 @@
 """The base of detectors as Keras models: parts, steps, losses by name, XLA."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -19,29 +18,12 @@ from tf_frcnn.models.batch import (
 )
 from tf_frcnn.models.data_model import DataModel
 from tf_frcnn.models.entry_points import EntryPoints
-from tf_frcnn.models.errors import NON_FINITE_LOSS
 from tf_frcnn.models.optimizer import build_optimizer, decays_weights, step_count
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.sound_steps import SoundSteps
+from tf_frcnn.models.trackers import Trackers
 from tf_frcnn.structures import Proposals
-
-
-class Seeds(NamedTuple):
-    """The keys of all random draws in a step, int64 [2] each.
-
-    Attributes:
-        anchors: of the sample of anchors.
-        roi: of the sample of RoIs.
-        dropout: of fc6; fc7 takes the one after it.
-    """
-
-    anchors: tf.Tensor
-    roi: tf.Tensor
-    dropout: tf.Tensor
-
-
-# From one seed to the next; the keys of a step lie between them.
-_NUM_KEYS = 4
 
 
 class Detector(EntryPoints, DataModel):
@@ -94,7 +76,8 @@ class Detector(EntryPoints, DataModel):
         self.weight_decay, self.bias_rate = weight_decay, bias_rate
         self.config = None if config is None else Config.of(config)
         self.box_format = box_format
-        self.loss_trackers = {n: keras.metrics.Mean(n) for n in self.loss_names}
+        self.trackers = Trackers(self.loss_names)
+        self.sound_steps = SoundSteps()
         # So that Keras takes XLA for no method of a model that was not compiled: on a
         # GPU it would, and fail at the strings.
         self.supports_jit = False
@@ -145,11 +128,6 @@ class Detector(EntryPoints, DataModel):
         rpn: RegionProposalNetwork = self.rpn  # type: ignore[assignment]
         return rpn.named_results(self.features(batch), batch)
 
-    def seeds(self, step: tf.Tensor | int) -> Seeds:
-        """Returns the keys of a step, which is an int scalar."""
-        keys = [tf.constant(self.seed * _NUM_KEYS + n, tf.int64) for n in range(3)]
-        return Seeds(*(tf.stack([key, tf.cast(step, tf.int64)]) for key in keys))
-
     def compute_losses(
         self, inputs: Batch, step: tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
@@ -170,14 +148,32 @@ class Detector(EntryPoints, DataModel):
         return {"loss": tf.reduce_sum(list(losses.values())), **losses}
 
     def compile(
-        self, optimizer=None, loss=None, *, jit_compile: bool | str = False, **kwargs
+        self,
+        optimizer=None,
+        loss=None,
+        *,
+        jit_compile: bool | str = False,
+        on_non_finite: str | None = None,
+        **kwargs,
     ):
         """Compiles as Keras does, with XLA only on request.
 
-        Without an optimizer it takes the recipe's, at a constant learning rate.
-
         XLA compiles the network and its gradients, but not the whole step, because it
         supports neither strings (`image_ids`) nor distributed variables.
+
+        Args:
+            optimizer: None for the recipe's, at a constant learning rate.
+            loss: None; the losses are the detector's own.
+            jit_compile: True for XLA.
+            on_non_finite: "stop" or "skip", what becomes of a step with a loss or a
+                gradient that is not finite; None for the setting
+                `train.on_non_finite`. With "skip" the logs have `skipped`, the share
+                of such steps.
+            **kwargs: of `keras.Model.compile`.
+
+        Raises:
+            ConfigError: `on_non_finite` is neither.
+            ValueError: there is a loss or a metric.
         """
         unused = {"loss": loss} | kwargs
         for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
@@ -187,8 +183,12 @@ class Detector(EntryPoints, DataModel):
                     "and tf_frcnn.callbacks.MeanAveragePrecision measures the mAP."
                 )
         self._use_xla(jit_compile is True)
+        train = self.settings.train
+        if on_non_finite is not None:
+            train = train.replace(on_non_finite=on_non_finite)
+        skips = train.on_non_finite == "skip"
+        self.sound_steps.skips = self.trackers.with_skipped = skips
         if optimizer is None:
-            train = self.settings.train
             optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         if self.built:
@@ -206,7 +206,11 @@ class Detector(EntryPoints, DataModel):
     def get_compile_config(self):
         """Returns the arguments of `compile`."""
         config = super().get_compile_config()
-        return config | {"jit_compile": self.uses_xla} if config else config
+        own = {
+            "jit_compile": self.uses_xla,
+            "on_non_finite": "skip" if self.sound_steps.skips else "stop",
+        }
+        return config | own if config else config
 
     def compile_from_config(self, config):
         """Compiles with the result of `get_compile_config`."""
@@ -219,27 +223,26 @@ class Detector(EntryPoints, DataModel):
     @property
     def metrics(self):
         """The means that `fit` and `evaluate` report and reset."""
-        return list(self.loss_trackers.values())
+        return list(self.trackers.by_name.values())
 
     def train_step(self, batch):
         """Updates the weights once; returns the means of the losses so far.
 
         Raises:
-            tf.errors.InvalidArgumentError: a loss is not finite; the weights are left
-                as they were, and the message names the step and the images.
+            tf.errors.InvalidArgumentError: a loss or a gradient is not finite; the
+                weights are left as they were, and the message names the step and the
+                images. See `compile` for passing over such steps.
         """
         batch = check_objects(batch_of(batch), len(self.class_names))
         step = tf.convert_to_tensor(step_count(self.optimizer))
         losses, gradients = self._gradient_step(tensors_of(batch), step)
-        finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
-        report = [NON_FINITE_LOSS, step, "images", batch.get("image_ids", "unknown")]
-        report += [part for loss in losses.items() for part in loss]
         # Nothing moves before it, neither the count of steps nor that of the means: not
         # in a step that fails, nor in the one for which there are no data any more.
-        with tf.control_dependencies([tf.debugging.Assert(finite, report, 100)]):
-            gradients = [tf.identity(gradient) for gradient in gradients]
-            self.optimizer.apply(gradients, self.trainable_variables)
-            return self._track(losses)
+        is_sound = self.sound_steps.update(
+            self.optimizer, self.trainable_variables, gradients, losses, batch
+        )
+        with tf.control_dependencies([is_sound]):
+            return self.trackers.update_in_training(losses, is_sound)
 
     def _compute_losses_and_gradients(self, batch, step):
         with tf.GradientTape() as tape:
@@ -259,7 +262,7 @@ class Detector(EntryPoints, DataModel):
         batch = check_objects(batch_of(batch), len(self.class_names))
         losses = self._loss_step(tensors_of(batch), 0)
         with tf.control_dependencies([losses["loss"]]):  # As in `train_step`.
-            return self._track(losses)
+            return self.trackers.update(losses)
 
     def predict_step(self, batch):
         """Detects objects in a batch; `image_ids` and `rows` are passed through."""
@@ -269,11 +272,6 @@ class Detector(EntryPoints, DataModel):
             n for n in ("image_ids", "rows") if isinstance(batch, dict) and n in batch
         ]
         return found | {name: batch[name] for name in names}
-
-    def _track(self, losses):
-        for name, value in losses.items():
-            self.loss_trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.loss_trackers.items()}
 
     def get_config(self):
         """Returns the constructor's arguments; parts as their own configurations."""

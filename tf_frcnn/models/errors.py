@@ -9,17 +9,17 @@ import tensorflow as tf
 from tf_frcnn.data.checks.problems import DataError
 from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
-# The message of a step that a non-finite loss stopped begins with this.
-NON_FINITE_LOSS = "The loss is not finite at step"
+# The message of a step with a loss or a gradient that is not finite begins with this.
+NON_FINITE = "Not finite at step"
 # What an assertion of a graph says, and one that was run eagerly.
 _IN_GRAPH = re.compile(r"assertion failed: \[([^\n]*)\]")
-# What a user's function is told, see `data.augmentation.user_function`.
-_IN_PYTHON = re.compile(rf"ValueError: ({BAD_DATA}: [^\n]*)")
+# What a function of Python says in a graph.
+_IN_PYTHON = re.compile(rf"ValueError: ((?:{BAD_DATA}:|{NON_FINITE}) [^\n]*)")
 _EAGERLY = re.compile(r"Summarized data: (.*)", re.DOTALL)
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; the message names the step and the images."""
+class NonFiniteError(RuntimeError):
+    """A loss or gradient became NaN or infinite; the message names step and images."""
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def readable_errors() -> Iterator[None]:
 
     Raises:
         DataError: of data that a model cannot take.
-        NonFiniteLossError: see the class.
+        NonFiniteError: see the class.
     """
     try:
         yield
@@ -36,8 +36,8 @@ def readable_errors() -> Iterator[None]:
         message = _said_by(error.message)
         if message.startswith(BAD_DATA):
             raise DataError(f"{message.removeprefix(f'{BAD_DATA}: ')}.") from error
-        if message.startswith(NON_FINITE_LOSS):
-            raise NonFiniteLossError(
+        if message.startswith(NON_FINITE):
+            raise NonFiniteError(
                 f"{message}. The weights are those before this step. Lower the "
                 "learning rate, clip the gradients' norm or warm up longer."
             ) from error

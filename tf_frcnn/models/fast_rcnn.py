@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_frcnn.models.batch import Batch, canvas_size, inner_boxes, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.roi_head import RoIHead
+from tf_frcnn.models.seeds import seeds_of
 from tf_frcnn.structures import Proposals
 
 
@@ -35,7 +36,7 @@ class FastRCNN(Detector):
         self, inputs: Batch, step: tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
         """Computes the RoI head's losses, the weight decay and their sum."""
-        batch, seeds = with_defaults(inputs), self.seeds(step)
+        batch, seeds = with_defaults(inputs), seeds_of(self.seed, step)
         canvas = canvas_size(batch)
         features, proposals = self.features(batch), self._stored_proposals(batch)
         rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)

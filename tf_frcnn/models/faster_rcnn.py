@@ -7,6 +7,7 @@ from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.seeds import seeds_of
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -54,7 +55,7 @@ class FasterRCNN(Detector):
         Returns:
             float32 scalars under the names of `loss_names`.
         """
-        batch, seeds = with_defaults(inputs), self.seeds(step)
+        batch, seeds = with_defaults(inputs), seeds_of(self.seed, step)
         canvas = canvas_size(batch)
         features = self.features(batch)
         rpn = self.rpn(features, batch["image_sizes"], canvas)

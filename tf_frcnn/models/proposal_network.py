@@ -6,6 +6,7 @@ import tensorflow as tf
 from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.seeds import seeds_of
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -35,4 +36,5 @@ class ProposalNetwork(Detector):
         """
         batch = with_defaults(inputs)
         rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
-        return self.with_sum(self.rpn.losses_of(rpn, batch, self.seeds(step).anchors))
+        seed = seeds_of(self.seed, step).anchors
+        return self.with_sum(self.rpn.losses_of(rpn, batch, seed))

@@ -60,7 +60,7 @@ def train_alternating(
 
     Raises:
         BlockingIOError, FileExistsError, FileNotFoundError, Interrupted,
-            NonFiniteLossError, ValueError: as `train`.
+            NonFiniteError, ValueError: as `train`.
     """
     directory = Path(directory)
     check_parts(config)

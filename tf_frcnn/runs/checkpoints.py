@@ -77,8 +77,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._first = self._start.batch if epoch == self._start.epoch else 0
         self._rate = self._start.rate if self._first else learning_rate(self.model)
         if self._first:
-            for name, values in self._start.losses.items():
-                set_mean(self.model.loss_trackers[name], values)
+            for name, tracker in self.model.trackers.by_name.items():
+                if name in self._start.losses:
+                    set_mean(tracker, self._start.losses[name])
 
     def on_train_batch_begin(self, batch, logs=None):
         """Lets a signal wait for the end of the step."""
@@ -127,7 +128,7 @@ class Checkpoints(keras.callbacks.Callback):
             step=step,
             images=round(done * self._images_per_epoch),
             rate=self._rate,
-            losses={n: mean_of(m) for n, m in self.model.loss_trackers.items()},
+            losses={n: mean_of(m) for n, m in self.model.trackers.by_name.items()},
         )
         others = [c for c in self.state.checkpoints if c.file != file]
         kept = (checkpoint, *others)[: self._keep]

@@ -26,7 +26,8 @@ from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import Detector, NonFiniteLossError, RegionProposalNetwork
+from tf_frcnn.models import Detector, NonFiniteError, RegionProposalNetwork
+from tf_frcnn.runs.black_box import BlackBox
 from tf_frcnn.runs.callbacks import RunLog, ValidationRecall
 from tf_frcnn.runs.checkpoints import Checkpoints, write_first_checkpoint
 from tf_frcnn.runs.inference import write_settings
@@ -77,8 +78,8 @@ def train(
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
     dropped in the data), sampling.json (how often images come, if not once), log.csv,
     tensorboard/, drawings/ (ground truth beside predictions of the first validation
-    images), weights/ (the best, and the last checkpoints) and state.json (where the run
-    stands, and checksums).
+    images), weights/ (the best, and the last checkpoints), state.json (where the run
+    stands, and checksums) and, if a step is not finite, black_box_STEP.npz.
 
     Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
     CPU ends with the same weights, bit by bit.
@@ -100,7 +101,7 @@ def train(
         FileExistsError: the folder holds a run and `resume` is False.
         FileNotFoundError: there is nothing to resume.
         Interrupted: SIGINT or SIGTERM came; the state was written.
-        NonFiniteLossError: a loss became NaN or infinite.
+        NonFiniteError: a loss or a gradient became NaN or infinite.
         ValueError: the run cannot be resumed with these settings or data.
     """
     directory = Path(directory)
@@ -122,6 +123,9 @@ def _fit(prepared: _Prepared) -> None:
     with stoppable() as stop:
         callbacks = _callbacks(prepared, stop)
         checkpoints = callbacks[-1]
+        prepared.model.sound_steps.on_bad_step = BlackBox(
+            prepared.directory, prepared.model
+        )
         try:
             prepared.model.fit(
                 prepared.training,
@@ -132,10 +136,11 @@ def _fit(prepared: _Prepared) -> None:
                 validation_freq=_validated_epochs(prepared.plan),
                 callbacks=callbacks,
             )
-        except NonFiniteLossError as error:
-            raise NonFiniteLossError(
+        except NonFiniteError as error:
+            raise NonFiniteError(
                 f"{error} The last checkpoint is {checkpoints.newest}. The settings "
-                "are train.learning_rate, train.clip_norm and train.warmup_steps."
+                "are train.learning_rate, train.clip_norm and train.warmup_steps; "
+                "train.on_non_finite=skip passes over such steps."
             ) from error
         except Interrupted as error:
             raise Interrupted(

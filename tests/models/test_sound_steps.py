@@ -1,0 +1,165 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_frcnn.models import NonFiniteError
+from tf_frcnn.models.sound_steps import MOST_IN_A_ROW, BadStep
+
+IDS = ["a", "b"]
+
+
+@pytest.fixture
+def data(batch):
+    """Five equal batches with names."""
+    named = batch | {"image_ids": np.array(IDS)}
+    return tf.data.Dataset.from_tensors(named).repeat(5)
+
+
+def spoiled(model, steps, *, spoil_loss=False, nth=-1):
+    """Makes a loss, or one variable's gradient alone, NaN at the given steps."""
+    compute = model._gradient_step
+
+    def gradient_step(batch, step):
+        losses, gradients = compute(batch, step)
+        gradients = list(gradients)
+        is_bad = tf.reduce_any(tf.cast(step, tf.int64) == tf.constant(steps, tf.int64))
+        factor = tf.where(is_bad, np.nan, 1.0)
+        if spoil_loss:
+            losses["roi_class_loss"] *= factor
+        else:
+            gradients[nth] *= factor
+        return losses, gradients
+
+    model._gradient_step = gradient_step
+    return model
+
+
+def compiled(small_detector, mode="stop", *, eager=True, **settings):
+    model = small_detector(**settings)
+    optimizer = keras.optimizers.SGD(0.001, momentum=0.9)
+    model.compile(optimizer, on_non_finite=mode, run_eagerly=eager)
+    return model
+
+
+def weights_of(model):
+    return [*model.get_weights(), *map(np.array, model.optimizer.variables)]
+
+
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
+def test_a_gradient_that_is_not_finite_stops_before_anything_moves(
+    small_detector, data, eager
+):
+    model = spoiled(compiled(small_detector, eager=eager), [0])
+    before = weights_of(model)
+    with pytest.raises(NonFiniteError) as error:
+        model.fit(data, verbose=0)
+    message = str(error.value)
+    name = model.trainable_variables[-1].path
+    expected = f"Not finite at step 0 (images a, b): the gradient of {name}, while the "
+    assert message.startswith(f"{expected}losses are finite (loss ")
+    assert "\n" not in message and "The weights are those before this step." in message
+    for old, new in zip(before, weights_of(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(
+    small_detector, data
+):
+    model = compiled(small_detector)
+    for nth in (0, 4, 7):
+        spoiled(model, [0], nth=nth)
+    with pytest.raises(NonFiniteError) as error:
+        model.fit(data, verbose=0)
+    name = model.trainable_variables[7].path
+    assert f"the gradient of {name} and 2 more, while" in str(error.value)
+
+
+@pytest.mark.parametrize("spoil_loss", [True, False], ids=["loss", "gradient"])
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
+def test_a_step_that_is_passed_over_moves_nothing_but_the_count(
+    small_detector, data, eager, spoil_loss
+):
+    model = compiled(small_detector, "skip", eager=eager)
+    spoiled(model, [1, 3], spoil_loss=spoil_loss)
+    with pytest.warns(UserWarning, match="The step is passed over") as caught:
+        logs = model.fit(data, verbose=0).history
+    told = [str(w.message) for w in caught if "passed over" in str(w.message)]
+    assert [text.split(" (")[0] for text in told] == [
+        "Not finite at step 1",
+        "Not finite at step 3",
+    ]
+    assert int(model.optimizer.iterations) == 5
+    np.testing.assert_allclose(logs["skipped"], [0.4])
+    # It is the training of steps 0, 2 and 4 alone.
+    other = compiled(small_detector, "stop", eager=eager)
+    losses = []
+    for step, one in enumerate(data):
+        if step in (1, 3):
+            other.optimizer.iterations.assign_add(1)
+        else:
+            losses.append(other.train_on_batch(one, return_dict=True)["loss"])
+            other.reset_metrics()
+    np.testing.assert_allclose(logs["loss"], [np.mean(losses)], rtol=1e-6)
+    for own, expected in zip(weights_of(model), weights_of(other), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_too_many_in_a_row_stop_the_training(small_detector, data):
+    model = spoiled(compiled(small_detector, "skip"), [1, *range(3, 30)])
+    with pytest.warns(UserWarning, match="passed over"):
+        with pytest.raises(NonFiniteError, match="the 10th step in a row") as error:
+            model.fit(data.repeat(), steps_per_epoch=30, verbose=0)
+    assert f"Not finite at step {2 + MOST_IN_A_ROW} " in str(error.value)
+
+
+def test_the_step_is_given_to_whoever_listens(small_detector, data, batch):
+    model = spoiled(compiled(small_detector), [2], spoil_loss=True)
+    heard = []
+    model.sound_steps.on_bad_step = heard.append
+    with pytest.raises(NonFiniteError):
+        model.fit(data, verbose=0)
+    (bad,) = heard
+    assert bad.step == 2
+    np.testing.assert_array_equal(bad.batch["image_ids"], IDS)
+    assert bad.batch["image_ids"].dtype.kind == "U"
+    for name, values in batch.items():
+        np.testing.assert_array_equal(bad.batch[name], values)
+    assert np.isnan(bad.losses["roi_class_loss"])
+    assert list(bad.losses) == list(model.loss_names)
+    _, gradients = model._compute_losses_and_gradients(batch, tf.constant(2))
+    norms = [float(tf.norm(gradient)) for gradient in gradients]
+    np.testing.assert_allclose([*bad.gradient_norms.values()], norms, rtol=1e-4)
+    paths = [variable.path for variable in model.trainable_variables]
+    assert list(bad.gradient_norms) == paths
+
+
+def test_an_optimizer_that_scales_the_loss_passes_over_gradients_itself(
+    small_detector, data
+):
+    model = small_detector()
+    inner = keras.optimizers.SGD(0.001)
+    scaled = keras.optimizers.LossScaleOptimizer(inner, initial_scale=8.0)
+    model.compile(scaled, run_eagerly=True)
+    before = model.get_weights()
+    spoiled(model, range(5)).fit(data, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(NonFiniteError):
+        spoiled(model, range(5), spoil_loss=True).fit(data, verbose=0)
+
+
+def test_what_becomes_of_a_bad_step_is_a_setting_that_is_saved(small_detector):
+    model = small_detector(train={"on_non_finite": "skip"})
+    model.compile()
+    assert model.sound_steps.skips
+    assert model.get_compile_config()["on_non_finite"] == "skip"
+    model.compile(on_non_finite="stop")
+    assert not model.sound_steps.skips
+    with pytest.raises(ValueError, match="on_non_finite = 'skp' must be one of"):
+        model.compile(on_non_finite="skp")
+
+
+def test_a_bad_step_without_names_says_so():
+    bad = BadStep(3, {"images": np.zeros(2)}, {"loss": np.inf}, {})
+    assert str(bad) == "Not finite at step 3 (images unknown): loss inf"

@@ -1,0 +1,164 @@
+"""Steps that move the weights only where their losses and gradients are finite."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_frcnn.models.batch import Batch
+from tf_frcnn.models.errors import NON_FINITE
+from tf_frcnn.models.optimizer import step_count
+
+# So many steps in a row that are passed over stop a training.
+MOST_IN_A_ROW = 10
+
+
+class BadStep(NamedTuple):
+    """A step with a loss or a gradient that is not finite.
+
+    Attributes:
+        step: its number.
+        batch: arrays by name, see `models.batch`; names of images as texts.
+        losses: by name.
+        gradient_norms: of the trainable variables, by their paths.
+    """
+
+    step: int
+    batch: dict[str, np.ndarray]
+    losses: dict[str, float]
+    gradient_norms: dict[str, float]
+
+    def __str__(self) -> str:
+        names = self.batch.get("image_ids", ["unknown"])
+        head = f"{NON_FINITE} {self.step} (images {', '.join(names)}):"
+        losses = ", ".join(f"{n} {value:g}" for n, value in self.losses.items())
+        if not np.isfinite(list(self.losses.values())).all():
+            return f"{head} {losses}"
+        return f"{head} {self._bad_gradients()}, while the losses are finite ({losses})"
+
+    def _bad_gradients(self) -> str:
+        norms = self.gradient_norms.items()
+        # The last layer is the first of the way back.
+        *others, first = [name for name, norm in norms if not np.isfinite(norm)]
+        more = f" and {len(others)} more" if others else ""
+        return f"the gradient of {first}{more}"
+
+
+class SoundSteps:
+    """Looks at the losses and gradients of a step before the weights move.
+
+    Attributes:
+        skips: whether a bad step is passed over, with a warning, and not an error.
+        on_bad_step: called with the `BadStep`, while the weights are those before it.
+    """
+
+    def __init__(self) -> None:
+        self.skips = False
+        self.on_bad_step: Callable[[BadStep], None] | None = None
+        self._last, self._in_a_row = -1, 0
+
+    def update(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        variables: Sequence[keras.Variable],
+        gradients: Sequence[tf.Tensor],
+        losses: dict[str, tf.Tensor],
+        batch: Batch,
+    ) -> tf.Tensor:
+        """Applies the gradients if all is finite; the count of steps moves anyway.
+
+        An optimizer that scales the loss passes over gradients that are not finite
+        itself, so that with it the losses alone decide.
+
+        Args:
+            optimizer: of the model.
+            variables: those that it trains.
+            gradients: one per variable.
+            losses: scalars by name.
+            batch: what they were computed from.
+
+        Returns:
+            bool [], whether the step was sound. What depends on it runs after the
+            update.
+
+        Raises:
+            tf.errors.InvalidArgumentError: it was not, and is not to be passed over, or
+                too many before were not either; the message has `NON_FINITE`. Nothing
+                has moved.
+        """
+        step = tf.convert_to_tensor(step_count(optimizer))
+        norms = tf.stack([_norm(gradient) for gradient in gradients])
+        looked_at = list(losses.values())
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            looked_at.append(tf.reduce_sum(norms))
+        is_sound = tf.reduce_all(tf.math.is_finite(looked_at))
+
+        def note() -> tf.Tensor:
+            values = [step, norms, list(losses.values()), list(batch.values())]
+            flat = tf.nest.flatten(values)
+            noted = tf.py_function(reader, flat, tf.bool)
+            return tf.ensure_shape(noted, [])
+
+        def reader(*flat: tf.Tensor) -> bool:
+            return self._note([v.path for v in variables], [*losses], [*batch], flat)
+
+        def apply() -> tf.Tensor:
+            optimizer.apply([tf.identity(g) for g in gradients], variables)
+            return tf.constant(True)
+
+        def pass_over() -> tf.Tensor:
+            with tf.control_dependencies([note()]):
+                step_count(optimizer).assign_add(1)
+                return tf.constant(False)
+
+        if self.skips:
+            return tf.cond(is_sound, apply, pass_over)
+        noted = tf.cond(is_sound, lambda: tf.constant(True), note)
+        with tf.control_dependencies([noted]):
+            apply()
+            return tf.identity(is_sound)
+
+    def _note(
+        self,
+        variables: Sequence[str],
+        losses: Sequence[str],
+        batch: Sequence[str],
+        values: Sequence[tf.Tensor],
+    ) -> bool:
+        """Tells of a bad step; its values come in the order of `update`."""
+        step, norms, *others = [value.numpy() for value in values]
+        arrays = [_as_texts(array) for array in others[len(losses) :]]
+        bad = BadStep(
+            step=int(step),
+            batch=dict(zip(batch, arrays, strict=True)),
+            losses=dict(zip(losses, map(float, others), strict=False)),
+            gradient_norms=dict(zip(variables, map(float, norms), strict=True)),
+        )
+        if self.on_bad_step is not None:
+            self.on_bad_step(bad)
+        self._in_a_row = self._in_a_row + 1 if bad.step == self._last + 1 else 1
+        self._last = bad.step
+        if not self.skips:
+            raise ValueError(f"{bad}")
+        if self._in_a_row == MOST_IN_A_ROW:
+            raise ValueError(f"{bad}. It is the {MOST_IN_A_ROW}th step in a row")
+        warnings.warn(f"{bad}. The step is passed over.", stacklevel=2)
+        return False
+
+
+def _norm(gradient: tf.Tensor | None) -> tf.Tensor:
+    if gradient is None:
+        return tf.constant(0.0)
+    return tf.sqrt(2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32)))
+
+
+def _as_texts(array: Any) -> np.ndarray:
+    """Returns an array whose bytes, if it holds such, are texts."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "OS":
+        return array
+    texts = [item.decode(errors="replace") for item in array.ravel()]
+    return np.array(texts, np.str_).reshape(array.shape)
