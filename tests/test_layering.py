@@ -32,7 +32,7 @@ RANKS = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}
 OF_CONFIG |= {"config_schema", "recipe_names", "recipe_path"}
 # What reads settings: the layers and models that they concern, and what assembles.
-MAY_READ = ("config", "layers", "models", "assembly")
+MAY_READ = ("config", "layers", "models", "assembly", "data.augmentation.plan")
 # The one module whose functions import from a higher floor, and that floor.
 ENTRY_POINTS, THEIR_FLOOR = "models.entry_points", "presets"
 # The one module that does so: it calls what a user gives to `fit`.
@@ -127,7 +127,7 @@ def config_readers(sources):
     """Returns "module -> name" for what is taken of the config besides `OF_CONFIG`."""
     found = []
     for module in sources:
-        if not module or module.split(".")[0] in MAY_READ:
+        if not module or any(f"{module}.".startswith(f"{n}.") for n in MAY_READ):
             continue
         for imported, name in imports_of(module, sources):
             of_config = imported.split(".")[0].startswith("config")

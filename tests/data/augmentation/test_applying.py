@@ -68,7 +68,7 @@ def test_whatever_is_drawn_boxes_are_where_the_colours_are(plan, seed):
 @given(plan=PLANS, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 def test_a_seed_repeats_all_draws_and_colours_move_nothing(plan, seed):
     first = augmented(plan, seed, read=FOUR.__getitem__)
-    coloured = plan._replace(brightness=0.3, hue=0.1)
+    coloured = plan.replace(brightness=0.3, hue=0.1)
     for again in (plan, coloured):
         other = augmented(again, seed, read=FOUR.__getitem__)
         for name in first.keys() - {"images"} | (
