@@ -5,7 +5,7 @@ from tf_frcnn.export.limits import MEGAPIXELS, require_within
 
 @pytest.mark.parametrize("value", [1e-6, 0.5, 50, 1e6])
 def test_numbers_within_and_at_the_limits_are_allowed(value):
-    require_within("x: megapixels", value, MEGAPIXELS)
+    assert require_within("x: megapixels", value, MEGAPIXELS) is None
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_the_death_of_a_process_releases_its_folder(owner, tmp_path):
     owner.kill()
     owner.wait()
     with claimed(tmp_path / "run"):
-        pass
+        assert (tmp_path / "run" / "run.lock").is_file()
 
 
 def test_a_process_may_claim_a_folder_several_times(tmp_path):
