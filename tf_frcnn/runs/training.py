@@ -268,9 +268,11 @@ def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
     """Prints and writes down what was repaired or dropped in the data."""
     rows = {}
     for examples in sets:
+        crowds = sum(int(r.crowd.sum()) for r in examples.records)
+        objects = sum(len(r.boxes) for r in examples.records) - crowds
         print(
-            f"{examples.name}: {len(examples.records)} images, "
-            f"{sum(len(r.boxes) for r in examples.records)} objects, "
+            f"{examples.name}: {len(examples.records)} images, {objects} objects, "
+            f"{f'{crowds} crowd regions, ' if crowds else ''}"
             f"{len(examples.class_names)} classes."
         )
         examples.problems.print()
