@@ -90,29 +90,26 @@ def paired_iou(
     """Returns the IoU of every box with the other box of its row.
 
     Args:
-        boxes: float [n, 4], (ymin, xmin, ymax, xmax).
-        others: float [n, 4].
+        boxes: float [..., 4], (ymin, xmin, ymax, xmax).
+        others: float [..., 4]; shapes that differ are broadcast.
         plus_one: whether sides are xmax - xmin + 1, for corners that are pixels.
         of_crowds: whether the other boxes are crowd regions, so that the share of the
             box that lies in the region takes the IoU's place.
 
     Returns:
-        float [n]; 0 where the boxes have no area.
+        float [...]; 0 where the boxes have no area.
 
     Source: cocodataset/cocoapi:common/maskApi.c, `bbIou`, for crowds.
     """
-    low = np.maximum(boxes[:, :2], others[:, :2])
-    high = np.minimum(boxes[:, 2:], others[:, 2:])
+    own, other = np.moveaxis(boxes, -1, 0), np.moveaxis(others, -1, 0)
+    low = [np.maximum(own[n], other[n]) for n in (0, 1)]
+    high = [np.minimum(own[n], other[n]) for n in (2, 3)]
     area, other_area, shared = (
-        np.maximum(end - start + plus_one, 0).prod(axis=1)
-        for start, end in [
-            (boxes[:, :2], boxes[:, 2:]),
-            (others[:, :2], others[:, 2:]),
-            (low, high),
-        ]
+        np.maximum(ymax - ymin + plus_one, 0) * np.maximum(xmax - xmin + plus_one, 0)
+        for ymin, xmin, ymax, xmax in (own, other, (*low, *high))
     )
     union = area if of_crowds else area + other_area - shared
-    return np.divide(shared, union, out=np.zeros(len(union)), where=union > 0)
+    return shared / np.where(union > 0, union, 1)  # Without a union nothing is shared.
 
 
 def best_overlaps(

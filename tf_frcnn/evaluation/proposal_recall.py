@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_frcnn.evaluation.overlaps import GroundTruth, best_overlaps, check_rows
+from tf_frcnn.evaluation.overlaps import GroundTruth, check_rows, paired_iou
 
 # Quotients, so that 0.6 equals an IoU of 6 / 10.
 _IOU_THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -64,11 +64,7 @@ def proposal_recall(
     ground_truth, proposals = check_rows(ground_truth), check_rows(proposals)
     wanted = ~(ground_truth.difficult | ground_truth.crowd)
     boxes, images = ground_truth.boxes[wanted], ground_truth.image_index[wanted]
-    rank = _rank_in_image(proposals.image_index, proposals.scores)
-    best_iou = np.empty([len(num_proposals), len(boxes)])
-    for row, limit in enumerate(num_proposals):
-        used = ProposedBoxes(*(column[rank < limit] for column in proposals))
-        _, best_iou[row] = best_overlaps(boxes, images, used.boxes, used.image_index)
+    best_iou = _best_overlaps(boxes, images, proposals, num_proposals)
     covered = best_iou[..., np.newaxis] >= _IOU_THRESHOLDS
     excess = np.maximum(best_iou - 0.5, 0.0)
     num_objects = len(boxes) or np.nan
@@ -80,10 +76,24 @@ def proposal_recall(
     )
 
 
-def _rank_in_image(image_index: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Returns int [n]: 0 for the best proposal of its image, 1 for the next, ..."""
-    order = np.lexsort([-scores, image_index])
-    images = image_index[order]
-    rank = np.empty(len(order), int)
-    rank[order] = np.arange(len(order)) - np.searchsorted(images, images)
-    return rank
+def _best_overlaps(
+    boxes: np.ndarray,
+    images: np.ndarray,
+    proposals: ProposedBoxes,
+    limits: Sequence[int],
+) -> np.ndarray:
+    """Returns float64 [M, n], each object's best IoU with so many best proposals."""
+    order = np.argsort(proposals.image_index, kind="stable")
+    proposed_in = proposals.image_index[order]
+    by_image = np.argsort(images, kind="stable")
+    _, starts = np.unique(images[by_image], return_index=True)
+    best = np.zeros([len(limits), len(boxes)])
+    for rows in np.split(by_image, starts)[1:]:
+        image = images[rows[0]]
+        own = order[slice(*np.searchsorted(proposed_in, [image, image + 1]))]
+        ranked = np.argsort(-proposals.scores[own], kind="stable")[: max(limits)]
+        proposed = proposals.boxes[own[ranked]]
+        overlaps = paired_iou(boxes[rows, np.newaxis], proposed)
+        for row, limit in enumerate(limits):
+            best[row, rows] = overlaps[:, :limit].max(axis=1, initial=0.0)
+    return best
