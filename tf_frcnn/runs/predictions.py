@@ -56,16 +56,7 @@ def plan_outputs(
         ValueError: a PNG would overwrite one of the images.
         OSError: a file exists, or the folder cannot be written.
     """
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for path in paths:
-        name, count = f"{path.stem}.png", 1
-        # Files of two names may be one where case does not count.
-        while name.lower() in taken:
-            count += 1
-            name = f"{path.stem}_{count}.png"
-        taken.add(name.lower())
-        names[str(path)] = name
+    names = dict(zip(map(str, paths), _free_names(paths), strict=True))
     sources = {path.resolve() for path in paths}
     for name in names.values():
         for path in (output / name, part_of(output / name)):
@@ -78,6 +69,19 @@ def plan_outputs(
     require_free((output / name for name in written), overwrite=overwrite)
     require_writable(output)
     return names
+
+
+def _free_names(paths: Sequence[Path]) -> Iterator[str]:
+    """Yields the name of each image's PNG; names that differ in case alone are one."""
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    for path in paths:
+        stem, name = path.stem.lower(), f"{path.stem}.png"
+        while name.lower() in taken:
+            counts[stem] = counts.get(stem, 1) + 1
+            name = f"{path.stem}_{counts[stem]}.png"
+        taken.add(name.lower())
+        yield name
 
 
 def detect_each(model: Detector, examples: ExampleSet) -> Iterator[ImageResult]:
