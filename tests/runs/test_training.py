@@ -18,11 +18,12 @@ from tests.helpers.paths import QUICKSTART
 from tf_frcnn import callbacks
 from tf_frcnn.assembly import build_training_batches
 from tf_frcnn.config import load_config
-from tf_frcnn.data import DATASETS, SHAPE_CLASSES, make_shapes, write_voc
+from tf_frcnn.data import DATASETS, SHAPE_CLASSES, DataError, make_shapes, write_voc
+from tf_frcnn.data.checks.problems import Problem
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import FasterRCNN, NonFiniteError
 from tf_frcnn.models.evaluating import ground_truth_of
-from tf_frcnn.runs.training import report_sampling, train, write_samples
+from tf_frcnn.runs.training import train, write_samples
 
 LAST, BEST = "weights/step_00000006.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
@@ -329,15 +330,21 @@ def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):
     assert problem["file"] == "JPEGImages/shapes_0_00001.png"
 
 
-def test_what_is_repeated_is_printed_and_kept(tmp_path, capsys):
-    examples = make_shapes(6, seed=0)
-    report_sampling(tmp_path, config_of(), examples)
-    assert not capsys.readouterr().out and not [*tmp_path.iterdir()]
-    config = config_of("data.repeat_below=1.0", "data.max_negatives=0.1")
-    report_sampling(tmp_path, config, examples)
-    kept = json.loads((tmp_path / "sampling.json").read_text())
-    batches = build_training_batches(config, examples)
-    assert kept["images"] == 6 and kept["images_per_epoch"] == batches.num_images
-    assert kept["class_factors"].keys() <= {*SHAPE_CLASSES}
-    printed = " ".join(capsys.readouterr().out.split())
-    assert printed.startswith(f"An epoch has {batches.num_images} images, drawn from 6")
+def test_images_lost_in_training_are_kept_whatever_ends_it(
+    quick_epochs, monkeypatch, tmp_path, capsys
+):
+    def lose(model, examples, **_):
+        lost = Problem("unreadable_image", "a.png", "in training: gone", "replace")
+        examples.problems.rows.append(lost)
+        raise DataError("a.png can no longer be read.")
+
+    monkeypatch.setattr(FasterRCNN, "fit", lose)
+    with pytest.raises(DataError) as error:
+        train(config_of(), tmp_path)
+    assert str(error.value) == (
+        f"a.png can no longer be read. The last checkpoint is {tmp_path}/weights/"
+        "step_00000000.weights.h5; --resume reads the data again and goes on there."
+    )
+    kept = json.loads((tmp_path / "problems.json").read_text())
+    assert [row["file"] for rows in kept.values() for row in rows] == ["a.png"]
+    assert "longer be read during training: 1 (a.png)" in capsys.readouterr().out

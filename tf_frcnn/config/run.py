@@ -77,6 +77,9 @@ class DataSettings(Settings):
     max_negatives: BelowOne | None = None
     """Largest share of an epoch's images that have no object; if there are more, other
     ones are drawn in each epoch. Null: as many as there are."""
+    max_unreadable: CountOrZero = 10
+    """Images that may vanish or break during training; another one takes the place of
+    each. One more, and training ends; 0: the first one ends it."""
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: dict[str, Literal["repair", "drop", "keep", "raise"]] = Field(

@@ -1,14 +1,17 @@
 """The result of a reader: records, and the images' encoded bytes as a stream."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError, Problems
+from tf_frcnn.data.checks.regular_files import read_regular_file
+from tf_frcnn.data.decoding.byte_fields import attempt
 
 
 class Record(NamedTuple):
@@ -47,14 +50,24 @@ class ImageSource(Protocol):
     """A source of the encoded images of a set; image i belongs to record i."""
 
     def stream(
-        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+        self,
+        shuffle_seed: tf.Tensor | None,
+        counts: tf.Tensor | None = None,
+        *,
+        tolerant: bool = False,
     ) -> tf.data.Dataset:
         """Returns (index int64 [], bytes string []) of each image.
 
         Args:
             shuffle_seed: decides the order; None keeps the stored one.
             counts: int64 [n], how often each comes; None: once.
+            tolerant: whether an image that cannot be read has no bytes, instead of
+                ending the stream.
         """
+
+    @property
+    def fetch(self) -> Callable[[int], bytes] | None:
+        """Reads the image of a row; None where images only come in order."""
 
     def select(self, rows: Sequence[int]) -> "ImageSource":
         """Returns the source of the given rows, which rise."""
@@ -92,6 +105,8 @@ class ExampleSet:
         self,
         shuffle_seed: tf.Tensor | None = None,
         counts: tf.Tensor | None = None,
+        *,
+        tolerant: bool = False,
     ) -> tf.data.Dataset:
         """Streams the encoded images, each exactly once unless `counts` says otherwise.
 
@@ -99,11 +114,13 @@ class ExampleSet:
             shuffle_seed: int64 [], decides the order; may be a tensor of a tf.data
                 function. None keeps the stored order.
             counts: int64 [n], how often each image comes; likewise.
+            tolerant: whether an image that cannot be read has no bytes, instead of
+                ending the stream.
 
         Returns:
             A dataset of (index int64 [] into `records`, bytes string []).
         """
-        return self.images.stream(shuffle_seed, counts)
+        return self.images.stream(shuffle_seed, counts, tolerant=tolerant)
 
     def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
         """Returns the set with its classes in the given order.
@@ -138,35 +155,6 @@ class ExampleSet:
         )
 
 
-def concatenate(sets: Sequence[ExampleSet]) -> ExampleSet:
-    """Returns one set of all records; each set's images are spread evenly over it.
-
-    Raises:
-        DataError: if the sets differ in their classes or share an image id.
-    """
-    for other in sets[1:]:
-        if other.class_names != sets[0].class_names:
-            raise DataError(
-                f"{sets[0].name} has the classes {sets[0].class_names} but "
-                f"{other.name} has {other.class_names}; read both with the same "
-                "class_names."
-            )
-    records = tuple(record for one in sets for record in one.records)
-    (repeated, times), *_ = Counter(r.image_id for r in records).most_common(1)
-    if times > 1:
-        raise DataError(
-            f"{' + '.join(one.name for one in sets)}: the image id {repeated!r} occurs "
-            "more than once; rename one of the files."
-        )
-    return ExampleSet(
-        name=" + ".join(one.name for one in sets),
-        class_names=sets[0].class_names,
-        records=records,
-        problems=Problems(rows=[row for one in sets for row in one.problems.rows]),
-        images=JoinedImages(tuple((one.images, len(one.records)) for one in sets)),
-    )
-
-
 @dataclass(frozen=True)
 class StoredImages:
     """Images that can be fetched in any order: files, or bytes held in memory.
@@ -181,70 +169,44 @@ class StoredImages:
     are_paths: bool
 
     def stream(
-        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+        self,
+        shuffle_seed: tf.Tensor | None,
+        counts: tf.Tensor | None = None,
+        *,
+        tolerant: bool = False,
     ) -> tf.data.Dataset:
         """Streams in stored order, or in a uniformly random one."""
         order = tf.range(tf.size(self.items, out_type=tf.int64))
         order = shuffled(repeated(order, counts), shuffle_seed)
 
-        def fetch(index):
+        def read(index):
             item = self.items[index]
-            return index, tf.io.read_file(item) if self.are_paths else item
+            if not self.are_paths:
+                return index, item
+            return index, _read_or_empty(item) if tolerant else tf.io.read_file(item)
 
         return tf.data.Dataset.from_tensor_slices(order).map(
-            fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
+
+    def fetch(self, row: int) -> bytes:
+        """Returns the bytes of one image, read anew.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        item = self.items[row].numpy()
+        return read_regular_file(Path(os.fsdecode(item))) if self.are_paths else item
 
     def select(self, rows: Sequence[int]) -> "StoredImages":
         """Returns the source of these rows only."""
         return StoredImages(tf.gather(self.items, rows), self.are_paths)
 
 
-@dataclass(frozen=True)
-class JoinedImages:
-    """Several sources one after the other.
-
-    Shuffled, the next image's source is drawn at random in proportion to what each
-    still holds, so that shuffled parts give a shuffled whole.
-
-    Attributes:
-        parts: (source, number of images) of each.
-    """
-
-    parts: tuple[tuple[ImageSource, int], ...]
-
-    def stream(
-        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
-    ) -> tf.data.Dataset:
-        """Streams the parts in turn, or mixed."""
-        sizes = [size for _, size in self.parts]
-        own = [None] * len(sizes) if counts is None else tf.split(counts, sizes)
-        offsets = np.cumsum([0, *sizes])
-        streams = [
-            source.stream(
-                None if shuffle_seed is None else shuffle_seed + 1 + part, own[part]
-            ).map(
-                lambda index, image, offset=int(offsets[part]): (index + offset, image)
-            )
-            for part, (source, _) in enumerate(self.parts)
-        ]
-        turns = repeated(tf.constant(np.repeat(np.arange(len(sizes)), sizes)), counts)
-        turns = shuffled(turns, shuffle_seed)
-        return tf.data.Dataset.choose_from_datasets(
-            streams,
-            tf.data.Dataset.from_tensor_slices(turns),
-            stop_on_empty_dataset=False,
-        )
-
-    def select(self, rows: Sequence[int]) -> "JoinedImages":
-        """Returns the source of these rows only."""
-        parts, offset = [], 0
-        for source, size in self.parts:
-            inside = [row - offset for row in rows if offset <= row < offset + size]
-            if inside:
-                parts.append((source.select(inside), len(inside)))
-            offset += size
-        return JoinedImages(tuple(parts))
+def _read_or_empty(path: tf.Tensor) -> tf.Tensor:
+    """Returns the bytes of a file, none if it cannot be read; strings []."""
+    (data,) = attempt(lambda path: (tf.io.read_file(path),), path, (tf.constant(""),))
+    return data
 
 
 def repeated(values: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:

@@ -59,24 +59,25 @@ class DetectionLayer(keras.layers.Layer):
             `Detections` in the pixels of the proposals, by falling score.
         """
         num_classes, num_proposals = logits.shape[-1] - 1, logits.shape[1]
-        scores = tf.nn.softmax(logits)[..., 1:]
         boxes = self._decode(proposals.boxes, deltas, image_sizes, num_classes)
-        valid = proposals.valid[..., tf.newaxis] & (
-            scores > self.detections.score_threshold
-        )
+        # From here on classes come before proposals.
+        scores = tf.transpose(tf.nn.softmax(logits)[..., 1:], [0, 2, 1])
+        boxes = tf.transpose(boxes, [0, 2, 1, 3])
+        labels = tf.zeros_like(scores, tf.int32) + tf.range(num_classes)[:, tf.newaxis]
         heights, widths = box_sides(boxes, plus_one=self.conventions.plus_one)
-        valid &= (heights >= self.detections.min_size) & (
-            widths >= self.detections.min_size
+        valid = (
+            proposals.valid[:, tf.newaxis]
+            & (scores > self.detections.score_threshold)
+            & (heights >= self.detections.min_size)
+            & (widths >= self.detections.min_size)
         )
 
         num_groups = 1 if self.detections.class_agnostic_nms else num_classes
         group_size = num_proposals * num_classes // num_groups
 
         def grouped(values, *tail):
-            values = tf.experimental.numpy.moveaxis(values, 2, 1)
             return tf.reshape(values, [-1, group_size, *tail])
 
-        labels = tf.zeros_like(scores, tf.int32) + tf.range(num_classes)
         boxes, scores, labels = grouped(boxes, 4), grouped(scores), grouped(labels)
         index, kept = non_max_suppression(
             boxes,

@@ -78,6 +78,7 @@ def build_training_batches(
         start_epoch=epoch,
         proposals=proposals,
         balance=rates,
+        max_unreadable=own.max_unreadable,
     )
     steps = num_batches(
         data,

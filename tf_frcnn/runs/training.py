@@ -1,6 +1,5 @@
 """A run: from a configuration to a folder with weights, logs, images and metrics."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,6 @@ import tensorflow as tf
 from tf_frcnn.assembly import (
     RunPlan,
     Splits,
-    build_balance,
     build_model,
     build_plan,
     build_training_batches,
@@ -22,7 +20,7 @@ from tf_frcnn.assembly import (
 )
 from tf_frcnn.callbacks import MeanAveragePrecision
 from tf_frcnn.config import Config
-from tf_frcnn.data import ExampleSet
+from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
@@ -30,6 +28,7 @@ from tf_frcnn.models import Detector, NonFiniteError, RegionProposalNetwork
 from tf_frcnn.runs.black_box import BlackBox
 from tf_frcnn.runs.callbacks import RunLog, ValidationRecall
 from tf_frcnn.runs.checkpoints import Checkpoints, write_first_checkpoint
+from tf_frcnn.runs.data_reports import report_data, report_replaced, report_sampling
 from tf_frcnn.runs.inference import write_settings
 from tf_frcnn.runs.locks import claimed
 from tf_frcnn.runs.resuming import (
@@ -39,12 +38,10 @@ from tf_frcnn.runs.resuming import (
     resume_training,
     resumed_classes,
 )
-from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.signals import Interrupted, Stop, stoppable
 from tf_frcnn.runs.state import Checkpoint, RunState, write_state
 
-SAMPLING_FILE = "sampling.json"
-PROBLEMS_FILE, SAMPLES_FOLDER, NUM_SAMPLES = "problems.json", "samples", 4
+SAMPLES_FOLDER, NUM_SAMPLES = "samples", 4
 
 
 class _Prepared(NamedTuple):
@@ -76,10 +73,11 @@ def train(
     """Trains a model and fills a run folder.
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
-    dropped in the data), sampling.json (how often images come, if not once), log.csv,
-    tensorboard/, drawings/ (ground truth beside predictions of the first validation
-    images), weights/ (the best, and the last checkpoints), state.json (where the run
-    stands, and checksums) and, if a step is not finite, black_box_STEP.npz.
+    dropped in the data, and replaced in training), sampling.json (how often images
+    come, if not once), log.csv, tensorboard/, drawings/ (ground truth beside
+    predictions of the first validation images), weights/ (the best, and the last
+    checkpoints), state.json (where the run stands, and checksums) and, if a step is not
+    finite, black_box_STEP.npz.
 
     Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
     CPU ends with the same weights, bit by bit.
@@ -98,6 +96,7 @@ def train(
 
     Raises:
         BlockingIOError: another process trains there.
+        DataError: the data cannot be used, or no longer be read.
         FileExistsError: the folder holds a run and `resume` is False.
         FileNotFoundError: there is nothing to resume.
         Interrupted: SIGINT or SIGTERM came; the state was written.
@@ -142,12 +141,19 @@ def _fit(prepared: _Prepared) -> None:
                 "are train.learning_rate, train.clip_norm and train.warmup_steps; "
                 "train.on_non_finite=skip passes over such steps."
             ) from error
+        except DataError as error:
+            raise DataError(
+                f"{error} The last checkpoint is {checkpoints.newest}; --resume reads "
+                "the data again and goes on there."
+            ) from error
         except Interrupted as error:
             raise Interrupted(
                 error.number,
                 f"Stopped; the last checkpoint is {checkpoints.newest}. Go on with "
                 "--resume.",
             ) from None
+        finally:
+            report_replaced(prepared.directory, prepared.training)
 
 
 def _prepare(
@@ -174,7 +180,7 @@ def _prepare(
     if not state.checkpoints and not start_from:
         _load_initial_weights(config, model)
     state = _write_begin(directory, config, model, state)
-    _report_data(directory, (examples, validation))
+    report_data(directory, (examples, validation))
     report_sampling(directory, config, examples)
     write_samples(directory, validation)
     return _Prepared(
@@ -262,36 +268,3 @@ def write_samples(directory: Path, validation: ExampleSet) -> None:
     images = load_images(validation, range(count))
     for record, image in zip(validation.records, images, strict=False):
         write_png(directory / SAMPLES_FOLDER / f"{record.flat_id}.png", image)
-
-
-def _report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
-    """Prints and writes down what was repaired or dropped in the data."""
-    rows = {}
-    for examples in sets:
-        crowds = sum(int(r.crowd.sum()) for r in examples.records)
-        objects = sum(len(r.boxes) for r in examples.records) - crowds
-        print(
-            f"{examples.name}: {len(examples.records)} images, {objects} objects, "
-            f"{f'{crowds} crowd regions, ' if crowds else ''}"
-            f"{len(examples.class_names)} classes."
-        )
-        examples.problems.print()
-        rows[examples.name] = json.loads(examples.problems.to_json())
-    write_text(directory / PROBLEMS_FILE, json.dumps(rows, indent=1))
-
-
-def report_sampling(directory: Path, config: Config, examples: ExampleSet) -> None:
-    """Prints and writes down how often images come in an epoch, if not once each."""
-    balance = build_balance(config, examples)
-    if balance is None:
-        return
-    report = balance.report(examples.class_names)
-    write_text(directory / SAMPLING_FILE, json.dumps(report, indent=1))
-    classes = [f"{n} {factor:.1f}" for n, factor in report["class_factors"].items()]
-    print(
-        f"An epoch has {report['images_per_epoch']} images, drawn from "
-        f"{report['images']}: {report['repeated_images']} are repeated, up to "
-        f"{report['most_often']:.1f} times, for rare classes "
-        f"({', '.join(classes) or 'none'}); of the {report['negatives']} without an "
-        f"object {report['negatives_per_epoch']} come."
-    )

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_frcnn.data.checks.problems import DataError, Problems
-from tf_frcnn.data.examples import ExampleSet, JoinedImages, Record, StoredImages
+from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
+from tf_frcnn.data.joining import JoinedImages
 from tf_frcnn.data.pipeline.balancing import Balance, balance
 from tf_frcnn.data.readers.streamed import SequentialImages
 

@@ -1,6 +1,7 @@
 """A user's own change of training images: a function, or an albumentations pipeline.
 
-It runs in Python, outside of the graph, and is the one thing of the package that does.
+It runs in Python, outside of the graph, as nothing else does in a training without
+faults.
 """
 
 import threading

@@ -35,6 +35,9 @@ ALLOWED_ACTIONS: dict[str, tuple[str, ...]] = {
     "outside_link": ("keep", "raise"),
 }
 
+# The action where an image that was whole can no longer be read during training.
+REPLACED = "replace"
+
 FILES_NAMED = 3
 
 
@@ -70,7 +73,7 @@ class Problem(NamedTuple):
         kind: a key of `ALLOWED_ACTIONS`.
         file: the file's name.
         detail: the fault, in words.
-        action: "repair", "drop" (of the box or of the image) or "keep".
+        action: "repair", "drop" (of the box or of the image), "keep" or `REPLACED`.
     """
 
     kind: str

@@ -18,6 +18,11 @@ def decode_image(image_bytes: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     Returns:
         uint8 [h, w, 3], RGB.
     """
+    return turn_upright(decode_stored(image_bytes), orientation)
+
+
+def decode_stored(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Decodes an image as `decode_image` does, but does not turn it."""
     image = tf.cond(
         tf.io.is_jpeg(image_bytes),
         lambda: tf.io.decode_jpeg(
@@ -25,7 +30,7 @@ def decode_image(image_bytes: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         ),
         lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
     )
-    return turn_upright(tf.ensure_shape(image, [None, None, 3]), orientation)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

@@ -36,7 +36,6 @@ from tf_frcnn.data.augmentation.applying import augment_example
 from tf_frcnn.data.augmentation.mosaic import NUM_IMAGES, with_followers
 from tf_frcnn.data.augmentation.plan import NO_AUGMENTATION, Augmentation
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.pipeline.balancing import Balance
 from tf_frcnn.data.pipeline.canvases import (
@@ -59,6 +58,7 @@ from tf_frcnn.data.pipeline.grouping import (
 from tf_frcnn.data.pipeline.own_groups import in_own_group
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 from tf_frcnn.data.pipeline.record_table import RecordTable, record_table
+from tf_frcnn.data.pipeline.replacing import Replacements, read_image
 
 
 def training_batches(
@@ -73,6 +73,7 @@ def training_batches(
     proposals: CachedProposals | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
     balance: Balance | None = None,
+    max_unreadable: int = 0,
 ) -> tf.data.Dataset:
     """Streams shuffled batches without end, epoch after epoch.
 
@@ -106,6 +107,8 @@ def training_batches(
             of VOC's 16,551 images of 2007 and 2012.
         augmentation: other random changes.
         balance: how often each image comes; None for once.
+        max_unreadable: number of images that may vanish or break from now on; the next
+            one that can be read takes the place of each, see `replacing`.
 
     Returns:
         An infinite dataset of batches; `num_batches` make an epoch.
@@ -116,6 +119,7 @@ def training_batches(
     table = record_table(
         examples, resizing, drop_difficult=drop_difficult, proposals=proposals
     )
+    replacements = Replacements(examples, table.groups.numpy(), max_unreadable)
     num_images = len(examples.records) if balance is None else balance.num_images
 
     def epoch_batches(epoch):
@@ -123,7 +127,7 @@ def training_batches(
 
         def prepare(place: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
             fields = augment_example(
-                lambda k: _read(_item(item, k), table),
+                lambda k: _read(_item(item, k), table, replacements),
                 resizing,
                 augmentation,
                 short_side=draw_short_side(resizing, epoch_seed, place),
@@ -132,10 +136,11 @@ def training_batches(
             )
             if _groups_are_drawn(augmentation, balance):
                 return in_own_group(fields, resizing.canvases)
-            return table.groups[fields["rows"]], fields
+            index, _ = _item(item, 0)
+            return table.groups[index], fields
 
         counts = balance and balance.counts(balance_seed_of(epoch_seed))
-        images = examples.stream(epoch_seed, counts)
+        images = examples.stream(epoch_seed, counts, tolerant=True)
         if augmentation.mosaic:
             images = with_followers(images, num_images)
         prepared = images.enumerate().map(
@@ -178,12 +183,13 @@ def evaluation_batches(
     """
     resizing.require_one_short_side()
     table = record_table(examples, resizing, proposals=proposals)
+    replacements = Replacements(examples, table.groups.numpy(), None)
 
     def prepare(index, encoded):
-        example = _read((index, encoded), table)
+        example = _read((index, encoded), table, replacements)
         return table.groups[index], resize_example(example, resizing)
 
-    prepared = examples.stream().map(
+    prepared = examples.stream(tolerant=True).map(
         prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     batches = group_into_batches(
@@ -233,9 +239,9 @@ def _item(item, k: int):
     return (index[k], encoded[k]) if index.shape.rank else item
 
 
-def _read(item, table: RecordTable) -> Example:
+def _read(item, table: RecordTable, replacements: Replacements) -> Example:
     """Returns an image and its objects in the file's pixels."""
-    index, encoded = item
+    index, image = read_image(item, table, replacements)
     fields = {
         "labels": table.labels[index],
         "difficult": table.difficult[index],
@@ -247,5 +253,4 @@ def _read(item, table: RecordTable) -> Example:
     if table.proposals is not None:
         fields["proposals"] = table.proposals.boxes[index]
         fields["proposal_valid"] = table.proposals.valid[index]
-    image = decode_image(encoded, table.orientations[index])
     return Example(image, table.boxes[index], fields)

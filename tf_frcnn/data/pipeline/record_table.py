@@ -24,6 +24,7 @@ class RecordTable(NamedTuple):
 
     Attributes:
         image_ids: string [n].
+        sizes: int32 [n, 2], (height, width) of the upright images in file pixels.
         orientations: int32 [n], EXIF 1..8.
         groups: int64 [n], row in `canvases`; images of a group share batches.
         canvases: int64 [canvases, 2], (height, width) in network pixels.
@@ -35,6 +36,7 @@ class RecordTable(NamedTuple):
     """
 
     image_ids: tf.Tensor
+    sizes: tf.Tensor
     orientations: tf.Tensor
     groups: tf.Tensor
     canvases: tf.Tensor
@@ -82,6 +84,7 @@ def record_table(
     with tf.device("CPU:0"):
         return RecordTable(
             image_ids=tf.constant([r.image_id for r in records]),
+            sizes=tf.constant([(r.height, r.width) for r in records], tf.int32),
             orientations=tf.constant([r.orientation for r in records], tf.int32),
             groups=tf.constant(canvas_groups(records, sizes, canvases)),
             canvases=tf.constant(canvases, tf.int64),

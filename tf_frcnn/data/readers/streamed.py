@@ -66,8 +66,14 @@ class SequentialImages:
     rows: np.ndarray
     buffer: int
 
+    fetch = None
+
     def stream(
-        self, shuffle_seed: tf.Tensor | None, counts: tf.Tensor | None = None
+        self,
+        shuffle_seed: tf.Tensor | None,
+        counts: tf.Tensor | None = None,
+        *,
+        tolerant: bool = False,
     ) -> tf.data.Dataset:
         """Streams in stored order, or through the shuffle buffer."""
         rows = tf.constant(self.rows)

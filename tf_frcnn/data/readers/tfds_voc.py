@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy
-from tf_frcnn.data.examples import ExampleSet, concatenate
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.joining import concatenate
 from tf_frcnn.data.readers.tfds import read_tfds
 
 YEARS = {"07": "2007", "12": "2012", "2007": "2007", "2012": "2012"}
