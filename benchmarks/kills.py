@@ -25,17 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-SETTINGS = (
-    *("data.num_train=6", "data.num_validation=2", "data.num_test=1"),
-    *("images.short_side=96", "images.long_side=128", "images.canvases=[[128, 128]]"),
-    *("rpn.channels=16", "roi.head_units=16", "roi.num_samples=16", "roi.dropout=0.5"),
-    *("proposals.train_pre_nms=200", "proposals.train_post_nms=50"),
-    *("proposals.test_pre_nms=100", "proposals.test_post_nms=20"),
-    *("data.batch_size=2", "train.epochs=2", "train.warmup_steps=0"),
-    *("train.decay_epochs=[1]", "train.keep_images=1", "train.validation_every=1"),
-    # A checkpoint after each step.
-    "train.save_minutes=0.000001",
-)
+from small_runs import SETTINGS, differences
+
 ALTERNATING = ("train.scheme=alternating", "train.step_epochs=[1, 1, 1, 1]")
 SCENARIOS = {"joint": (), "init": (), "alternating": ALTERNATING}
 FILES = ("step_", "state.json", "log.csv", "best.weights", "config.yaml", "classes.txt")
@@ -163,35 +154,6 @@ def kill_once(scenario: str, directory: Path, point: Point | None) -> bool:
     if child.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"{directory} cannot be resumed:\n{output}")
     return child.returncode == -signal.SIGKILL
-
-
-def differences(whole: Path, resumed: Path) -> list[str]:
-    """Returns what is not the same in the end, bit by bit."""
-    import h5py
-
-    def content(path: Path) -> dict[str, bytes]:
-        arrays: dict[str, bytes] = {}
-        with h5py.File(path) as file:
-            file.visititems(
-                lambda name, item: (
-                    arrays.update({name: item[()].tobytes()})
-                    if isinstance(item, h5py.Dataset)
-                    else None
-                )
-            )
-        return arrays
-
-    found = []
-    for path in sorted(whole.rglob("weights/*.h5")) + sorted(whole.rglob("log.csv")):
-        other = resumed / path.relative_to(whole)
-        is_log = path.name == "log.csv"
-        if not other.is_file():
-            found.append(f"{other} is missing")
-        elif is_log and path.read_text() != other.read_text():
-            found.append(f"{other} differs")
-        elif not is_log and content(path) != content(other):
-            found.append(f"{other} differs")
-    return found
 
 
 def main() -> int:

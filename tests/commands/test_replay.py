@@ -33,3 +33,5 @@ def test_another_file_is_one_error(tmp_path, capsys):
     file.write_text("nothing")
     assert main(["replay", str(file)]) == 2
     assert f"{file} is not the file of a step" in capsys.readouterr().err
+    assert main(["replay", str(tmp_path / "lost.npz")]) == 2
+    assert "lost.npz: there is no such file." in capsys.readouterr().err

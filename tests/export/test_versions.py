@@ -1,7 +1,9 @@
+import errno
 import functools
 import os
 
 import pytest
+import tensorflow as tf
 
 from tf_frcnn.export.versions import add_version
 
@@ -93,3 +95,24 @@ def test_a_number_that_no_server_takes_is_refused(tmp_path, version):
     with pytest.raises(ValueError, match=f"export: version = {version} must lie in"):
         add_version(tmp_path / "new", version, "savedmodel", fill)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        tf.errors.ResourceExhaustedError(
+            None, None, "{{node a}} /b/part-0; No space left on device [Op:SaveV2]"
+        ),
+    ],
+)
+def test_on_a_full_disk_the_folder_is_named_and_nothing_is_left(error, tmp_path):
+    def overfill(part):
+        fill(part)
+        raise error
+
+    with pytest.raises(OSError) as raised:
+        add_version(tmp_path, None, "savedmodel", overfill)
+    message = f"[Errno 28] {tmp_path} could not be written: No space left on device."
+    assert str(raised.value) == message
+    assert not list(tmp_path.iterdir())

@@ -91,3 +91,14 @@ def test_the_logs_become_tensorboard_scalars(log_of, tmp_path):
     }
     assert found.keys() == {(n, s) for n in ("loss", "learning_rate") for s in (1, 2)}
     assert (found["loss", 1], found["loss", 2]) == (2.5, 1.5)
+
+
+def test_the_columns_are_in_the_order_of_a_run_that_was_not_interrupted(
+    log_of, tmp_path
+):
+    log_of().on_epoch_end(0, {"decay_loss": 1.0, "loss": 2.0, "val_mAP": 0.25})
+    whole = (tmp_path / "log.csv").read_text()
+    losses = {"loss": (4.0, 2.0), "decay_loss": (2.0, 2.0)}
+    resumed = log_of(epoch=0, batch=2, rate=log_of().rate, losses=losses)
+    resumed.on_epoch_end(0, {"val_mAP": 0.25})
+    assert (tmp_path / "log.csv").read_text() == whole

@@ -1,5 +1,7 @@
+import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,14 @@ def test_a_process_may_claim_a_folder_several_times(tmp_path):
             pass
         with claimed(tmp_path):
             assert (tmp_path / "run.lock").is_file()
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    file = tmp_path / "run.lock"
+    with pytest.raises(OSError, match=f"{file} could not be written: No space left"):
+        with claimed(tmp_path):
+            pass

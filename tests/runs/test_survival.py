@@ -55,3 +55,15 @@ def test_a_signal_saves_and_says_how_to_go_on(name, tmp_path):
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"tf-frcnn: Stopped; the last checkpoint is {file}. Go on ")
     assert "Traceback" not in done.stderr and file.is_file()
+
+
+def test_faults_cost_nothing():
+    """See the script; here one kind that a resume mends, and one within a step."""
+    script = ROOT / "benchmarks" / "faults.py"
+    kinds = ("newest checkpoint cut", "gradient that is NaN")
+    only = [word for kind in kinds for word in ("--only", kind)]
+    command = [sys.executable, str(script), "--times", "1", *only]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^\| .+ \| 1 \| .+ \| 0 \|$", done.stdout, re.MULTILINE)
+    assert len(rows) == 3

@@ -26,10 +26,19 @@ def run(options: argparse.Namespace) -> None:
     print(f"{kept.bad}.")
     again = ", ".join(f"{name} {loss:g}" for name, loss in shown.losses.items())
     print(f"Repeated: {again}.")
+    if not _are_alike(kept.bad.losses, shown.losses):
+        print("They differ: sums of huge numbers overflow in another order.")
     print(f"First not finite: {shown.first or 'nothing, this time'}.")
     names = [weight.path for weight in kept.model.weights]
     weight_norms = dict(zip(names, kept.weight_norms, strict=True))
     _print_norms(weight_norms, shown.gradient_norms)
+
+
+def _are_alike(then: dict[str, float], now: dict[str, float]) -> bool:
+    import numpy as np
+
+    before, after = [*then.values()], [*now.values()]
+    return np.allclose(before, after, rtol=1e-3, atol=0.0, equal_nan=True)
 
 
 def _print_norms(weights: dict[str, float], gradients: dict[str, float]) -> None:

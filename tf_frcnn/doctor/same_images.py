@@ -80,7 +80,7 @@ def _differ(group: Sequence[Place], splits: _Splits) -> bool:
 
 
 def _files(groups: Sequence[Sequence[Place]], splits: _Splits) -> tuple[str, ...]:
-    """Returns the files of each group in turn."""
-    return tuple(
-        splits[place.split].records[place.row].source for g in groups for place in g
-    )
+    """Returns the files of each group in turn; one of two splits is named once."""
+    places = (place for group in groups for place in group)
+    files = (splits[place.split].records[place.row].source for place in places)
+    return tuple(dict.fromkeys(files))

@@ -109,7 +109,8 @@ def _compare(own: DetectedBoxes, output, class_names, what: str):
     if count != len(own.scores):
         raise ExportError(
             f"{what}: {count} detections instead of {len(own.scores)}; the export was "
-            "discarded."
+            "discarded. Where scores or overlaps lie at a threshold, rounding decides: "
+            "try it on other samples."
         )
     boxes, scores = output["detection_boxes"], output["detection_scores"]
     box_error = np.abs(boxes[:count] - own.boxes).max(initial=0.0)

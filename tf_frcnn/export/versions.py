@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_frcnn.export.limits import require_within
 from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.models import FasterRCNN
+from tf_frcnn.runs.writing import named_errors
 from tf_frcnn.version import __version__
 
 LABEL_MAP, CLASS_LIST = "assets/label_map.pbtxt", "assets/classes.txt"
@@ -42,6 +43,7 @@ def add_version(
 
     Raises:
         FileExistsError: the version exists.
+        OSError: it cannot be written, for example on a full disk.
         ValueError: the number is not allowed, or other versions have another format.
     """
     if version is not None:
@@ -51,7 +53,8 @@ def add_version(
     require_free(directory, version, file_format)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".part-") as folder:
         part = Path(folder) / "model"
-        fill(part)
+        with named_errors(directory):
+            fill(part)
         return _into_place(part, directory, version, file_format)
 
 

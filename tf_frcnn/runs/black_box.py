@@ -96,9 +96,11 @@ def read_step(file: Path) -> KeptStep:
     """Reads what `write_step` wrote.
 
     Raises:
-        OSError: it cannot be read.
+        FileNotFoundError: there is no such file.
         ValueError: the file is damaged or another one.
     """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there is no such file.")
     try:
         # What is no archive, NumPy would take for a pickle.
         with zipfile.ZipFile(file), np.load(file, allow_pickle=False) as arrays:

@@ -13,8 +13,9 @@ from tf_frcnn.evaluation import proposal_recall
 from tf_frcnn.models.evaluating import ground_truth_of, propose
 from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.state import Checkpoint
+from tf_frcnn.runs.writing import named_errors
 
-LOG_FILE = "log.csv"
+LOG_FILE, SUMMARIES_FOLDER = "log.csv", "tensorboard"
 
 
 class ValidationRecall(keras.callbacks.Callback):
@@ -71,20 +72,24 @@ class RunLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row for the epoch."""
+        before = {}
         if "loss" not in logs:  # An earlier process had all of the epoch's batches.
-            logs |= {name: mean(*own) for name, own in self._start.losses.items()}
-        logs["learning_rate"] = self.rate
-        self.rows.append({"epoch": epoch + 1, **logs})
+            # Keras sorts the names, too.
+            losses = sorted(self._start.losses.items())
+            before = {name: mean(*own) for name, own in losses}
+        logs |= {**before, "learning_rate": self.rate}
+        self.rows.append({"epoch": epoch + 1, **before, **logs})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO(newline="")
         table = csv.DictWriter(text, names)
         table.writeheader()
         table.writerows(self.rows)
         write_text(self.path, text.getvalue())
-        with self.writer.as_default(step=epoch + 1):
-            for name, value in logs.items():
-                tf.summary.scalar(name, value)
-        self.writer.flush()
+        with named_errors(self.path.parent / SUMMARIES_FOLDER):
+            with self.writer.as_default(step=epoch + 1):
+                for name, value in logs.items():
+                    tf.summary.scalar(name, value)
+            self.writer.flush()
 
 
 def learning_rate(model: keras.Model) -> float:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tf_frcnn.assembly import Splits, build_plan
-from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages
 from tf_frcnn.models.evaluating import ground_truth_of, observe, propose
 from tf_frcnn.runs.inference import load_run
@@ -18,6 +17,7 @@ from tf_frcnn.runs.reports import (
     without_nan,
 )
 from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.writing import write_image
 
 
 def evaluate_run(
@@ -59,7 +59,7 @@ def evaluate_run(
         for image_id, image in ComparisonImages(
             examples, build_plan(run.config).keep_images
         ).drawn(found):
-            write_png(directory / "drawings" / f"{name}_{image_id}.png", image)
+            write_image(directory / "drawings" / f"{name}_{image_id}.png", image)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
             ground_truth_of(examples), propose(run.model, examples, training=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import filelock
 
+from tf_frcnn.runs.writing import named_errors
+
 LOCK_FILE = "run.lock"
 
 
@@ -34,7 +36,8 @@ def claimed(directory: Path) -> Iterator[None]:
             "another folder with --output."
         ) from None
     try:
-        path.write_text(f"{os.getpid()}\n")
+        with named_errors(path):
+            path.write_text(f"{os.getpid()}\n")
         yield
     finally:
         lock.release()

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_frcnn.data import ExampleSet, Record
 from tf_frcnn.data.checks.progress import with_progress
-from tf_frcnn.drawing.boxes import draw_boxes, write_png
+from tf_frcnn.drawing.boxes import draw_boxes
 from tf_frcnn.drawing.comparisons import load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector
@@ -17,7 +17,8 @@ from tf_frcnn.models.detecting import detect_in_batches
 from tf_frcnn.runs.inference import detections_of_image
 from tf_frcnn.runs.outputs import require_free, require_writable
 from tf_frcnn.runs.result_list import ResultList
-from tf_frcnn.runs.safe_files import part_of, replaced
+from tf_frcnn.runs.safe_files import part_of
+from tf_frcnn.runs.writing import write_image
 
 DETECTIONS_FILE = "detections.json"
 
@@ -191,8 +192,7 @@ def _draw(
     drawn = draw_boxes(
         image, own.boxes, own.labels, result.class_names, scores=own.scores
     )
-    with replaced(path) as part:
-        write_png(part, drawn)
+    write_image(path, drawn)
 
 
 def _as_json(record: Record, own: DetectedBoxes, class_names: Sequence[str]) -> dict:

@@ -21,12 +21,11 @@ from tf_frcnn.assembly import (
 from tf_frcnn.callbacks import MeanAveragePrecision
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
-from tf_frcnn.drawing.boxes import write_png
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector, NonFiniteError, RegionProposalNetwork
 from tf_frcnn.runs.black_box import BlackBox
-from tf_frcnn.runs.callbacks import RunLog, ValidationRecall
+from tf_frcnn.runs.callbacks import SUMMARIES_FOLDER, RunLog, ValidationRecall
 from tf_frcnn.runs.checkpoints import Checkpoints, write_first_checkpoint
 from tf_frcnn.runs.data_reports import report_data, report_replaced, report_sampling
 from tf_frcnn.runs.inference import write_settings
@@ -40,6 +39,7 @@ from tf_frcnn.runs.resuming import (
 )
 from tf_frcnn.runs.signals import Interrupted, Stop, stoppable
 from tf_frcnn.runs.state import Checkpoint, RunState, write_state
+from tf_frcnn.runs.writing import named_errors, write_image
 
 SAMPLES_FOLDER, NUM_SAMPLES = "samples", 4
 
@@ -217,15 +217,17 @@ def _load_initial_weights(config: Config, model: Detector) -> None:
 
 def _callbacks(prepared: _Prepared, stop: Stop) -> list[keras.callbacks.Callback]:
     plan, directory = prepared.plan, prepared.directory
-    writer = tf.summary.create_file_writer(str(directory / "tensorboard"))
+    summaries = directory / SUMMARIES_FOLDER
+    with named_errors(summaries):
+        writer = tf.summary.create_file_writer(str(summaries))
     log = RunLog(directory, writer, prepared.start)
     images = ComparisonImages(prepared.validation, plan.keep_images)
 
     def keep_drawings(epoch: int, detections: DetectedBoxes) -> None:
         for name, image in images.drawn(detections):
             file = f"epoch_{epoch + 1:03d}_{name}.png"
-            write_png(directory / "drawings" / file, image)
-            with writer.as_default(step=epoch + 1):
+            write_image(directory / "drawings" / file, image)
+            with named_errors(summaries), writer.as_default(step=epoch + 1):
                 tf.summary.image(name, image[np.newaxis])
 
     if prepared.model.roi_head is not None:
@@ -267,4 +269,4 @@ def write_samples(directory: Path, validation: ExampleSet) -> None:
     count = min(NUM_SAMPLES, len(validation.records))
     images = load_images(validation, range(count))
     for record, image in zip(validation.records, images, strict=False):
-        write_png(directory / SAMPLES_FOLDER / f"{record.flat_id}.png", image)
+        write_image(directory / SAMPLES_FOLDER / f"{record.flat_id}.png", image)

@@ -1,5 +1,8 @@
 """Files of weights: written whole, and never with a value that is not finite."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -8,6 +11,8 @@ import numpy as np
 from tf_frcnn.runs.safe_files import checksum, replaced
 
 BEST_WEIGHTS = "weights/best.weights.h5"
+# Of HDF5's groups and headers, per array.
+_BYTES_BESIDE = 4096
 
 
 def save_weights(model: keras.Model, path: Path) -> str:
@@ -19,8 +24,30 @@ def save_weights(model: keras.Model, path: Path) -> str:
     """
     require_finite(model, str(path))
     with replaced(path) as part:
+        _require_room(part, _most_bytes(model))
         model.save_weights(part)
         return checksum(part)
+
+
+def _most_bytes(model: keras.Model) -> int:
+    """Returns what a model's file has at most, in bytes."""
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.variables, *(optimizer.variables if optimizer else ())]
+    arrays = sum(keras.ops.convert_to_numpy(v).nbytes for v in variables)
+    return arrays + _BYTES_BESIDE * (1 + len(variables))
+
+
+def _require_room(path: Path, size: int) -> None:
+    """Raises an OSError unless a file may have so many bytes; leaves it empty.
+
+    HDF5, which has its data in memory up to the end, crashes if it cannot write them.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(0)
+        elif shutil.disk_usage(path.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def require_finite(model: keras.Model, name: str) -> None:
