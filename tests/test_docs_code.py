@@ -23,6 +23,7 @@ def cases():
         yield pytest.param(page, id=page.name, marks=marks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", cases())
 @pytest.mark.filterwarnings("ignore")
 def test_the_python_of_a_page_runs(page, material, tmp_path, monkeypatch):

@@ -103,6 +103,7 @@ def test_an_unknown_reader_is_answered_with_those_there_are(config_of, monkeypat
     )
 
 
+@pytest.mark.slow
 def test_a_data_set_may_come_from_a_file_outside_the_package(
     config_of, monkeypatch, tmp_path
 ):
@@ -161,6 +162,7 @@ def test_training_has_short_sides_of_its_own(config_of):
     assert one == build_resizing(config_of().images)
 
 
+@pytest.mark.slow
 def test_each_image_has_its_canvas_where_sides_are_padded_to_a_multiple(config_of):
     settings = {
         "images.pad_to": 32,

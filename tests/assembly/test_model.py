@@ -173,6 +173,7 @@ def test_a_tail_is_the_box_head(config_of):
     assert isinstance(model.roi_head.box_head, layers.TailHead)
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_applications_is_cut_at_a_layer(config_of):
     settings = {"backbone.name": "MobileNetV2", "backbone.layer": "block_12_add"}
     settings["backbone.frozen_blocks"] = 0

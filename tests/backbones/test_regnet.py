@@ -45,6 +45,7 @@ def test_the_first_blocks_are_frozen_and_the_pyramid_never(frozen_blocks):
         assert bool(layer.trainable_weights) == is_free, layer.name
 
 
+@pytest.mark.slow
 def test_a_saved_backbone_gives_the_same_features(backbone, tmp_path, some_images):
     backbone.save(tmp_path / "backbone.keras")
     copy = keras.models.load_model(tmp_path / "backbone.keras")

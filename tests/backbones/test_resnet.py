@@ -105,6 +105,7 @@ def sum_of_channels(model):
     return sum(layer.gamma.shape[0] for layer in model.layers if "_bn" in layer.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_layers", [101, 152])
 def test_deeper_networks_have_more_units_in_conv3_and_conv4(num_layers):
     network = BACKBONES[f"resnet{num_layers}_c4_slim"].build(4, "frozen_batch")

@@ -46,6 +46,7 @@ def test_the_first_blocks_are_frozen(frozen_blocks):
     assert trainable == {n for n in CONVOLUTIONS if int(n[5]) > frozen_blocks}
 
 
+@pytest.mark.slow
 def test_features_equal_keras_applications_with_the_same_weights(backbone):
     reference = keras.applications.VGG16(weights=None, include_top=False)
     reference.set_weights(backbone.get_weights())
@@ -58,6 +59,7 @@ def test_features_equal_keras_applications_with_the_same_weights(backbone):
     )
 
 
+@pytest.mark.slow
 def test_a_backbone_from_its_config_gives_the_same_features(backbone):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())
@@ -67,6 +69,7 @@ def test_a_backbone_from_its_config_gives_the_same_features(backbone):
     assert frozen == CONVOLUTIONS[:4]
 
 
+@pytest.mark.slow
 def test_the_form_of_torchvision_drops_the_last_row_and_column_of_odd_sides(backbone):
     floor = vgg16_floor()
     assert [layer.name for layer in floor.layers if layer.weights] == CONVOLUTIONS

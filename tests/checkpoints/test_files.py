@@ -54,6 +54,7 @@ def test_a_wrapped_state_dict_gives_its_settings(torch, state_dict, tmp_path, wr
     assert checkpoint.settings == {"config": {"caffe": True}, "epoch": 3}
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_a_training_program(torch, tmp_path):
     """As torchvision's references write it, with an averaged model."""
     network = torch.nn.Sequential(torch.nn.Linear(3, 2))

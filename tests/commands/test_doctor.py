@@ -58,6 +58,7 @@ def test_the_report_is_a_page_and_json(shapes, tmp_path, capsys):
     assert f"Report: {folder / 'report.html'}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "read"), [("voc", read_voc), ("coco", read_coco)])
 def test_a_mended_copy_is_written_and_reported(bad, tmp_path, capsys, form, read):
     out = tmp_path / "out"

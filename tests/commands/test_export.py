@@ -99,6 +99,7 @@ def test_an_export_says_what_it_is_and_never_overwrites(trained_run, capsys, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["4"]
 
 
+@pytest.mark.slow
 def test_an_export_is_tried_on_the_samples_of_the_run(
     random_run, photos, monkeypatch, tmp_path
 ):

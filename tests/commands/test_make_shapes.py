@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from tests.helpers.random_run import config_in
 from tf_frcnn.assembly import build_examples, build_training_batches
@@ -21,6 +22,7 @@ def test_made_shapes_are_read_back(tmp_path, capsys):
     assert len(everything.records) == 6
 
 
+@pytest.mark.slow
 def test_the_shapes_as_a_folder_train_like_the_shapes_themselves(tmp_path):
     write_shapes(tmp_path, {"train": 4, "validation": 2, "test": 3}, seed=5)
     drawn = config_in(tmp_path, "seed=5")

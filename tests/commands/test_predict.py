@@ -55,6 +55,7 @@ def test_an_unreadable_file_is_reported_and_skipped(predicted):
     assert "damaged or cut off" in entries["cut"]["error"]
 
 
+@pytest.mark.slow
 def test_boxes_are_in_pixels_of_a_file_larger_than_the_networks_input(
     random_run, photos, predicted
 ):

@@ -29,6 +29,7 @@ def error_of(response, status):
     return response.json()["error"]
 
 
+@pytest.mark.slow
 def test_an_image_is_answered_with_its_detections(client, detect, shape_file):
     data = shape_file.read_bytes()
     response = client.post("/detect", content=data, headers=BINARY)

@@ -65,6 +65,7 @@ def best_on_the_grid(config, objects):
     return tf.reduce_max(tf.where(valid[0, :, None], ious, 0.0), axis=0).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("border", ["own", 0.0, 30.0])
 def test_the_best_iou_is_that_of_the_whole_grid(examples, recipe, border):

@@ -82,6 +82,7 @@ def test_only_the_images_asked_for_are_loaded():
         np.testing.assert_array_equal(image, decode_image(stored[row], 1))
 
 
+@pytest.mark.slow
 def test_ground_truth_is_drawn_left_and_sure_predictions_right(annotated):
     images = ComparisonImages(annotated, 2)
     detections = found(

@@ -27,6 +27,7 @@ def assert_same(output, row, own, record):
     assert np.all(classes[count:] == 0)
 
 
+@pytest.mark.slow
 def test_files_of_different_sizes_may_share_a_batch(
     signatures, files, images, expected
 ):

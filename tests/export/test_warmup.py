@@ -18,6 +18,7 @@ def inputs_of(request):
     return {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
 
 
+@pytest.mark.slow
 def test_each_record_can_be_replayed(logs, signatures):
     requests = [log.predict_log.request for log in logs]
     assert {request.model_spec.signature_name for request in requests} == set(

@@ -232,6 +232,7 @@ def test_corners_are_not_rounded_to_the_type_of_the_features(for_xla):
     np.testing.assert_allclose(pooled, (602 / 16) % 4, rtol=2**-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "for_xla"), [("crop", False), ("pool", False), ("align", True)]
 )
@@ -271,6 +272,7 @@ def test_several_maps_need_levels():
         RoIPooling(STRIDES)(maps, boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_maps", [1, 2])
 def test_cells_may_be_the_canvas_over_the_map(route, method, num_maps):
     mode, for_xla = route

@@ -144,6 +144,7 @@ def test_the_warning_comes_after_a_few_steps(recwarn):
     assert len(recwarn.list) == 1
 
 
+@pytest.mark.slow
 def test_anchors_too_large_for_the_images_are_told_by_fit(eager_detector, singles):
     model = eager_detector(anchors={"scales": [30]})
     with pytest.warns(UserWarning) as caught:
@@ -153,6 +154,7 @@ def test_anchors_too_large_for_the_images_are_told_by_fit(eager_detector, single
     assert "No anchor is sampled" in str(warning.message)
 
 
+@pytest.mark.slow
 def test_negative_images_are_told_by_fit(eager_detector, elements, dataset_of, recwarn):
     empty = [
         e | {"boxes": e["boxes"][:0], "labels": e["labels"][:0]} for e in elements[:2]

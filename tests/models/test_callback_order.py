@@ -64,6 +64,7 @@ def measured(monkeypatch, shapes):
     return plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_callbacks_monitor_the_map_wherever_they_stand(
     places, stub, shapes, measured, tmp_path

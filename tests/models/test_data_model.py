@@ -50,6 +50,7 @@ def kinds(shapes, singles, elements, dataset_of):
 KINDS = ("examples", "singles", "unknown", "batches")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_fit_takes_all_kinds_of_data_and_of_validation_data(kind, stub, kinds, recwarn):
     model, seen = stub(), Seen()
@@ -105,6 +106,7 @@ def test_an_example_set_is_shuffled_anew_in_each_epoch_and_in_each_fit(stub, sha
     }
 
 
+@pytest.mark.slow
 def test_a_dataset_keeps_its_order_but_is_mirrored_otherwise_in_each_fit(stub, singles):
     model = stub()
     for _ in range(2):
@@ -125,6 +127,7 @@ def test_the_steps_of_an_epoch_may_be_given(kind, stub, shapes, singles, recwarn
     assert not recwarn.list
 
 
+@pytest.mark.slow
 def test_the_first_epoch_and_the_validated_ones_may_be_given(stub, shapes):
     seen = Seen()
     history = stub().fit(
@@ -141,6 +144,7 @@ def test_the_first_epoch_and_the_validated_ones_may_be_given(stub, shapes):
     assert len(history.history["loss"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 3, 4])
 def test_an_interrupted_epoch_goes_on_with_its_other_batches(
     stub, shapes, recwarn, done
@@ -181,6 +185,7 @@ def test_batches_may_come_as_keras_pairs_and_as_arrays(eager_detector, batch):
         model.fit(*arguments, batch_size=2, verbose=0)
 
 
+@pytest.mark.slow
 def test_predictions_are_in_the_order_of_the_data_and_what_detect_finds(
     eager_detector, shapes, singles, elements
 ):
@@ -200,6 +205,7 @@ def test_predictions_are_in_the_order_of_the_data_and_what_detect_finds(
                 )
 
 
+@pytest.mark.slow
 def test_part_of_the_data_may_be_evaluated_and_predicted(eager_detector, singles):
     model = eager_detector()
     endless = singles.repeat()
@@ -247,6 +253,7 @@ def test_validation_batches_are_as_large_as_those_of_the_training(
     assert [len(batch["labels"]) for batch in model.tested] == expected
 
 
+@pytest.mark.slow
 def test_boxes_without_area_are_counted_once_per_image(stub, elements, dataset_of):
     broken = dict(elements[0], boxes=elements[0]["boxes"].copy())
     broken["boxes"][0, 2:] = broken["boxes"][0, :2]
@@ -256,6 +263,7 @@ def test_boxes_without_area_are_counted_once_per_image(stub, elements, dataset_o
     assert len(caught) == 1
 
 
+@pytest.mark.slow
 def test_training_batches_are_those_of_the_recipe(stub, shapes):
     model = stub()
     model.fit(shapes, epochs=1, verbose=0)

@@ -82,6 +82,7 @@ def encoded(image, image_format="PNG", **options):
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_all_kinds_of_pictures_may_be_mixed(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(encoded(LYING))
@@ -115,6 +116,7 @@ def test_no_pictures_give_no_results():
     assert detect([]) == ([], [])
 
 
+@pytest.mark.slow
 def test_the_method_takes_one_picture_and_a_stack_of_them(small_detector):
     model = small_detector()  # not compiled
     model.run_eagerly = True

@@ -71,6 +71,7 @@ def padded(images):
     }
 
 
+@pytest.mark.slow
 def test_detections_are_those_of_the_network_in_pixels_of_the_file(
     model, examples, batches
 ):
@@ -90,6 +91,7 @@ def test_detections_are_those_of_the_network_in_pixels_of_the_file(
         np.testing.assert_array_equal(own.labels, expected["labels"][0, :count])
 
 
+@pytest.mark.slow
 def test_proposals_are_those_of_training_in_pixels_of_the_file(
     model, examples, batches
 ):
@@ -132,6 +134,7 @@ def test_what_was_found_is_compared_with_the_objects_of_the_same_image(
     assert result.mean == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_if_nothing_is_found_the_columns_are_empty(tiny_detector, examples, batches):
     blind = tiny_detector(detections={"score_threshold": 0.99})
     _, found = observe(blind, batches)
@@ -166,6 +169,7 @@ def test_images_without_any_object_have_an_empty_ground_truth():
     assert truth.boxes.shape == (0, 4) and len(truth.labels) == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_has_the_mean_and_each_class(tiny_detector, batches):
     def rename(batch):  # four classes to two
         return batch | {"labels": tf.minimum(batch["labels"], 1)}
@@ -180,6 +184,7 @@ def test_an_evaluation_has_the_mean_and_each_class(tiny_detector, batches):
     )
 
 
+@pytest.mark.slow
 def test_all_kinds_of_data_are_measured_alike(eager_detector, shapes, singles):
     model = eager_detector()
     prepared = model.evaluation_batches(shapes, 2).dataset
@@ -216,6 +221,7 @@ def test_a_fault_in_the_data_is_told_in_a_line(eager_detector, elements, dataset
         evaluate(eager_detector(), dataset_of(faulty))
 
 
+@pytest.mark.slow
 def test_crowds_of_all_kinds_of_data_are_known_to_the_evaluation(
     eager_detector, shapes
 ):
@@ -236,6 +242,7 @@ def test_crowds_of_all_kinds_of_data_are_known_to_the_evaluation(
     assert result.num_objects.sum() == sum(n - 1 for n in counts if n)
 
 
+@pytest.mark.slow
 def test_data_with_crowds_are_learned(eager_detector, shapes):
     records = tuple(
         record._replace(crowd=np.arange(len(record.boxes)) == 0)

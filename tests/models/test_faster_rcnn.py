@@ -53,6 +53,7 @@ def two_images():
     return batch_of(images, [[96, 128], [80, 100]], boxes, [[0], [1]], ["a", "b"])
 
 
+@pytest.mark.slow
 def test_two_images_are_learned_by_heart(tiny_detector, two_images):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01, 0.9))
@@ -74,6 +75,7 @@ def test_two_images_are_learned_by_heart(tiny_detector, two_images):
         assert result.mean == 1.0
 
 
+@pytest.mark.slow
 def test_an_image_is_detected_alike_alone_and_beside_another(tiny_detector, two_images):
     model = tiny_detector(detections={"score_threshold": 0.0})
     together = model.predict_on_batch(two_images)
@@ -98,6 +100,7 @@ def test_losses_of_an_image_do_not_depend_on_padded_ground_truth(
         np.testing.assert_allclose(first[name], second[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_trainable_weight_gets_a_gradient_and_no_frozen_one_changes(
     tiny_detector, two_images
 ):
@@ -125,6 +128,7 @@ def test_no_gradient_flows_through_the_proposals(tiny_detector, two_images):
     assert tape.gradient(second_stage, deltas.value) is None
 
 
+@pytest.mark.slow
 def test_images_without_objects_train_and_count_as_background(
     tiny_detector, two_images
 ):
@@ -142,6 +146,7 @@ def test_images_without_objects_train_and_count_as_background(
     assert after["rpn_class_loss"] < losses["rpn_class_loss"] - 0.03
 
 
+@pytest.mark.slow
 def test_a_non_finite_loss_stops_before_the_update_and_names_step_and_images(
     tiny_detector, two_images
 ):
@@ -180,6 +185,7 @@ def test_xla_gives_the_same_losses_and_gradients(tiny_detector, two_images):
         np.testing.assert_allclose(xla_gradient, gradient, atol=1e-3 * scale)
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_and_trains_on_like_the_original(
     tiny_detector, two_images, tmp_path
 ):
@@ -201,6 +207,7 @@ def test_a_saved_model_predicts_and_trains_on_like_the_original(
         np.testing.assert_allclose(again[name], found[name], rtol=1e-3, atol=0.05)
 
 
+@pytest.mark.slow
 def test_fit_evaluate_and_predict_take_a_dataset(tiny_detector, two_images):
     model = tiny_detector()
     model.compile(keras.optimizers.SGD(0.01))
@@ -230,6 +237,7 @@ def test_images_may_come_alone(tiny_detector, two_images):
         )
 
 
+@pytest.mark.slow
 def test_detections_are_in_pixels_of_the_file(tiny_detector, two_images):
     model, batch = (
         tiny_detector(detections={"score_threshold": 0.0}),
@@ -278,6 +286,7 @@ def test_weight_decay_is_half_the_sum_of_squares_of_trainable_kernels(tiny_detec
     np.testing.assert_allclose(model.decay_loss(), 0.1 * squares / 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_losses_are_summed_in_a_fixed_order(tiny_detector, two_images):
     # AddN begins with any term that it may overwrite; which ones depends on threads.
     model = tiny_detector()
@@ -358,6 +367,7 @@ def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_images)
     assert len(own) and gaps.min(axis=1).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_fast_rcnn_trains_and_detects_on_the_proposals_of_the_batch(
     tiny_detector, two_images
 ):
@@ -438,6 +448,7 @@ def test_an_image_that_is_one_crowd_teaches_nothing(tiny_detector, two_images):
     assert all(model.compute_losses(batch, 0)[name] > 0.0 for name in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.xla)])
 def test_a_step_on_a_batch_with_a_crowd_learns_the_object_beside_it(
     tiny_detector, two_images, jit

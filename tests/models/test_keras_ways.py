@@ -33,6 +33,7 @@ def kernels_of(model):
 SCHEDULE = keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.001, 0.01, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
     [None, "adam", SGD(SCHEDULE), keras.optimizers.AdamW(1e-4), SGD(0.001, clipnorm=1)],
@@ -54,6 +55,7 @@ def test_compile_alone_takes_the_recipes_optimizer(eager_detector):
     assert model.optimizer.momentum == 0.7 and model.optimizer.global_clipnorm == 1.0
 
 
+@pytest.mark.slow
 def test_a_schedule_follows_the_steps(eager_detector, data):
     model = eager_detector(SGD(SCHEDULE))
     seen = []
@@ -68,6 +70,7 @@ def test_a_schedule_follows_the_steps(eager_detector, data):
     np.testing.assert_array_equal(seen[4][0], seen[5][0])
 
 
+@pytest.mark.slow
 def test_callbacks_set_a_constant_rate(eager_detector, data):
     model = eager_detector()
     plateau = keras.callbacks.ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=99)
@@ -115,6 +118,7 @@ def gradients_at(model, batch, step):
     return np.concatenate([g.numpy().ravel() for g in gradients])
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_the_mean_over_steps_with_their_own_samples(
     eager_detector, batch
 ):
@@ -262,6 +266,7 @@ def contents(batches):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [("examples", {}), ("singles", {}), ("examples", {"steps_per_epoch": 3})],
@@ -382,6 +387,7 @@ def policy():
     keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
 def test_a_policy_of_keras_does_not_break_a_detector(name, policy, tiny_detector, data):
     policy(name)

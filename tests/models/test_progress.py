@@ -126,6 +126,7 @@ def test_batches_alone_are_counted_in_steps(clock, terminal, known_steps):
     assert lines[7].startswith("1/4 [=====")
 
 
+@pytest.mark.slow
 def test_fit_prints_what_it_shows_and_the_history_keeps_all(stub, shapes, capsys):
     model = stub()
     history = model.fit(shapes, validation_data=shapes, epochs=2).history

@@ -22,6 +22,7 @@ def image():
     }
 
 
+@pytest.mark.slow
 def test_an_rpn_alone_has_two_losses_and_learns_to_propose_the_object(
     tiny_detector, image
 ):
@@ -64,6 +65,7 @@ def test_the_losses_of_an_rpn_are_those_of_the_detector_around_it(tiny_detector,
     )
 
 
+@pytest.mark.slow
 def test_a_saved_rpn_proposes_like_the_original(tiny_detector, image, tmp_path):
     loss = {"rpn_sigma": None, "rpn_classes": "focal", "rpn_divisor": "objects"}
     model = tiny_detector(model_type=ProposalNetwork, loss=loss)

@@ -46,6 +46,7 @@ def weights_of(model):
     return [*model.get_weights(), *map(np.array, model.optimizer.variables)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
 def test_a_gradient_that_is_not_finite_stops_before_anything_moves(
     small_detector, data, eager
@@ -75,6 +76,7 @@ def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(
     assert f"the gradient of {name} and 2 more, while" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil_loss", [True, False], ids=["loss", "gradient"])
 @pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
 def test_a_step_that_is_passed_over_moves_nothing_but_the_count(
@@ -105,6 +107,7 @@ def test_a_step_that_is_passed_over_moves_nothing_but_the_count(
         np.testing.assert_array_equal(own, expected)
 
 
+@pytest.mark.slow
 def test_too_many_in_a_row_stop_the_training(small_detector, data):
     model = spoiled(compiled(small_detector, "skip"), [1, *range(3, 30)])
     with pytest.warns(UserWarning, match="passed over"):
@@ -113,6 +116,7 @@ def test_too_many_in_a_row_stop_the_training(small_detector, data):
     assert f"Not finite at step {2 + MOST_IN_A_ROW} " in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_step_is_given_to_whoever_listens(small_detector, data, batch):
     model = spoiled(compiled(small_detector), [2], spoil_loss=True)
     heard = []
@@ -134,6 +138,7 @@ def test_the_step_is_given_to_whoever_listens(small_detector, data, batch):
     assert list(bad.gradient_norms) == paths
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_scales_the_loss_passes_over_gradients_itself(
     small_detector, data
 ):

@@ -56,6 +56,7 @@ def test_the_backbones_weights_come_from_a_file(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_folder_has_its_weights_classes_and_settings(run_folder, same_detections):
     model = FasterRCNN.from_preset(run_folder)
     assert model.class_names == SHAPE_CLASSES

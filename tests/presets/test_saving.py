@@ -5,6 +5,7 @@ from tf_frcnn import FasterRCNN, cli
 from tf_frcnn.models import FasterRCNN as OfParts
 
 
+@pytest.mark.slow
 def test_a_saved_preset_is_loaded_as_it_was(run_folder, same_detections, tmp_path):
     model = FasterRCNN.from_preset(run_folder, detections={"max_per_image": 5})
     folder = tmp_path / "preset"
@@ -14,6 +15,7 @@ def test_a_saved_preset_is_loaded_as_it_was(run_folder, same_detections, tmp_pat
     assert tf_frcnn.load(folder).settings == model.settings
 
 
+@pytest.mark.slow
 def test_the_folder_has_a_card_and_serves_the_commands(run_folder, tmp_path, capsys):
     model = FasterRCNN.from_preset(run_folder)
     model.save_to_preset(tmp_path / "preset")

@@ -88,6 +88,7 @@ def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_see
     assert metrics["voc"]["validation_metric"] == "area"
 
 
+@pytest.mark.slow
 def test_other_settings_change_nothing_of_the_runs_own_results(
     half_seeing, tmp_path, capsys
 ):
@@ -108,6 +109,7 @@ def test_other_settings_change_nothing_of_the_runs_own_results(
     assert info["num_images"] == 3 and "settings" not in info
 
 
+@pytest.mark.slow
 def test_cocos_figures_are_there_where_they_are_the_metric(run_folder, half_seeing):
     settings = ["evaluation.metric=coco", "data.num_test=1"]
     metrics = evaluate_run(run_folder, "test", overrides=settings)

@@ -61,6 +61,7 @@ def place_of(state):
     return newest.epoch, newest.batch, newest.step
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_at_its_newest_checkpoint(run_of, config, examples, capsys):
     folder, model = run_of((2, 3), (2, 0)), line()
     state = resume_training(folder, model, new_state(config, examples, 4))

@@ -25,6 +25,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "a.txt"
     write_text(path, "first\n")
@@ -55,6 +56,7 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     assert calls == [str(tmp_path / "part.a.txt"), "renamed", str(tmp_path)]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_error_and_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "before")
@@ -66,6 +68,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_what_was_there(tmp_path):
     assert path.read_text() == "before"
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_on_the_disk_leave_no_open_file(tmp_path):
     path = tmp_path / "a.weights.h5"
     path.write_bytes(b"before")

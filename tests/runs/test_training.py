@@ -283,6 +283,7 @@ def quick_epochs(monkeypatch):
     monkeypatch.setattr(callbacks, "observe", observe)
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_validation_logs_every_epoch_once(
     quick_epochs, monkeypatch, tmp_path
 ):
@@ -297,6 +298,7 @@ def test_a_run_interrupted_in_validation_logs_every_epoch_once(
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_each_split_is_read_once(quick_epochs, monkeypatch, tmp_path):
     splits, read = [], DATASETS["shapes"]
 
@@ -313,6 +315,7 @@ def test_each_split_is_read_once(quick_epochs, monkeypatch, tmp_path):
     assert splits == ["train", "validation"] * 2 and model.class_names == order
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):
     folder = tmp_path / "voc"
     write_voc(make_shapes(3, seed=0), folder, "train")

@@ -49,6 +49,7 @@ PLANS = st.fixed_dictionaries(
 ).map(lambda settings: Augmentation(**settings))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(plan=PLANS, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 def test_whatever_is_drawn_boxes_are_where_the_colours_are(plan, seed):
@@ -64,6 +65,7 @@ def test_whatever_is_drawn_boxes_are_where_the_colours_are(plan, seed):
         assert min(height, width) == 60
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(plan=PLANS, seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)))
 def test_a_seed_repeats_all_draws_and_colours_move_nothing(plan, seed):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ def mosaic(target, seed, min_visible=0.3):
     return mosaic_of(read, target, RESIZING, min_visible, tf.constant(seed, tf.int64))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.tuples(st.integers(0, 2**62), st.integers(0, 2**62)),

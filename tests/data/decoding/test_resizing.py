@@ -193,6 +193,7 @@ def test_the_scales_of_boxes_are_those_of_the_program():
 # Pixels -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 def test_caffe_resizes_as_opencv(images, limits):
     for image in images:
@@ -204,6 +205,7 @@ def test_caffe_resizes_as_opencv(images, limits):
         np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 def test_chainer_resizes_as_scikit_image(images, limits):
     for image in images:
@@ -219,6 +221,7 @@ def test_chainer_resizes_as_scikit_image(images, limits):
         np.testing.assert_allclose(image, 255 * expected.transpose(1, 2, 0), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [(600, None), (77, None)], ids=["grows", "shrinks"])
 def test_bicubic_resizes_as_pillow(images, limits):
     for image in images:
@@ -244,6 +247,7 @@ def bilinear_by_hand(image, size):
     return image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("method", ["bilinear", "torchvision"])
 def test_torchvision_interpolates_at_the_ratio_of_the_sizes(images, method, limits):

@@ -122,6 +122,7 @@ def test_turned_images_lie_on_canvases_of_both_orientations(coloured_set):
     assert {(0, False), (0, True), (2, False), (2, True)} <= shapes
 
 
+@pytest.mark.slow
 def test_a_mosaic_has_room_for_the_objects_of_four_images(coloured_set):
     plan = Augmentation(mosaic=1.0, min_visible=0.0)
     counts = []
@@ -149,6 +150,7 @@ def test_several_short_sides_and_own_canvases_go_with_all_of_it(coloured_set):
             assert all(side % 8 == 0 for side in batch["images"].shape[1:3])
 
 
+@pytest.mark.slow
 def test_proposals_follow_their_image(coloured_set):
     records = coloured_set.records
     boxes = np.zeros([7, 2, 4], np.float32)
@@ -170,6 +172,7 @@ def test_proposals_follow_their_image(coloured_set):
     assert compared > 9
 
 
+@pytest.mark.slow
 def test_balanced_epochs_have_their_number_of_batches_and_differ(coloured_set):
     # Classes a, b, c are in 6, 4 and 2 of the 7 images.
     own = balance(coloured_set, repeat_below=1.0, max_negatives=0.0)

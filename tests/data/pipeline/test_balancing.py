@@ -95,6 +95,7 @@ def test_every_epoch_has_the_same_number_of_images(extra, negatives, seed):
     assert abs(without) <= 1.0
 
 
+@pytest.mark.slow
 def test_an_image_comes_as_often_as_its_rate_on_average_and_not_always_with_the_same():
     own = Balance(np.array([2.5, 1.25, 1.25, 0.5, 0.5]), np.zeros(5, bool), np.ones(1))
     draws = np.array([own.counts(seed) for seed in seeds(400)])
@@ -119,6 +120,7 @@ def sources():
     return {"stored": stored, "archive": archive, "joined": joined}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sources())
 def test_every_source_repeats_its_images_and_mixes_them(name):
     source, orders = sources()[name], set()

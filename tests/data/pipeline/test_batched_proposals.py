@@ -1,6 +1,7 @@
 """Cached proposals on their way through `training_batches`."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import Problems
@@ -107,6 +108,7 @@ def test_rows_that_are_not_valid_come_out_as_zeros():
         assert (row["proposals"].any(axis=1) == PROPOSALS.valid[image]).all()
 
 
+@pytest.mark.slow
 def test_proposals_change_nothing_else_of_a_batch():
     batches = training(short_sides=(32, 64))
     without = training(short_sides=(32, 64), proposals=None)
@@ -121,6 +123,7 @@ def test_proposals_change_nothing_else_of_a_batch():
     assert spec["proposal_valid"] == tf.TensorSpec([None, 2], tf.bool)
 
 
+@pytest.mark.slow
 def test_a_resumed_stream_has_the_same_proposals():
     whole = list(rows_of(training(short_sides=(32, 64)).take(5)))[4:]
     resumed = list(rows_of(training(short_sides=(32, 64), start_epoch=2).take(3)))

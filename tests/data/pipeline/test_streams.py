@@ -46,6 +46,7 @@ def stream():
     return stream_of([element(size) for size in SIZES])
 
 
+@pytest.mark.slow
 def test_images_of_one_canvas_share_batches_and_training_mixes_the_rest(stream):
     def rows_and_canvases(batches):
         return [(b["rows"].numpy().tolist(), b["images"].shape[1:3]) for b in batches]
@@ -111,6 +112,7 @@ def boxes_of(batches):
     return [tuple(map(float, batch["boxes"][0, 0])) for batch in batches]
 
 
+@pytest.mark.slow
 def test_mirroring_follows_from_the_epoch_and_the_seed(stream):
     epoch = tf.Variable(0, dtype=tf.int64)
     batches = stream.training_batches(batch_size=1, **TRAINING, epoch=epoch)
@@ -192,6 +194,7 @@ def test_an_unstated_format_is_refused_at_once():
         stream_of([element((32, 50))], box_format=None)
 
 
+@pytest.mark.slow
 def test_changes_follow_from_the_epoch_and_batches_are_as_many():
     four = [element(size) for size in SIZES[:4]]
     plan = Augmentation(rotate=True, crop=0.5, scale=(0.8, 1.25), brightness=0.5)

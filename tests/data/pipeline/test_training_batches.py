@@ -109,6 +109,7 @@ def test_a_set_without_any_object_makes_batches(painted_set):
     assert batch["boxes"].shape == (2, 1, 4)
 
 
+@pytest.mark.slow
 def test_training_resizes_by_the_method_too(painted_set):
     examples = painted_set([(32, 33)] * 2).subset([1])
     resizing = Resizing((16,), 64, 1, "caffe")
@@ -135,6 +136,7 @@ def test_with_one_short_side_the_stream_of_a_seed_stays_what_it_was(painted_set)
     ]
 
 
+@pytest.mark.slow
 def test_drawing_sides_disturbs_neither_order_nor_mirroring(painted_set):
     one = epochs_of(training(painted_set()), 2, 3)
     twice = RESIZING._replace(short_sides=(32, 32))

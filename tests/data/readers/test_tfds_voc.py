@@ -268,6 +268,7 @@ def test_the_builders_own_dataset_has_the_same_objects(prepared, encoded):
             np.testing.assert_array_equal(batch["images"], same["images"])
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_to_the_builders_dataset_as_it_stands(prepared):
     dataset = stream_of(prepared, "train+validation")
     model = tf_frcnn.FasterRCNN.from_preset(

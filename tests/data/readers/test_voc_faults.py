@@ -123,6 +123,7 @@ def test_every_kind_of_fault_is_found_named_and_survived(
     ]
 
 
+@pytest.mark.slow
 def test_batches_of_a_faulty_data_set_are_sound(voc, xml_of, image_of, file_of):
     write_every_fault(voc, xml_of, image_of, file_of)
     policy = Policy({"unknown_class": "drop"})
