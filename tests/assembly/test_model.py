@@ -161,6 +161,7 @@ def test_a_head_may_leave_the_boxes_alone(config_of):
     assert model.roi_head.predictor.deltas is None
 
 
+@pytest.mark.slow
 def test_a_pyramid_gives_every_level_to_the_rpn_and_the_last_not_to_the_rois(config_of):
     model = build_model(config_of({"backbone.name": "resnet50_fpn"}), ("a",))
     assert model.rpn.anchor_grid.strides == (4, 8, 16, 32, 64)

@@ -48,6 +48,7 @@ def test_a_backbone_gives_what_the_network_gives_at_that_layer(mobilenet, some_i
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_at_random(some_images):
     backbone = application_backbone("EfficientNetB0", "block2b_add").build(0)
     assert any(isinstance(layer, keras.layers.Dropout) for layer in backbone.layers)
@@ -85,6 +86,7 @@ def test_vgg19_has_a_block_at_stride_1():
     assert {w.path[:6] for w in free} == {"block3", "block4", "block5"}
 
 
+@pytest.mark.slow
 def test_layers_without_names_of_their_own_have_the_same_in_every_copy():
     backbone = application_backbone("Xception", "block13_sepconv1")
     first, second = backbone.build(0), backbone.build(4)
@@ -94,6 +96,7 @@ def test_layers_without_names_of_their_own_have_the_same_in_every_copy():
     assert second.trainable_weights == []
 
 
+@pytest.mark.slow
 def test_every_batch_normalisation_is_frozen():
     backbone = application_backbone("MobileNetV2", "block_13_expand_relu")
     norms = [

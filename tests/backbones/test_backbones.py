@@ -38,6 +38,7 @@ def test_the_strides_are_those_of_the_features(backbone, network):
         assert (after[2] - before[2]) * stride == 2 * coarsest
 
 
+@pytest.mark.slow
 def test_all_blocks_can_be_frozen_and_no_more_are_named(backbone, network):
     def is_free(layer):
         return bool(layer.trainable_weights) and not layer.name.startswith("fpn_")

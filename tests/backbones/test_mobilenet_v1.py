@@ -16,6 +16,7 @@ def reference_of(width, randomize):
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width"), [("mobilenet_v1_025_c4", 0.25), ("mobilenet_v1_c4", 1.0)]
 )

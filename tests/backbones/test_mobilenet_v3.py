@@ -128,6 +128,7 @@ def test_stages_are_frozen_as_torchvision_counts_them(frozen_blocks, first_free)
     assert len(pyramid) == 4 and all(layer.trainable_weights for layer in pyramid)
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_weight(some_images):
     keras.utils.set_random_seed(0)
     backbone = mobilenet_v3_large_fpn(0, "group")
@@ -139,6 +140,7 @@ def test_gradients_reach_every_weight(some_images):
         assert np.any(gradient), weight.path
 
 
+@pytest.mark.slow
 def test_a_backbone_from_its_config_gives_the_same_features(backbone, some_images):
     copy = keras.Model.from_config(backbone.get_config())
     copy.set_weights(backbone.get_weights())

@@ -233,6 +233,7 @@ def test_classes_in_another_order_keep_the_predictor(file, tmp_path, capsys):
     assert load_run(tmp_path / "tuned").model.class_names == names
 
 
+@pytest.mark.slow
 def test_training_from_another_network_is_an_error(file, tmp_path, capsys):
     folder = tmp_path / "converted"
     checkpoints.convert("imagined", file(), folder)

@@ -89,6 +89,7 @@ def test_a_turned_photograph_is_detected_upright(predicted):
     np.testing.assert_array_equal(*drawn)
 
 
+@pytest.mark.slow
 def test_detections_below_the_least_score_are_left_out(
     random_run, photos, predicted, tmp_path
 ):

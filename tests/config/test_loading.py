@@ -307,6 +307,7 @@ def test_text_that_looks_like_something_else_stays_text(write):
     assert load_config(write(dump_config(original))) == original
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     names=st.lists(

@@ -18,6 +18,7 @@ def test_sets_in_a_row_have_all_images_and_all_problems():
     assert joined.max_boxes == 7 and joined.name == "a + b"
 
 
+@pytest.mark.slow
 def test_shuffled_sets_are_mixed_evenly():
     joined = concatenate([example_set("a", 30), example_set("b", 60)])
     orders = [streamed(joined, seed) for seed in range(20)]

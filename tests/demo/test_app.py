@@ -39,6 +39,7 @@ def test_an_image_is_answered_with_its_detections(client, detect, shape_file):
     assert answer == expected and len(answer["detections"]) == 9
 
 
+@pytest.mark.slow
 def test_a_body_may_be_as_long_as_the_limit_and_no_longer(client, shape_file):
     data = shape_file.read_bytes().ljust(LIMIT, b"\0")
     assert client.post("/detect", content=data, headers=BINARY).status_code == 200
@@ -249,6 +250,7 @@ def test_images_are_taken_one_by_one_and_the_server_answers_meanwhile(serving):
     assert most == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_hundred_requests_at_once_are_all_answered(serving):
     def send(number):
         content = str(number).encode()

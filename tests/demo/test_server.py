@@ -72,6 +72,7 @@ def test_the_page_has_the_colors_of_the_drawn_images(serving):
         assert ImageColor.getrgb(own["color"]) == class_color(label)
 
 
+@pytest.mark.slow
 def test_the_command_serves_a_run(run_address, detect, shape_file):
     settings = httpx.get(f"{run_address}/settings", timeout=60).json()
     assert settings["run"] == "small" and len(settings["classes"]) == 4

@@ -135,6 +135,7 @@ def test_a_set_without_objects_is_named(set_of, default):
         advise(set_of([(160, 320, [], [])], ("a",)), default)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not BCCD.is_dir(),
     reason=f"BCCD is not in {BCCD}; set TF_FRCNN_SHARED to the folder of data/bccd",

@@ -84,6 +84,7 @@ def test_a_sound_set_stays_as_it_is(mended):
     assert found.done == () and len(found.splits["train"].records) == 2
 
 
+@pytest.mark.slow
 def test_the_mended_planted_set_has_fewer_faults(planted_sets, examined, tmp_path):
     write_splits(mend(planted_sets, examined).splits, tmp_path / "out", "voc")
     sets = {

@@ -145,6 +145,7 @@ def test_a_map_that_is_rounded_down_lacks_the_last_part_of_a_cell(set_of):
     np.testing.assert_array_equal(best_on_the_grid(config, objects), [0.0])
 
 
+@pytest.mark.slow
 def test_anchors_on_the_padding_count_where_they_are_made(set_of):
     settings = ["images.short_side=40", "images.pad_to=128", "anchors.scales=[1]"]
     examples = set_of([(40, 40, [(0, 38, 2, 40)], [0])], ("a",))

@@ -7,6 +7,8 @@ from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
 
+# They share an export, which takes seconds.
+pytestmark = pytest.mark.slow
 OUTPUTS = {
     *("detection_boxes", "detection_scores", "detection_classes"),
     *("detection_class_names", "num_detections"),
@@ -27,7 +29,6 @@ def assert_same(output, row, own, record):
     assert np.all(classes[count:] == 0)
 
 
-@pytest.mark.slow
 def test_files_of_different_sizes_may_share_a_batch(
     signatures, files, images, expected
 ):

@@ -165,12 +165,14 @@ def test_negative_images_are_told_by_fit(eager_detector, elements, dataset_of, r
     assert "are all images negative?" in str(warning.message)
 
 
+@pytest.mark.slow
 def test_a_negative_example_set_is_told_once_by_fit(stub, shapes, recwarn):
     stub().fit(with_labels(shapes, [], [], [], []), verbose=0)
     (warning,) = recwarn.list
     assert "all are negative" in str(warning.message)
 
 
+@pytest.mark.slow
 def test_a_sound_fit_goes_without_a_warning(eager_detector, batch, recwarn):
     data = tf.data.Dataset.from_tensors(batch)
     eager_detector().fit(data, verbose=0)
@@ -214,6 +216,7 @@ def test_the_sum_of_an_epoch_that_goes_on_is_no_explosion(recwarn):
     assert len(recwarn.list) == 1
 
 
+@pytest.mark.slow
 def test_an_explosion_is_told_by_fit(stub, singles):
     class Exploding(type(stub())):
         def train_step(self, batch):

@@ -96,6 +96,7 @@ def test_callbacks_monitor_the_map_wherever_they_stand(
     assert float(other.weight) == 2.0
 
 
+@pytest.mark.slow
 def test_keras_says_that_it_does_not_know_which_map_is_better(stub, shapes, measured):
     measured(True)
     own = [MeanAveragePrecision(shapes), EarlyStopping("val_mAP")]
@@ -103,6 +104,7 @@ def test_keras_says_that_it_does_not_know_which_map_is_better(stub, shapes, meas
         stub().fit(shapes, epochs=1, steps_per_epoch=1, verbose=0, callbacks=own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_averaged_weights_are_measured_and_kept(
     first, stub, shapes, measured, tmp_path

@@ -89,11 +89,13 @@ def test_every_kind_of_data_has_the_same_losses(small_detector, kinds, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.slow
 def test_keras_still_warns_if_there_are_fewer_steps_than_asked_for(stub, singles):
     with pytest.warns(UserWarning, match="ran out of data"):
         stub().fit(singles, batch_size=2, steps_per_epoch=3, verbose=0)
 
 
+@pytest.mark.slow
 def test_an_example_set_is_shuffled_anew_in_each_epoch_and_in_each_fit(stub, shapes):
     model = stub()
     model.fit(shapes, batch_size=1, epochs=2, verbose=0)
@@ -116,6 +118,7 @@ def test_a_dataset_keeps_its_order_but_is_mirrored_otherwise_in_each_fit(stub, s
     assert boxes[:4] != boxes[4:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["examples", "endless"])
 def test_the_steps_of_an_epoch_may_be_given(kind, stub, shapes, singles, recwarn):
     data = shapes if kind == "examples" else singles.repeat()
@@ -170,6 +173,7 @@ def test_only_data_whose_order_is_known_can_go_on_within_an_epoch(stub, singles)
         stub().fit(singles, initial_batch=2)
 
 
+@pytest.mark.slow
 def test_batches_may_come_as_keras_pairs_and_as_arrays(eager_detector, batch):
     model = eager_detector()
     objects = {name: batch[name] for name in ("boxes", "labels")}

@@ -215,6 +215,7 @@ def test_data_without_objects_or_without_an_end_cannot_be_measured(
             evaluate(model, endless)
 
 
+@pytest.mark.slow
 def test_a_fault_in_the_data_is_told_in_a_line(eager_detector, elements, dataset_of):
     faulty = [elements[0], elements[1] | {"labels": elements[1]["labels"] + 9}]
     with pytest.raises(DataError, match=r"^image 1: labels must lie in 0\.\.3"):
@@ -256,6 +257,7 @@ def test_data_with_crowds_are_learned(eager_detector, shapes):
     assert history.keys() >= without.keys()
 
 
+@pytest.mark.slow
 def test_cocos_metric_is_one_of_them(eager_detector, shapes):
     model = eager_detector()
     truth, found = observe(model, shapes)

@@ -252,6 +252,7 @@ def test_detections_are_in_pixels_of_the_file(tiny_detector, two_images):
     assert smaller["boxes"][..., 3].max() <= 32
 
 
+@pytest.mark.slow
 def test_inclusive_pixels_are_an_inner_matter(tiny_detector, two_images):
     # An untrained net's deltas are near zero, so with one class-agnostic box per
     # proposal a detection is its proposal; the whole image is (0, 0, 96, 128).
@@ -355,6 +356,7 @@ def test_hard_examples_are_the_rois_of_the_highest_loss(tiny_detector, two_image
         )
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_regress_has_no_box_loss(tiny_detector, two_images):
     still = {"regress_boxes": False}
     model = tiny_detector(detections={"score_threshold": 0.0}, roi=still)
@@ -435,6 +437,7 @@ def test_a_saved_model_keeps_the_type_that_its_parts_compute_in(
         assert own.roi_head.predictor.logits.compute_dtype == "float32"
 
 
+@pytest.mark.slow
 def test_an_image_that_is_one_crowd_teaches_nothing(tiny_detector, two_images):
     model = tiny_detector(rpn={"allowed_border": 0.0})
     batch = one_of(two_images, 0) | {

@@ -136,6 +136,7 @@ def test_accumulated_gradients_are_the_mean_over_steps_with_their_own_samples(
     assert int(model.optimizer.iterations) == 1
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_decays_weights_replaces_the_models_decay(
     eager_detector, batch
 ):
@@ -152,6 +153,7 @@ def test_an_optimizer_that_decays_weights_replaces_the_models_decay(
     assert difference == pytest.approx(losses[0]["decay_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_norm_of_the_gradients_may_be_clipped(eager_detector, batch):
     model = eager_detector(SGD(1.0, global_clipnorm=1e-3))
     assert np.linalg.norm(gradients_at(model, batch, 0)) > 0.1
@@ -161,6 +163,7 @@ def test_the_norm_of_the_gradients_may_be_clipped(eager_detector, batch):
     assert moved == pytest.approx(1e-3, rel=0.01)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_those_of_the_end(eager_detector, data):
     model = eager_detector(SGD(0.001, use_ema=True, ema_momentum=0.5))
     seen = [kernels_of(model)]
@@ -174,6 +177,7 @@ def test_averaged_weights_are_those_of_the_end(eager_detector, data):
     np.testing.assert_allclose(kernels_of(model), average, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_scaled_loss_draws_other_samples_at_each_step(eager_detector, data):
     scaling = keras.optimizers.LossScaleOptimizer(SGD(0.001), initial_scale=8.0)
     model = eager_detector(scaling)
@@ -327,6 +331,7 @@ def test_parts_are_found_by_their_names(small_detector):
     assert model.get_layer("tiny") is model.backbone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["backbone", "layer", "everything"])
 def test_frozen_weights_stay_and_the_others_move(what, small_detector, data):
     model = small_detector()
@@ -347,6 +352,7 @@ def test_frozen_weights_stay_and_the_others_move(what, small_detector, data):
         assert np.array_equal(old, new.numpy()) == (id(new) in still), new.path
 
 
+@pytest.mark.slow
 def test_a_backbone_that_was_frozen_can_be_trained_again(small_detector, data):
     model = small_detector()
     model.backbone.trainable = False
@@ -403,6 +409,7 @@ def test_a_policy_of_keras_does_not_break_a_detector(name, policy, tiny_detector
     assert found["boxes"].dtype == found["scores"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_recipe_has_its_own_precision_whatever_the_policy(
     policy, eager_detector, data
 ):
@@ -526,6 +533,7 @@ def test_a_saved_model_detects_and_trains_on_in_a_fresh_process(
     np.testing.assert_allclose(found["losses"], losses, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_frozen_model_is_loaded_frozen(small_detector, data, tmp_path):
     model = small_detector()
     model.backbone.trainable = False

@@ -73,6 +73,7 @@ def rows_of(batches):
     return sorted(int(row) for batch in batches for row in batch["rows"])
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_as_many_steps(limited_stub, in_files, folder):
     model = limited_stub(1)
     with pytest.warns(UserWarning, match=r"0\.png can no longer be read") as warned:
@@ -88,6 +89,7 @@ def test_training_goes_on_with_as_many_steps(limited_stub, in_files, folder):
     ]
 
 
+@pytest.mark.slow
 def test_one_image_too_many_ends_fit_in_one_clear_error(limited_stub, in_files, folder):
     with pytest.raises(DataError) as error:
         limited_stub(0).fit(in_files, callbacks=[Remove(folder / "0.png")], **SETTINGS)
@@ -102,6 +104,7 @@ def test_the_setting_has_a_default(small_detector):
     assert small_detector().settings.data.max_unreadable == 10
 
 
+@pytest.mark.slow
 def test_validation_and_evaluation_pass_over_no_image(stub, in_files, folder, shapes):
     (folder / "3.png").write_bytes(b"")
     expected = r"3\.png can no longer be read \(.*\), and no other image can take"
@@ -111,6 +114,7 @@ def test_validation_and_evaluation_pass_over_no_image(stub, in_files, folder, sh
         stub().evaluate(in_files, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_detector_is_not_evaluated_on_fewer_images(eager_detector, in_files, folder):
     (folder / "3.png").unlink()
     with pytest.raises(DataError, match=r"3\.png can no longer be read"):

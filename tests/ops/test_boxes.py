@@ -65,6 +65,7 @@ def test_iou_equals_the_references(golden, in_mode, form):
     np.testing.assert_array_equal(empty, iou[f"empty_{form}"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plus_one", [False, True])
 def test_iou_is_symmetric_and_lies_in_0_to_1(in_mode, plus_one):
     @given(boxes_of(6), boxes_of(5))

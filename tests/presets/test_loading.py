@@ -66,6 +66,7 @@ def test_a_run_folder_has_its_weights_classes_and_settings(run_folder, same_dete
     same_detections(model, named)
 
 
+@pytest.mark.slow
 def test_settings_of_a_run_folder_may_be_replaced(run_folder, pictures):
     model = FasterRCNN.from_preset(run_folder, detections={"max_per_image": 2})
     assert [len(found.names) for found in model.detect(pictures)] == [2, 2]

@@ -60,6 +60,7 @@ def test_the_first_step_alone_is_kept(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["black_box_00000003.npz"]
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_there_is_a_warning_and_nothing_half_written(
     model, tmp_path, monkeypatch
 ):

@@ -210,6 +210,7 @@ def test_weights_that_are_not_finite_are_never_written(checkpoints_of, line, tmp
     assert read_state(tmp_path) == state
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before(
     checkpoints_of, line, tmp_path, monkeypatch
 ):

@@ -88,6 +88,7 @@ def exchange(path):
     path.write_bytes(path.with_name("step_1.weights.h5").read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [cut, exchange, pathlib.Path.unlink])
 def test_weights_that_are_not_as_written_are_passed_over(
     run_folder, small_config, harm
@@ -177,6 +178,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_detects_in_images_alone_if_it_has_both_stages(kind, tmp_path):
     settings, proposes, detects = KINDS[kind]

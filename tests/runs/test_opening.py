@@ -100,7 +100,7 @@ def test_images_of_the_training_in_another_split_are_told(opened, capsys):
     assert opened(sets) == "test"
     assert (
         "2 of the 2 test images are train images, too: its figures say little about "
-        "new images. (train1.png, train1.png ...) " in capsys.readouterr().out
+        "new images. (train1.png, train2.png) " in capsys.readouterr().out
     )
 
 

@@ -333,6 +333,7 @@ def test_what_is_wrong_with_the_data_is_kept(quick_epochs, tmp_path):
     assert problem["file"] == "JPEGImages/shapes_0_00001.png"
 
 
+@pytest.mark.slow
 def test_images_lost_in_training_are_kept_whatever_ends_it(
     quick_epochs, monkeypatch, tmp_path, capsys
 ):

@@ -26,6 +26,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_where_many_arrays_do_not_fit_there_is_an_error_and_no_crash(tmp_path):
     path = tmp_path / "a.weights.h5"
     command = [sys.executable, "-c", MANY_LAYERS, str(path), "700000"]
@@ -50,6 +51,7 @@ def test_the_room_that_is_asked_for_is_enough_and_little_more(tmp_path):
     assert size < weights._most_bytes(model) < size + 1_000_000
 
 
+@pytest.mark.slow
 def test_a_system_that_cannot_reserve_room_is_asked_what_is_free(tmp_path, monkeypatch):
     monkeypatch.delattr(weights.os, "posix_fallocate")
     path = tmp_path / "a.weights.h5"

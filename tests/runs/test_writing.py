@@ -59,6 +59,7 @@ def test_other_errors_stay(error, tmp_path):
     assert raised.value is error
 
 
+@pytest.mark.slow
 def test_an_image_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     image = np.full([2, 3, 3], 7, np.uint8)
@@ -76,6 +77,7 @@ def test_an_image_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_summaries_that_cannot_be_written_are_one_error_that_names_them(tmp_path):
     command = [sys.executable, "-c", SUMMARIES, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

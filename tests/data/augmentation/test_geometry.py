@@ -109,6 +109,7 @@ def test_an_image_without_objects_is_cropped():
     assert all(part.boxes.shape == (0, 4) for part in parts)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     seed=SEEDS,

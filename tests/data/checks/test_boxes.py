@@ -52,8 +52,8 @@ def test_an_unknown_class_stops_with_the_nearest_name():
         known_objects([cat(1, 2, 3, 4)], ("car", "cart"), Problems(), "a.xml")
     assert str(error.value) == (
         "a.xml: unknown_class: 'cat' is not one of the classes car, cart; did you mean "
-        "'cart'? Correct the data or data.class_names, or set the policy for "
-        "unknown_class to drop."
+        "'cart'? Correct the data, or set the policy for unknown_class to drop. "
+        "Or is it data.class_names?"
     )
 
 

@@ -35,6 +35,7 @@ def refusal_of(read, data):
     return error.value.message.split("assertion failed: [")[1].split("]\n")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [
@@ -82,6 +83,7 @@ def test_a_gif_whose_first_frame_is_a_part_of_its_screen_is_refused(read):
     assert read(files.gif_of_a_part((10, 12), (10, 12))).shape == (12, 10, 3)
 
 
+@pytest.mark.slow
 def test_behind_more_chunks_than_are_passed_nothing_is_believed(monkeypatch):
     monkeypatch.setattr(encoded, "MAX_CHUNKS", 10)
 
@@ -182,6 +184,7 @@ def test_what_is_no_image_is_refused_with_the_reason(read, data, reason):
     assert refusal_of(read, data).startswith(f"picture 3: {reason}")
 
 
+@pytest.mark.slow
 def test_200_malformed_files_are_refused_and_the_next_is_read(read):
     broken = [*files.malformed()]
     assert len(broken) == 200

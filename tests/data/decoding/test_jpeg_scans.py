@@ -61,6 +61,7 @@ def test_a_marker_on_the_border_of_two_pieces_is_found(judge, monkeypatch, piece
     assert judge(data, 2**30 // 19) and not judge(data, 2**30 // 20)
 
 
+@pytest.mark.slow
 def test_a_request_of_many_scans_is_refused_with_the_reason():
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def read(data):

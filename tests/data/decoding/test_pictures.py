@@ -42,6 +42,7 @@ def forms(folder):
     }
 
 
+@pytest.mark.slow
 def test_every_form_gives_the_same_pixels(tmp_path):
     for name, picture in forms(tmp_path).items():
         image = read_picture(picture, "it")

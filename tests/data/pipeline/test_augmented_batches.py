@@ -114,6 +114,7 @@ def assert_fits(batch, *, is_mosaic):
             assert is_mosaic or np.abs(box - found).max() <= 2
 
 
+@pytest.mark.slow
 def test_turned_images_lie_on_canvases_of_both_orientations(coloured_set):
     shapes = set()
     plan = Augmentation(rotate=True)
@@ -132,6 +133,7 @@ def test_a_mosaic_has_room_for_the_objects_of_four_images(coloured_set):
     assert max(counts) > 3
 
 
+@pytest.mark.slow
 def test_difficult_objects_are_dropped_before_they_are_cut(coloured_set):
     plan = Augmentation(crop=1.0)
     for batch in training(coloured_set, plan, drop_difficult=True).take(3):

@@ -58,6 +58,7 @@ def rows_of(batches):
             yield int(image_id), {key: values[row] for key, values in batch.items()}
 
 
+@pytest.mark.slow
 def test_proposals_are_resized_and_mirrored_with_their_images():
     # Image 1 is halved: both are 32 x 50, and 50 - 12 = 38, 50 - 2 = 48.
     expected = {
@@ -90,6 +91,7 @@ def test_evaluation_gives_proposals_unmirrored():
     np.testing.assert_array_equal(batch["proposal_valid"], PROPOSALS.valid)
 
 
+@pytest.mark.slow
 def test_proposals_follow_the_size_that_was_drawn():
     scales = set()
     for image, row in rows_of(training(short_sides=(32, 64), flip=False).take(12)):

@@ -85,6 +85,7 @@ def test_with_a_multiple_every_image_has_a_canvas_of_its_own(painted_set):
     assert counts == [1, 2, 2] and num_batches(examples, resizing, batch_size=2) == 3
 
 
+@pytest.mark.slow
 def test_a_batch_says_how_large_the_files_are_where_scales_cannot(painted_set):
     # 0.5 * 33 = 16.5 pixels are 16, and 16 / 0.5 = 32.
     resizing = Resizing((16,), 64, 1, "caffe")

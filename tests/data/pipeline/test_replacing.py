@@ -119,6 +119,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 def test_the_next_image_of_the_canvas_takes_the_place_of_a_lost_one(
     files_of, with_others
 ):
@@ -169,6 +170,7 @@ def test_an_image_that_breaks_later_changes_no_batch_without_it(files_of, with_o
     assert not any(kinds[:7]) and 0 < kinds.count(True) <= 20
 
 
+@pytest.mark.slow
 def test_what_can_be_read_is_never_read_in_python(files_of, monkeypatch):
     def find(*_):
         raise AssertionError("Python was asked.")
@@ -177,6 +179,7 @@ def test_what_can_be_read_is_never_read_in_python(files_of, monkeypatch):
     assert len(training(files_of()[0])) == 9
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_back_is_not_counted(files_of, with_others, monkeypatch):
     examples, files = files_of()
     hidden, calls = files[1].rename(files[1].with_suffix(".away")), []
@@ -195,6 +198,7 @@ def test_a_file_that_comes_back_is_not_counted(files_of, with_others, monkeypatc
     assert not examples.problems.rows
 
 
+@pytest.mark.slow
 def test_without_another_one_of_the_canvas_any_image_comes(files_of):
     examples, files = files_of()
     for row in (2, 4):
@@ -277,6 +281,7 @@ def test_an_evaluation_passes_over_no_image(files_of):
     assert not examples.problems.rows
 
 
+@pytest.mark.slow
 def test_a_turned_photograph_that_comes_back_is_upright(
     files_of, image_of, file_of, monkeypatch
 ):
@@ -294,6 +299,7 @@ def test_a_turned_photograph_that_comes_back_is_upright(
     assert_same_batches([batch], [expected], {})
 
 
+@pytest.mark.slow
 def test_a_data_set_is_not_held_longer_than_its_batches(files_of):
     examples, _ = files_of()
     batches = training_batches(examples, RESIZING, **SETTINGS)

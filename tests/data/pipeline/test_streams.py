@@ -63,6 +63,7 @@ def test_images_of_one_canvas_share_batches_and_training_mixes_the_rest(stream):
     assert rows_and_canvases(apart) == [([0, 2, 4], (32, 64)), ([1, 3], (64, 32))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 7])
 def test_the_number_of_batches_is_known(stream, batch_size):
     batches = stream.training_batches(batch_size=batch_size, **TRAINING)
@@ -80,6 +81,7 @@ def test_left_over_images_of_several_canvases_share_a_batch_that_holds_them(stre
         assert image.sum() == height * width * height * 3  # its own value, then zeros
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_the_same_records(painted_set):
     examples = painted_set()
     records, decoded = examples.records, {}
@@ -97,6 +99,7 @@ def test_batches_are_those_of_the_same_records(painted_set):
             np.testing.assert_array_equal(same[name], batch[name][:, :count])
 
 
+@pytest.mark.slow
 def test_boxes_are_clipped_and_those_without_area_are_counted():
     boxes = [[-5, 2, 20, 90], [3, 3, 3, 9], [40, 1, 50, 9]]
     stream = stream_of([element((32, 50), boxes, [0, 1, 2])])
@@ -129,6 +132,7 @@ def test_mirroring_follows_from_the_epoch_and_the_seed(stream):
     assert {box[1] for one in seen for box in one} > {3.0}
 
 
+@pytest.mark.slow
 def test_difficult_objects_are_left_out_of_training_alone():
     element = {
         "image": np.zeros([32, 40, 3], np.uint8),
@@ -147,6 +151,7 @@ def test_difficult_objects_are_left_out_of_training_alone():
     np.testing.assert_array_equal(batch["difficult"], [[True, False]])
 
 
+@pytest.mark.slow
 def test_no_crowd_is_left_out_unless_it_has_no_area():
     element = {
         "image": np.zeros([32, 40, 3], np.uint8),

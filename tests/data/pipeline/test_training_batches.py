@@ -44,6 +44,7 @@ def assert_same_batches(batches, expected):
             np.testing.assert_array_equal(batch[key], other[key], err_msg=key)
 
 
+@pytest.mark.slow
 def test_no_image_of_an_epoch_is_lost_or_repeated(painted_set):
     examples = painted_set()
     # Five lie, two stand: two batches and one.
@@ -53,6 +54,7 @@ def test_no_image_of_an_epoch_is_lost_or_repeated(painted_set):
         assert sorted(len(batch["labels"]) for batch in epoch) == [2, 2, 3]
 
 
+@pytest.mark.slow
 def test_epochs_differ_in_order_and_seeds_do_too(painted_set):
     epochs = epochs_of(training(painted_set()), 3, 3)
     orders = {tuple(ids_of(epoch)) for epoch in epochs}
@@ -60,6 +62,7 @@ def test_epochs_differ_in_order_and_seeds_do_too(painted_set):
     assert len(orders | {tuple(ids_of(other))}) == 4
 
 
+@pytest.mark.slow
 def test_a_resumed_stream_equals_the_uninterrupted_one(painted_set):
     whole = epochs_of(training(painted_set()), 4, 3)
     resumed = epochs_of(training(painted_set(), start_epoch=2), 2, 3)
@@ -94,6 +97,7 @@ def test_nothing_is_mirrored_unless_asked_for(painted_set):
     assert {float(epoch[0]["boxes"][0, 0, 1]) for epoch in epochs} == {2.0}
 
 
+@pytest.mark.slow
 def test_difficult_boxes_are_left_out_if_asked_for(painted_set):
     examples = painted_set().subset([2])
     batch = next(iter(training(examples, drop_difficult=True, flip=False)))
@@ -102,6 +106,7 @@ def test_difficult_boxes_are_left_out_if_asked_for(painted_set):
     np.testing.assert_array_equal(batch["boxes"], [[[4, 2, 20, 14], [0, 0, 0, 0]]])
 
 
+@pytest.mark.slow
 def test_a_set_without_any_object_makes_batches(painted_set):
     examples = painted_set().subset([0, 3])
     batch = next(iter(training(examples, batch_size=2)))
@@ -145,6 +150,7 @@ def test_drawing_sides_disturbs_neither_order_nor_mirroring(painted_set):
         assert_same_batches(epoch, expected)
 
 
+@pytest.mark.slow
 def test_each_image_is_as_large_as_a_drawn_short_side_makes_it(painted_set):
     examples = painted_set()
     sizes = {r.image_id: np.array([r.height, r.width]) for r in examples.records}
@@ -163,6 +169,7 @@ def test_each_image_is_as_large_as_a_drawn_short_side_makes_it(painted_set):
     assert {scale for _, scale in seen} == {1.0, 2.0} and len(seen) > 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_a_batch_lies_on_the_smallest_canvas_that_holds_its_images(
     batch_size, painted_set
@@ -180,6 +187,7 @@ def test_a_batch_lies_on_the_smallest_canvas_that_holds_its_images(
     assert len(canvases) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 10])
 def test_epochs_are_equally_long_whatever_sizes_are_drawn(batch_size, painted_set):
     examples = painted_set()
@@ -196,6 +204,7 @@ def test_epochs_are_equally_long_whatever_sizes_are_drawn(batch_size, painted_se
     assert len(drawn) > 1
 
 
+@pytest.mark.slow
 def test_sides_are_drawn_evenly_and_apart_from_mirroring(painted_set):
     examples = painted_set([(32, 50)] * 6)
     counts = dict.fromkeys([(s, m) for s in (1, 1.5, 2) for m in (False, True)], 0)
@@ -212,6 +221,7 @@ def test_sides_are_drawn_evenly_and_apart_from_mirroring(painted_set):
     assert all(23 <= count <= 57 for count in counts.values()), counts
 
 
+@pytest.mark.slow
 def test_a_resumed_stream_of_several_sides_equals_the_uninterrupted_one(painted_set):
     whole = epochs_of(training(painted_set(), TWO_SIDES), 3, 3)
     resumed = training(painted_set(), TWO_SIDES, start_epoch=1)
@@ -219,6 +229,7 @@ def test_a_resumed_stream_of_several_sides_equals_the_uninterrupted_one(painted_
         assert_same_batches(epoch, expected)
 
 
+@pytest.mark.slow
 def test_crowds_stay_and_are_a_field_where_there_are_some(painted_set, with_crowds):
     examples = painted_set().subset([2])
     settings = {"drop_difficult": True, "flip": False}
@@ -233,6 +244,7 @@ def test_crowds_stay_and_are_a_field_where_there_are_some(painted_set, with_crow
     np.testing.assert_array_equal(batch["crowd"], [[False, True]])
 
 
+@pytest.mark.slow
 def test_crowds_are_padded_with_their_images_and_mirrored(painted_set, with_crowds):
     examples = with_crowds(painted_set([(32, 50)] * 3))
     seen = set()

@@ -128,6 +128,7 @@ def test_subsets_leave_out_the_other_images(prepared):
     assert subset.records == (examples.records[2],)
 
 
+@pytest.mark.slow
 def test_resumed_training_sees_what_uninterrupted_training_sees(prepared):
     examples = read_tfds_voc(prepared[0], "07")
     resizing = Resizing((32,), 64, ((64, 64),))
@@ -247,6 +248,7 @@ def stream_of(prepared, split, **settings):
     return tfds.load("voc/2007", split=split, data_dir=data_dir, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoded", [False, True])
 def test_the_builders_own_dataset_has_the_same_objects(prepared, encoded):
     examples = read_tfds_voc(prepared[0], "07")

@@ -228,6 +228,7 @@ def test_boxes_that_begin_at_0_in_many_files_say_that_the_tool_counts_from_0(
     assert read_voc(voc.root, "train", one_based=False).problems.rows == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
 def test_formats_that_tensorflow_does_not_decode_are_read_from_a_copy(
     voc, xml_of, image_of, file_of, kind

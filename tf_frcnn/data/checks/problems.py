@@ -142,10 +142,10 @@ class Problems:
             others = " or ".join(a for a in ALLOWED_ACTIONS[kind] if a != "raise")
             end = "" if detail.endswith("?") else "."
             self.print()
-            ours = " or data.class_names" if kind == "unknown_class" else ""
+            ours = " Or is it data.class_names?" if kind == "unknown_class" else ""
             raise DataError(
-                f"{file}: {kind}: {detail}{end} Correct the data{ours}, or set the "
-                f"policy for {kind} to {others}."
+                f"{file}: {kind}: {detail}{end} Correct the data, or set the policy "
+                f"for {kind} to {others}.{ours}"
             )
         action = action or self.policy.action(kind)
         self.rows.append(Problem(kind, file, detail, action))
