@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -168,3 +171,14 @@ def test_what_becomes_of_a_bad_step_is_a_setting_that_is_saved(small_detector):
 def test_a_bad_step_without_names_says_so():
     bad = BadStep(3, {"images": np.zeros(2)}, {"loss": np.inf}, {})
     assert str(bad) == "Not finite at step 3 (images unknown): loss inf"
+
+
+@pytest.mark.slow
+def test_a_model_is_held_no_longer_than_it_is_used(small_detector, data):
+    """TensorFlow keeps functions of Python to the end of the process."""
+    model = compiled(small_detector, eager=False)
+    model.fit(data, verbose=0)
+    held = [weakref.ref(item) for item in (model, *model.trainable_variables)]
+    del model
+    gc.collect()
+    assert [reference() for reference in held] == [None] * len(held)

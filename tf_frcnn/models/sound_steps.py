@@ -1,6 +1,7 @@
 """Steps that move the weights only where their losses and gradients are finite."""
 
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -96,14 +97,15 @@ class SoundSteps:
             looked_at.append(tf.reduce_sum(norms))
         is_sound = tf.reduce_all(tf.math.is_finite(looked_at))
 
+        names = [v.path for v in variables], [*losses], [*batch]
+        # TensorFlow keeps the function to the end of the process, but not the model.
+        own = weakref.WeakMethod(self._note)
+
         def note() -> tf.Tensor:
             values = [step, norms, list(losses.values()), list(batch.values())]
             flat = tf.nest.flatten(values)
-            noted = tf.py_function(reader, flat, tf.bool)
+            noted = tf.py_function(lambda *flat: own()(*names, flat), flat, tf.bool)
             return tf.ensure_shape(noted, [])
-
-        def reader(*flat: tf.Tensor) -> bool:
-            return self._note([v.path for v in variables], [*losses], [*batch], flat)
 
         def apply() -> tf.Tensor:
             optimizer.apply([tf.identity(g) for g in gradients], variables)
