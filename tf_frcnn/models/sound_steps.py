@@ -99,12 +99,12 @@ class SoundSteps:
 
         names = [v.path for v in variables], [*losses], [*batch]
         # TensorFlow keeps the function to the end of the process, but not the model.
-        own = weakref.WeakMethod(self._note)
+        own = weakref.proxy(self)
 
         def note() -> tf.Tensor:
             values = [step, norms, list(losses.values()), list(batch.values())]
             flat = tf.nest.flatten(values)
-            noted = tf.py_function(lambda *flat: own()(*names, flat), flat, tf.bool)
+            noted = tf.py_function(lambda *flat: own._note(*names, flat), flat, tf.bool)
             return tf.ensure_shape(noted, [])
 
         def apply() -> tf.Tensor:
