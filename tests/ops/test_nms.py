@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tf_frcnn.ops import nms_tiles
 from tf_frcnn.ops.boxes import pairwise_iou
 from tf_frcnn.ops.nms import non_max_suppression
 
@@ -40,9 +41,21 @@ def nms_of_one(nms, boxes, scores, **settings):
     return kept_rows(index, kept)[0]
 
 
-@pytest.fixture
-def nms(in_mode):
-    return in_mode(non_max_suppression)
+# Mode, for_xla.
+ROUTES = [
+    ("eager", False),
+    ("graph", False),
+    ("xla", False),
+    ("graph", True),
+    pytest.param(("xla", True), marks=pytest.mark.xla),
+]
+
+
+@pytest.fixture(params=ROUTES, ids=str)
+def nms(run_in, request, monkeypatch):
+    mode, for_xla = request.param
+    monkeypatch.setattr(nms_tiles, "TILE", 8)
+    return run_in(mode, functools.partial(non_max_suppression, for_xla=for_xla))
 
 
 def test_the_better_of_two_overlapping_boxes_is_kept(nms):

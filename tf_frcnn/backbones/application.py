@@ -8,6 +8,7 @@ import keras
 from tf_frcnn.backbones.backbone import Backbone
 from tf_frcnn.backbones.imagenet import imagenet_application, number_unnamed_layers
 from tf_frcnn.backbones.pretrained import weighted_layers
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 # The mode of each family's `preprocess_input`; "raw" networks normalise inside.
 _IMAGE_MODES = {
@@ -79,6 +80,7 @@ def _build(
     """
     network = _network(name)
     backbone = keras.Model(network.input, network.get_layer(layer).output, name=name)
+    backbone = keras.models.clone_model(backbone, clone_function=_for_xla)
     frozen_strides = sorted(set(strides.values()))[:frozen_blocks]
     for part in backbone.layers:
         if strides.get(part.name) in frozen_strides:
@@ -89,6 +91,13 @@ def _build(
         if isinstance(part, keras.layers.BatchNormalization):
             part.trainable = False
     return backbone
+
+
+def _for_xla(layer):
+    """Returns the layer itself, or one in its place that XLA differentiates."""
+    if type(layer) is keras.layers.MaxPooling2D:
+        return MaxPooling2D.from_config(layer.get_config())
+    return layer
 
 
 def _network(name):

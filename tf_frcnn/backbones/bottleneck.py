@@ -8,6 +8,7 @@ from typing import NamedTuple
 import keras
 
 from tf_frcnn.backbones.convolution import Style, convolve
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 _PLACES = ("first_1x1", "first_3x3", "last_3x3")
 
@@ -77,9 +78,7 @@ def _unit(features, stage, *, projected, stride_in_3x3, style, trainable, name):
             features, stage.outer, 1, stride=stage.stride, name=f"{name}_0", **common
         )
     elif stage.stride > 1:
-        shortcut = keras.layers.MaxPooling2D(1, stage.stride, name=f"{name}_0_pool")(
-            features
-        )
+        shortcut = MaxPooling2D(1, stage.stride, name=f"{name}_0_pool")(features)
     found = convolve(
         features, stage.inner, 1, stride=strides[0], name=f"{name}_1", **common
     )

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.backbones.convolution import Style, normalize
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -71,7 +72,7 @@ def feature_pyramid(
         for level, features in zip(levels, summed, strict=True)
     ]
     if extra_level:
-        every_other = keras.layers.MaxPooling2D(1, 2, name=f"fpn_pool{levels.stop}")
+        every_other = MaxPooling2D(1, 2, name=f"fpn_pool{levels.stop}")
         pyramid.append(every_other(pyramid[-1]))
     return pyramid
 

@@ -13,6 +13,7 @@ from tf_frcnn.backbones.bottleneck import Stage, bottleneck_stage
 from tf_frcnn.backbones.convolution import Style, convolve
 from tf_frcnn.backbones.feature_pyramid import feature_pyramid
 from tf_frcnn.backbones.imagenet import imagenet_application
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -169,7 +170,7 @@ def _stages(images, num_layers, variant, last, frozen_blocks, normalization):
     # The pooled values are positive, so zeros beyond the map are never the largest.
     padding = (variant.pool1_padding, variant.pool1_padding)
     features = keras.layers.ZeroPadding2D(padding, name="pool1_pad")(features)
-    features = keras.layers.MaxPooling2D(3, 2, name="pool1_pool")(features)
+    features = MaxPooling2D(3, 2, name="pool1_pool")(features)
     maps = []
     for number in range(2, last + 1):
         trainable = number > frozen_blocks

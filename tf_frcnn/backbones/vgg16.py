@@ -5,6 +5,8 @@ Source: Simonyan and Zisserman 2014, configuration D; Ren et al. 2015, section 3
 
 import keras
 
+from tf_frcnn.layers.max_pooling import MaxPooling2D
+
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
@@ -41,7 +43,7 @@ def _build(frozen_blocks, pool_padding, name):
     images = features = keras.Input((None, None, 3), name="images")
     for block, (num_convs, channels) in enumerate(_BLOCKS, start=1):
         if block > 1:
-            pool = keras.layers.MaxPooling2D(
+            pool = MaxPooling2D(
                 2, 2, padding=pool_padding, name=f"block{block - 1}_pool"
             )
             features = pool(features)

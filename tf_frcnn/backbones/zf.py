@@ -7,6 +7,7 @@ Source: Zeiler and Fergus 2013; Ren et al. 2015, section 3;
 import keras
 
 from tf_frcnn.layers.local_response_norm import LocalResponseNormalization
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 # Channels, kernel size, and whether it has a stride, normalisation and pooling.
 _CONVOLUTIONS = (
@@ -55,4 +56,4 @@ def _pool(features, name):
     end. The pooled values are not negative, so the padding is never the largest.
     """
     padded = keras.layers.ZeroPadding2D(((1, 2), (1, 2)), name=f"{name}_pad")(features)
-    return keras.layers.MaxPooling2D(3, 2, name=name)(padded)
+    return MaxPooling2D(3, 2, name=name)(padded)

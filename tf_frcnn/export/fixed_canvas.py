@@ -88,12 +88,15 @@ def canvas_function(model: FasterRCNN) -> Callable[..., dict[str, tf.Tensor]]:
 @contextlib.contextmanager
 def _gathered_and_unrolled(model):
     """Sets RoI pooling to its form for XLA and unrolls loops within the context."""
-    head = model.roi_head
-    pooling, detections = head.pooling, head.detection_layer
+    pooling = model.roi_head.pooling
+    layers = pooling, model.rpn.proposal_layer, model.roi_head.detection_layer
     for_xla = pooling.for_xla
-    pooling.for_xla = pooling.unroll = detections.unroll = True
+    pooling.for_xla = True
+    for layer in layers:
+        layer.unroll = True
     try:
         yield
     finally:
         pooling.for_xla = for_xla
-        pooling.unroll = detections.unroll = False
+        for layer in layers:
+            layer.unroll = False

@@ -6,6 +6,7 @@ from tf_frcnn.layers.box_heads import ConvolutionalHead, FullyConnectedHead, Tai
 from tf_frcnn.layers.box_predictor import BoxPredictor
 from tf_frcnn.layers.detections import DetectionLayer
 from tf_frcnn.layers.local_response_norm import LocalResponseNormalization
+from tf_frcnn.layers.max_pooling import MaxPooling2D
 from tf_frcnn.layers.preprocessing import Preprocessing
 from tf_frcnn.layers.proposal_targets import ProposalTargetLayer
 from tf_frcnn.layers.proposals import ProposalLayer
@@ -21,6 +22,7 @@ __all__ = [
     "DetectionLayer",
     "FullyConnectedHead",
     "LocalResponseNormalization",
+    "MaxPooling2D",
     "Pooling",
     "Preprocessing",
     "ProposalLayer",

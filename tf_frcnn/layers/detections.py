@@ -29,6 +29,7 @@ class DetectionLayer(keras.layers.Layer):
     Attributes:
         unroll: False; whether classes are suppressed one by one without a loop in the
             graph, for runtimes that have none. The batch must then be static.
+        for_xla: False; whether overlaps are suppressed in the form for XLA and GPUs.
 
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
         faster-rcnn-pytorch (bubbliiiing):utils/utils_bbox.py.
@@ -44,7 +45,7 @@ class DetectionLayer(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.detections = DetectionSettings.of(detections)
         self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
-        self.unroll = False
+        self.unroll = self.for_xla = False
 
     def call(self, proposals: Proposals, logits, deltas, image_sizes):
         """Makes detections.
@@ -87,6 +88,7 @@ class DetectionLayer(keras.layers.Layer):
             iou_threshold=self.detections.nms_iou,
             plus_one=self.conventions.plus_one,
             unroll=self.unroll,
+            for_xla=self.for_xla,
         )
         boxes = tf.gather(boxes, index, batch_dims=1)
         scores = tf.where(kept, tf.gather(scores, index, batch_dims=1), -1.0)

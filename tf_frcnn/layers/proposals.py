@@ -21,6 +21,11 @@ class ProposalLayer(keras.layers.Layer):
         conventions: `Conventions`; with `plus_one`, coding and clipping count
             inclusive pixels.
 
+    Attributes:
+        unroll: False; whether levels are suppressed one by one without a loop in the
+            graph, for runtimes that have none. The batch must then be static.
+        for_xla: False; whether overlaps are suppressed in the form for XLA and GPUs.
+
     Source: Ren et al. 2015, section 3.3; tf-faster-rcnn:lib/layer_utils/
         proposal_layer.py and proposal_top_layer.py; min_size: simple-faster-rcnn-
         pytorch and, in network pixels, faster-rcnn-pytorch (bubbliiiing):nets/rpn.py;
@@ -36,6 +41,7 @@ class ProposalLayer(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.proposals = ProposalSettings.of(proposals)
         self.conventions = Conventions.of(conventions)
+        self.unroll = self.for_xla = False
 
     def call(
         self, rpn: RPNOutputs, anchors: Anchors, image_sizes, scales, training=None
@@ -66,10 +72,9 @@ class ProposalLayer(keras.layers.Layer):
         if self.conventions.cut_first:
             groups = [self._without_small(group, scales) for group in groups]
         if training or self.proposals.test_nms:
-            groups = [self._without_overlaps(group, num_after) for group in groups]
-        kept = Proposals(
-            *(tf.concat(column, axis=1) for column in zip(*groups, strict=True))
-        )
+            kept = self._without_overlaps(groups, num_after)
+        else:
+            kept = _joined(groups)
         return _padded(_best(kept, kept.scores, num_after), num_after)
 
     def _candidates(self, rpn, anchors, image_sizes):
@@ -95,17 +100,28 @@ class ProposalLayer(keras.layers.Layer):
         large = (heights >= smallest[..., 0]) & (widths >= smallest[..., 1])
         return group._replace(valid=group.valid & large)
 
-    def _without_overlaps(self, group, count):
+    def _without_overlaps(self, groups, count):
+        """Returns the `count` best rows of each group, [B, groups * count]."""
+        # All groups of all images at once, those of an image one after the other.
+        most = tf.reduce_max([tf.shape(group.scores)[1] for group in groups])
+        rows = _joined([_filled(group, most) for group in groups])
+        rows = tf.nest.map_structure(lambda v: _in_groups(v, len(groups), most), rows)
         index, kept = non_max_suppression(
-            group.boxes,
-            group.scores,
-            group.valid,
+            rows.boxes,
+            rows.scores,
+            rows.valid,
             max_outputs=count,
             iou_threshold=self.proposals.nms_iou,
             plus_one=self.conventions.nms_plus_one,
+            unroll=self.unroll,
+            for_xla=self.for_xla,
         )
-        group = _rows(group, index)
-        return group._replace(valid=kept & group.valid)
+        rows = _rows(rows, index)
+        rows = rows._replace(valid=kept & rows.valid)
+        num_rows = len(groups) * count
+        return tf.nest.map_structure(
+            lambda v: tf.reshape(v, [-1, num_rows, *v.shape[2:]]), rows
+        )
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -145,6 +161,27 @@ def _best(proposals, ranks, count):
     return _rows(proposals, tf.math.top_k(ranks, count).indices)
 
 
+def _joined(groups):
+    """Returns the rows of all groups of each image, one group after the other."""
+    return Proposals(*(tf.concat(rows, axis=1) for rows in zip(*groups, strict=True)))
+
+
+def _filled(proposals, count):
+    """Returns `count` rows, the last of them zero and not valid."""
+    missing = count - tf.shape(proposals.scores)[1]
+    rows = [[0, 0], [0, missing], [0, 0]]
+    return tf.nest.map_structure(lambda v: tf.pad(v, rows[: v.shape.rank]), proposals)
+
+
+def _in_groups(values, num_groups, num_rows):
+    """Returns [B * groups, rows, ...] of [B, groups * rows, ...]."""
+    batch = values.shape[0]
+    grouped = tf.reshape(values, [-1, num_rows, *values.shape[2:]])
+    if batch is not None:
+        grouped = tf.ensure_shape(grouped, [batch * num_groups, *grouped.shape[1:]])
+    return grouped
+
+
 def _padded(proposals, count):
     """Returns `count` rows, zero and False after the valid ones."""
     boxes, scores, valid, levels = proposals
@@ -154,10 +191,7 @@ def _padded(proposals, count):
         valid=valid,
         levels=tf.where(valid, levels, 0),
     )
-    missing = count - tf.shape(scores)[1]
-
-    def pad(values):
-        values = tf.pad(values, [[0, 0], [0, missing], [0, 0]][: values.shape.rank])
-        return tf.ensure_shape(values, [None, count, *values.shape[2:]])
-
-    return tf.nest.map_structure(pad, proposals)
+    return tf.nest.map_structure(
+        lambda v: tf.ensure_shape(v, [None, count, *v.shape[2:]]),
+        _filled(proposals, count),
+    )

@@ -200,8 +200,9 @@ class Detector(EntryPoints, DataModel):
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
         self._detection_step = compiled(self.call)
-        if self.roi_head is not None:
-            self.roi_head.pooling.for_xla = uses_xla
+        for layer in self._flatten_layers(include_self=False):
+            if hasattr(layer, "for_xla"):
+                layer.for_xla = uses_xla
 
     def get_compile_config(self):
         """Returns the arguments of `compile`."""

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tf_frcnn.ops.nms_tiles import suppress_in_tiles
+
 
 def non_max_suppression(
     boxes: tf.Tensor,
@@ -12,6 +14,7 @@ def non_max_suppression(
     iou_threshold: float,
     plus_one: bool = False,
     unroll: bool = False,
+    for_xla: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Drops a box if its IoU with a better, kept box exceeds the threshold.
 
@@ -28,6 +31,8 @@ def non_max_suppression(
         plus_one: corners are inclusive pixels.
         unroll: repeats the operations for each image instead of looping; B must then be
             static. A single image never needs a loop.
+        for_xla: takes all images at once, tile by tile, instead of TensorFlow's kernel
+            for one image: many times faster under XLA. So it is where there is a GPU.
 
     Returns:
         index: int32 [B, M], rows of `boxes`, best first; 0 in padded rows.
@@ -39,18 +44,20 @@ def non_max_suppression(
     num_valid = tf.math.count_nonzero(valid, 1, dtype=tf.int32)
     if plus_one:
         boxes += tf.constant([0.0, 0.0, 1.0, 1.0])
-    missing = tf.maximum(max_outputs - tf.shape(boxes)[1], 0)
-    boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])  # XLA's kernel needs M rows.
-    sorted_index, num_kept = _suppress_sorted(
-        boxes, num_valid, iou_threshold, max_outputs, unroll
-    )
+    if not unroll and (for_xla or tf.config.list_physical_devices("GPU")):
+        found = suppress_in_tiles(boxes, num_valid, iou_threshold, max_outputs)
+    else:
+        found = _suppress_by_image(boxes, num_valid, iou_threshold, max_outputs, unroll)
+    sorted_index, num_kept = found
     kept = tf.range(max_outputs)[tf.newaxis] < num_kept[:, tf.newaxis]
     index = tf.gather(order, tf.where(kept, sorted_index, 0), batch_dims=1)
     return tf.where(kept, index, 0), kept
 
 
-def _suppress_sorted(boxes, num_valid, iou_threshold, max_outputs, unroll):
+def _suppress_by_image(boxes, num_valid, iou_threshold, max_outputs, unroll):
     """Returns int32 [B, M] rows of boxes that are best first, and their number, [B]."""
+    missing = tf.maximum(max_outputs - tf.shape(boxes)[1], 0)
+    boxes = tf.pad(boxes, [[0, 0], [0, missing], [0, 0]])  # XLA's kernel needs M rows.
     num_boxes = tf.shape(boxes)[1]
     ranks = -tf.cast(tf.range(num_boxes), tf.float32)
     below_all = -tf.cast(num_boxes, tf.float32) - 1.0

@@ -37,9 +37,10 @@ def sample_anchors(
 
     Source: Ren et al. 2015, section 3.1.3.
     """
-    positive = _take(labels == 1, keys, int(num_samples * positive_fraction))
+    most_positive = int(num_samples * positive_fraction)
+    positive = _take(labels == 1, keys, most_positive, most_positive)
     num_positive = tf.math.count_nonzero(positive, 1, keepdims=True, dtype=tf.int32)
-    negative = _take(labels == 0, keys, num_samples - num_positive)
+    negative = _take(labels == 0, keys, num_samples, num_samples - num_positive)
     return tf.where(positive, 1, tf.where(negative, 0, -1))
 
 
@@ -97,10 +98,24 @@ def _order(candidates, keys):
     return tf.argsort(tf.where(candidates, keys, keys.dtype.max), stable=True)
 
 
-def _take(candidates, keys, count):
-    """Returns bool [B, N], the `count` (int or int32 [B, 1]) first candidates."""
-    rank = tf.argsort(_order(candidates, keys), stable=True)
-    return candidates & (rank < count)
+def _take(candidates, keys, most, count):
+    """Returns bool [B, N], the `count` first candidates in the order of their keys.
+
+    Args:
+        candidates: bool [B, N].
+        keys: float32 [B, N], not negative; of equal ones the first comes first.
+        most: int, of which `count` is never more.
+        count: int, or int32 [B, 1].
+    """
+    num_rows = tf.shape(keys)[1]
+    # The bits of floats that are not negative order as they do; no two places tie.
+    order = tf.cast(tf.bitcast(keys, tf.int32), tf.int64) * tf.int32.max
+    order = -order - tf.range(tf.cast(num_rows, tf.int64))
+    order = tf.where(candidates, order, tf.int64.min)
+    first = tf.math.top_k(order, tf.minimum(most, num_rows)).values
+    has_place = tf.range(tf.shape(first)[1])[tf.newaxis] < count
+    worst = tf.reduce_min(tf.where(has_place, first, tf.int64.max), 1, keepdims=True)
+    return candidates & (order >= worst)
 
 
 def _nth(candidates, keys, row, count):
