@@ -27,7 +27,7 @@ FIELDS = {name: {*section.model_fields} for name, section in SECTIONS.items()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {*PROJECT["optional-dependencies"]}
 # What looks like a setting and is a file, or a part of a model; so do modules.
-OTHERS = {"detections.json", "model.box_format"}
+OTHERS = {"detections.jsonl", "detections.settings", "model.box_format"}
 OTHERS |= {f"model.{name}" for name in dir(FasterRCNN)}
 
 

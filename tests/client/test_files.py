@@ -7,9 +7,11 @@ from PIL import Image
 
 from tf_frcnn.cli import main
 from tf_frcnn.client import RefusedImageError, ServerError, detect_files
+from tf_frcnn.runs.prediction_outputs import Outputs
 
 pytestmark = pytest.mark.slow
 
+SETTINGS = "detections.settings.json"
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -23,7 +25,9 @@ def predicted(run_folder, good_photos, tmp_path_factory):
 
 
 def listed(folder):
-    return json.loads((folder / "detections.json").read_text())
+    """Returns the entries of the list, in the order of the files."""
+    lines = (folder / "detections.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda entry: entry["file"])
 
 
 def line_of(capsys):
@@ -55,9 +59,10 @@ def test_a_server_gives_what_predict_gives(ask, good_photos, predicted):
     status, output = ask(*good_photos)
     assert status == 0
     check_same(output, predicted)
-    names = {path.name for path in predicted.iterdir()}
-    assert names == {path.name for path in output.iterdir()} and len(names) == 7
-    for name in names - {"detections.json"}:
+    names = {path.name for path in output.iterdir()}
+    assert names == {path.name for path in predicted.iterdir()} - {SETTINGS}
+    assert len(names) == 7
+    for name in names - {"detections.jsonl"}:
         own, other = (np.array(Image.open(f / name)) for f in (output, predicted))
         assert own.shape == other.shape
         # A score's last digit may be rounded the other way.
@@ -98,14 +103,14 @@ def test_a_refused_image_is_left_out_and_listed(ask, server, photos, predicted, 
     assert [size for _, size in server.requests] == [7, 6, 1]
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "unreadable_image" in printed and "drop" in printed
-    assert not (output / "2_large.png").exists()
+    assert not (output / "2_large.jpg").exists()
 
 
 def test_the_servers_reason_is_told(
     rest_service, photos, good_photos, tmp_path, capsys
 ):
     files = [str(photos / "2_large.png"), good_photos[0]]
-    detect_files(rest_service(), files, tmp_path / "out", 0.5)
+    detect_files(rest_service(), files, Outputs(tmp_path / "out"), 0.5)
     words = capsys.readouterr().out.replace("│", " ").replace("┃", " ").split()
     for word in ("refuses", "300", "400", "megapixels"):
         assert word in words
@@ -123,7 +128,7 @@ def test_a_file_that_is_no_image_is_not_even_sent(
     (tmp_path / "text.png").write_text("no picture")
     status, output = ask(tmp_path / "text.png", good_photos[0])
     assert status == 0
-    failed, found = listed(output)
+    found, failed = sorted(listed(output), key=lambda entry: "error" in entry)
     assert "not an image" in failed["error"] and found["file"] == good_photos[0]
     assert [size for _, size in server.requests] == [1]
     assert "unreadable_image" in capsys.readouterr().out
@@ -134,7 +139,7 @@ def test_an_image_is_not_overwritten(ask, server, good_photos, tmp_path, capsys)
     image.parent.mkdir()
     Image.open(good_photos[1]).save(image)
     before = image.read_bytes()
-    status, _ = ask(image)
+    status, _ = ask(image, "--picture-format", "png")
     assert status == 2 and "would be overwritten" in line_of(capsys)
     assert server.requests == [] and image.read_bytes() == before
 
@@ -192,7 +197,7 @@ class Fickle:
 
 def test_an_image_that_is_accepted_late_keeps_its_place(good_photos, tmp_path):
     service = Fickle()
-    detect_files(service, good_photos, tmp_path, 0.5)
+    detect_files(service, good_photos, Outputs(tmp_path), 0.5)
     assert service.requests == 3  # all, all but the first, and the first
     entries = listed(tmp_path)
     assert [entry["file"] for entry in entries] == good_photos
@@ -224,7 +229,7 @@ class Changing:
 def test_a_model_that_changes_meanwhile_is_an_error(good_photos, tmp_path):
     message = "Class 2 is called 'cross' in one answer and 'triangle' in another"
     with pytest.raises(ServerError, match=message):
-        detect_files(Changing(), good_photos[:2], tmp_path, 0.5, batch_size=1)
+        detect_files(Changing(), good_photos[:2], Outputs(tmp_path), 0.5, batch_size=1)
     (kept,) = listed(tmp_path)
     assert kept["file"] == good_photos[0]
     assert [d["class"] for d in kept["detections"]] == ["cross"]
@@ -234,11 +239,11 @@ def test_a_result_that_is_there_is_refused_before_anything_is_sent(
     ask, server, good_photos, tmp_path, capsys
 ):
     (tmp_path / "answers").mkdir()
-    (tmp_path / "answers" / "detections.json").write_text("mine")
+    (tmp_path / "answers" / "detections.jsonl").write_text("mine")
     status, output = ask(good_photos[0])
-    assert status == 2 and "detections.json exists already" in line_of(capsys)
+    assert status == 2 and "detections.jsonl exists already" in line_of(capsys)
     assert server.requests == []
-    assert (output / "detections.json").read_text() == "mine"
+    assert (output / "detections.jsonl").read_text() == "mine"
     status, output = ask(good_photos[0], "--overwrite")
     assert status == 0 and len(listed(output)) == 1
 
@@ -265,5 +270,5 @@ class Stopping:
 
 def test_answers_before_an_interruption_are_kept(good_photos, tmp_path):
     with pytest.raises(KeyboardInterrupt, match="Stopped after 1 of 3 images"):
-        detect_files(Stopping(), good_photos[:3], tmp_path, 0.5, batch_size=1)
+        detect_files(Stopping(), good_photos[:3], Outputs(tmp_path), 0.5, batch_size=1)
     assert [entry["file"] for entry in listed(tmp_path)] == good_photos[:1]

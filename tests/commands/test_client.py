@@ -5,6 +5,7 @@ import pytest
 
 import tf_frcnn.client
 from tf_frcnn.cli import main
+from tf_frcnn.runs.prediction_outputs import Outputs
 
 
 @pytest.mark.parametrize(
@@ -32,9 +33,10 @@ def test_the_options_reach_the_service_which_is_closed(monkeypatch):
     words = ["client", "--url", "http://here", "--model", "shapes", "--version", "4"]
     words += ["--timeout", "7.5", "--retries", "1", "--concurrency", "2"]
     words += ["--batch-size", "5", "--output", "out", "--min-score", "0.25"]
+    words += ["--picture-format", "png"]
     assert main([*words, "a.png", "b.png"]) == 0
     server = {"url": "http://here", "grpc": None, "timeout": 7.5, "retries": 1}
-    files = (service, ["a.png", "b.png"], Path("out"), 0.25)
+    files = (service, ["a.png", "b.png"], Outputs(Path("out"), "png"), 0.25)
     assert calls == [
         (("shapes", 4), server | {"concurrency": 2}),
         (files, {"batch_size": 5, "concurrency": 2, "overwrite": False}),

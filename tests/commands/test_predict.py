@@ -9,11 +9,12 @@ from PIL import Image
 
 from tests.helpers.command_line import failure_of
 from tf_frcnn.cli import main
-from tf_frcnn.commands.predict import predict_files
 from tf_frcnn.data import SHAPE_CLASSES, DataError
-from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.runs import inference, predictions
+from tf_frcnn.models.detecting import Found
+from tf_frcnn.runs import predicting, predictions
 from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.predicting import predict_files
+from tf_frcnn.runs.prediction_outputs import Outputs
 from tf_frcnn.runs.predictions import ImageResult
 
 
@@ -22,13 +23,14 @@ def predicted(random_run, photos, tmp_path_factory):
     """The output folder of `predict_files` for all photos, and what it printed."""
     output = tmp_path_factory.mktemp("predicted") / "new" / "folder"
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        predict_files(random_run, [str(photos)], output, min_score=0.0)
+        predict_files(random_run, [str(photos)], Outputs(output), min_score=0.0)
     return output, printed.getvalue()
 
 
 def detections_in(folder):
-    """Returns detections.json as a dict by the stems of the files."""
-    listed = json.loads((folder / "detections.json").read_text())
+    """Returns detections.jsonl as a dict by the stems of the files, in their order."""
+    lines = (folder / "detections.jsonl").read_text().splitlines()
+    listed = sorted(map(json.loads, lines), key=lambda entry: entry["file"])
     stems = [entry["file"].rpartition("/")[2].partition(".")[0] for entry in listed]
     return dict(zip(stems, listed, strict=True))
 
@@ -41,9 +43,12 @@ def boxes_of(entry):
 def test_each_readable_file_gets_an_image_of_its_upright_size(predicted):
     output, _ = predicted
     names = {path.name for path in output.iterdir()}
-    assert names == {"big.png", "small.png", "turned.png", "detections.json"}
-    assert Image.open(output / "big.png").size == (480, 360)
-    assert Image.open(output / "turned.png").size == (480, 360)
+    lists = {"detections.jsonl", "detections.settings.json"}
+    assert names == {"big.jpg", "small.jpg", "turned.jpg", *lists}
+    assert Image.open(output / "big.jpg").size == (480, 360)
+    assert Image.open(output / "turned.jpg").size == (480, 360)
+    for name in ("big", "small", "turned"):
+        assert detections_in(output)[name]["drawing"] == f"{name}.jpg"
 
 
 def test_an_unreadable_file_is_reported_and_skipped(predicted):
@@ -85,7 +90,7 @@ def test_a_turned_photograph_is_detected_upright(predicted):
     big, turned = entries["big"], entries["turned"]
     assert (turned["height"], turned["width"]) == (360, 480)
     assert turned["detections"] == big["detections"]
-    drawn = [np.array(Image.open(predicted[0] / f"{n}.png")) for n in ("big", "turned")]
+    drawn = [np.array(Image.open(predicted[0] / f"{n}.jpg")) for n in ("big", "turned")]
     np.testing.assert_array_equal(*drawn)
 
 
@@ -95,24 +100,26 @@ def test_detections_below_the_least_score_are_left_out(
 ):
     scores = [d["score"] for d in detections_in(predicted[0])["small"]["detections"]]
     least = (scores[2] + scores[3]) / 2
-    predict_files(random_run, [photos / "small.png"], tmp_path, min_score=least)
+    predict_files(
+        random_run, [photos / "small.png"], Outputs(tmp_path), min_score=least
+    )
     kept = detections_in(tmp_path)["small"]["detections"]
     assert [d["score"] for d in kept] == scores[:3]
 
 
-def nothing_in(row):
-    found = DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
-    return ImageResult(row, found, SHAPE_CLASSES)
+def nothing_in(file):
+    found = Found((), np.zeros(0), np.zeros((0, 4)), np.zeros(0, int), (9, 9))
+    return ImageResult(file, found, SHAPE_CLASSES)
+
+
+def blind_detections(model, files, problems, batch_size=None):
+    return (nothing_in(file) for file in files)
 
 
 @pytest.fixture
 def blind(monkeypatch):
     """Makes the commands detect nothing, at once."""
-
-    def detect_each(model, examples):
-        return (nothing_in(row) for row in range(len(examples.records)))
-
-    monkeypatch.setattr(predictions, "detect_each", detect_each)
+    monkeypatch.setattr(predictions, "detect_each", blind_detections)
 
 
 @pytest.fixture
@@ -122,7 +129,12 @@ def unloadable(monkeypatch):
     def load_detector(directory):
         raise AssertionError("The run was loaded.")
 
-    monkeypatch.setattr(inference, "load_detector", load_detector)
+    monkeypatch.setattr(predicting, "load_detector", load_detector)
+
+
+def predict(run, *words):
+    """Runs the command; returns its exit status."""
+    return main(["predict", str(run), *map(str, words)])
 
 
 def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_path):
@@ -131,26 +143,46 @@ def test_no_result_takes_the_place_of_another(random_run, photos, blind, tmp_pat
     image = Image.open(photos / "small.png")
     for name in ("a.png", "a.jpg", "more/a.png", "a_2.png"):
         image.save(folder / name)
-    predict_files(random_run, [f"{folder}/**/*.*"], tmp_path / "out", min_score=0.5)
-    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+    words = [f"{folder}/**/*.*", "--output", tmp_path / "out"]
+    assert predict(random_run, *words, "--picture-format", "png") == 0
+    drawn = {path.name for path in (tmp_path / "out").glob("*.png")}
+    lines = (tmp_path / "out" / "detections.jsonl").read_text().splitlines()
+    assert {json.loads(line)["drawing"] for line in lines} == drawn
+    assert len(drawn) == len(lines) == 4
+
+
+def test_without_pictures_the_list_alone_is_written(
+    random_run, photos, blind, tmp_path
+):
+    words = [photos, "--output", tmp_path, "--no-pictures"]
+    assert predict(random_run, *words) == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["detections.jsonl", "detections.settings.json"]
+    assert "drawing" not in detections_in(tmp_path)["big"]
 
 
 def test_the_images_given_are_not_overwritten(random_run, photos, blind, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     Image.open(photos / "small.png").save(tmp_path / "a.jpg")
-    for name in ("a.png", "part.a.png"):
+    for name in ("a.jpg", "part.a.jpg"):
         image = out / name
-        Image.open(photos / "small.png").save(image, compress_level=0)
+        Image.open(photos / "small.png").save(image)
         before, given = image.read_bytes(), [tmp_path / "a.jpg", image]
         for overwrite in (False, True):
             with pytest.raises(ValueError, match=f"{name} is one of the given images"):
-                predict_files(random_run, given, out, 0.5, overwrite=overwrite)
+                predict_files(
+                    random_run,
+                    given,
+                    Outputs(out),
+                    min_score=0.5,
+                    overwrite=overwrite,
+                )
         assert image.read_bytes() == before
         image.unlink()
 
 
-@pytest.mark.parametrize("name", ["big.png", "detections.json"])
+@pytest.mark.parametrize("name", ["big.jpg", "detections.jsonl"])
 def test_a_file_that_is_there_is_refused_before_the_model_is_loaded(
     random_run, photos, unloadable, tmp_path, capsys, name
 ):
@@ -171,46 +203,147 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
 
 
 def test_what_the_user_says_to_replace_is_replaced(random_run, photos, blind, tmp_path):
-    for name in ("big.png", "detections.json", "other.txt"):
+    for name in ("big.jpg", "detections.jsonl", "other.txt"):
         (tmp_path / name).write_text("old")
-    words = ["predict", str(random_run), str(photos), "--output", str(tmp_path)]
-    assert main([*words, "--overwrite"]) == 0
-    assert Image.open(tmp_path / "big.png").size == (480, 360)
+    words = [photos, "--output", tmp_path, "--overwrite"]
+    assert predict(random_run, *words) == 0
+    assert Image.open(tmp_path / "big.jpg").size == (480, 360)
     assert len(detections_in(tmp_path)) == 4
     assert (tmp_path / "other.txt").read_text() == "old"
 
 
-def test_what_was_done_before_an_interruption_is_kept(
+def test_what_was_done_before_an_interruption_is_kept_and_gone_on_with(
     random_run, photos, monkeypatch, tmp_path, capsys
 ):
-    def detect_each(model, examples):
-        yield nothing_in(0)
-        assert detections_in(tmp_path / "out").keys() == {"big", "cut"}
-        yield nothing_in(2)
+    out = tmp_path / "out"
+
+    def detect_each(model, files, problems, batch_size=None):
+        yield nothing_in(files[0])
+        assert detections_in(out).keys() == {"big"}
+        yield nothing_in(files[2])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(predictions, "detect_each", detect_each)
-    words = ["predict", str(random_run), str(photos)]
-    assert main([*words, "--output", str(tmp_path / "out")]) == 130
-    assert detections_in(tmp_path / "out").keys() == {"big", "cut", "turned"}
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"big.png", "turned.png", "detections.json"}
-    told = f"Stopped after 2 of 3 images; what is done is in {tmp_path / 'out'}."
+    assert predict(random_run, photos, "--output", out) == 130
+    assert detections_in(out).keys() == {"big", "small"}
+    assert {path.stem for path in out.glob("*.jpg")} == {"big", "small"}
+    told = f"Stopped after 2 of 4 images; what is done is in {out}/detections.jsonl."
     assert capsys.readouterr().err == f"tf-frcnn: {told}\n"
+    monkeypatch.setattr(predictions, "detect_each", blind_detections)
+    assert predict(random_run, photos, "--output", out) == 0
+    assert len((out / "detections.jsonl").read_text().splitlines()) == 4
+    told = f"2 of the 4 images are in {out}/detections.jsonl already, and are skipped."
+    assert told in capsys.readouterr().out.splitlines()
 
 
-def test_an_interruption_before_the_first_result_makes_no_folder(
-    random_run, photos, monkeypatch, tmp_path, capsys
+def test_a_second_start_with_nothing_left_loads_no_model(
+    random_run, photos, blind, monkeypatch, tmp_path
 ):
-    def detect_each(model, examples):
-        raise KeyboardInterrupt
-        yield
+    words = [photos, "--output", tmp_path / "out", "--no-pictures"]
+    assert predict(random_run, *words) == 0
+    before = (tmp_path / "out" / "detections.jsonl").read_bytes()
+    monkeypatch.setattr(predicting, "load_detector", None)
+    assert predict(random_run, *words) == 0
+    assert (tmp_path / "out" / "detections.jsonl").read_bytes() == before
 
-    monkeypatch.setattr(predictions, "detect_each", detect_each)
-    words = ["predict", str(random_run), str(photos)]
-    assert main([*words, "--output", str(tmp_path / "out")]) == 130
-    assert "Stopped after 0 of 3 images." in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+
+def test_drawings_that_a_kill_prevented_are_made_by_the_second_start(
+    random_run, photos, blind, tmp_path
+):
+    words = [photos, "--output", tmp_path / "out"]
+    assert predict(random_run, *words) == 0
+    drawing = tmp_path / "out" / "big.jpg"
+    before = drawing.read_bytes()
+    drawing.rename(tmp_path / "out" / "part.big.jpg")
+    assert predict(random_run, *words) == 0
+    assert drawing.read_bytes() == before
+    assert not (tmp_path / "out" / "part.big.jpg").exists()
+
+
+def test_a_line_that_was_cut_off_is_made_again_with_its_drawing(
+    random_run, photos, blind, tmp_path
+):
+    words = [photos, "--output", tmp_path / "out"]
+    assert predict(random_run, *words) == 0
+    before = detections_in(tmp_path / "out")
+    lines = tmp_path / "out" / "detections.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-9])
+    assert predict(random_run, *words) == 0
+    assert detections_in(tmp_path / "out") == before
+
+
+def test_other_settings_than_before_are_one_error(
+    random_run, photos, blind, tmp_path, capsys
+):
+    words = [photos, "--output", tmp_path / "out"]
+    assert predict(random_run, *words) == 0
+    capsys.readouterr()
+    words = ["predict", random_run, *words, "--min-score", "0.3", "--no-pictures"]
+    line = failure_of(capsys, *words)
+    assert "detections.jsonl was begun with other settings" in line
+    assert "--min-score was 0.5 and is 0.3" in line
+    assert "--picture-format was jpeg and is none" in line and "--overwrite" in line
+
+
+def test_drawings_among_the_images_are_not_detected_in(
+    random_run, photos, blind, tmp_path
+):
+    for name in ("big.png", "small.png"):
+        (tmp_path / name).write_bytes((photos / name).read_bytes())
+    for _ in range(2):
+        assert predict(random_run, tmp_path, "--output", tmp_path) == 0
+        lines = (tmp_path / "detections.jsonl").read_text().splitlines()
+        files = {json.loads(line)["file"] for line in lines}
+        assert files == {f"{tmp_path}/big.png", f"{tmp_path}/small.png"}
+
+
+def test_shards_list_each_image_once(random_run, photos, blind, tmp_path):
+    for number in (1, 2, 3):
+        words = [photos, "--output", tmp_path, "--shard", f"{number}/3"]
+        assert predict(random_run, *words) == 0
+    lists = sorted(tmp_path.glob("detections-?-of-3.jsonl"))
+    assert len(lists) == 3
+    lines = "".join(path.read_text() for path in lists).splitlines()
+    entries = [json.loads(line) for line in lines]
+    files = sorted(entry["file"] for entry in entries)
+    assert files == sorted(str(path) for path in photos.iterdir())
+    for entry in entries:
+        if not entry["file"].endswith("cut.png"):  # Which cannot be drawn.
+            assert (tmp_path / entry["drawing"]).is_file()
+
+
+def test_a_shard_that_does_not_exist_is_named(random_run, photos, tmp_path, capsys):
+    words = ["predict", random_run, photos, "--output", tmp_path, "--shard"]
+    for shard in ("0/3", "4/3", "2", "a/b"):
+        line = failure_of(capsys, *words, shard)
+        assert line.startswith(f"--shard {shard}: give i/n")
+
+
+def test_a_batch_of_nothing_is_refused(random_run, photos, tmp_path, capsys):
+    words = ["predict", random_run, photos, "--output", tmp_path, "--batch-size", 0]
+    assert failure_of(capsys, *words) == "--batch-size 0: it must be at least 1."
+
+
+def test_coco_results_are_written_and_checked_before(
+    random_run, photos, blind, tmp_path, capsys
+):
+    (tmp_path / "000012.png").write_bytes((photos / "small.png").read_bytes())
+    coco = tmp_path / "coco.json"
+    words = ["--output", tmp_path / "out", "--no-pictures", "--coco", coco]
+    line = failure_of(capsys, "predict", random_run, photos, *words)
+    assert "has no image id" in line and not coco.exists()
+    assert predict(random_run, tmp_path / "000012.png", *words) == 0
+    assert json.loads(coco.read_text()) == []
+    line = failure_of(capsys, "predict", random_run, tmp_path / "000012.png", *words)
+    assert line.startswith(f"{coco} exists already")
+
+
+def test_if_no_image_is_readable_the_list_has_the_reasons(
+    random_run, photos, tmp_path, capsys
+):
+    words = ["predict", random_run, photos / "cut.png", "--output", tmp_path]
+    assert failure_of(capsys, *words).startswith("None of the 1 images is readable; ")
+    assert "damaged" in detections_in(tmp_path)["cut"]["error"]
 
 
 def test_files_of_a_folder_that_are_no_images_are_counted(
@@ -221,7 +354,7 @@ def test_files_of_a_folder_that_are_no_images_are_counted(
     Image.open(photos / "small.png").save(folder / "a.png")
     for name in ("a.xml", "b.XML", "c.raw", "README"):
         (folder / name).touch()
-    predict_files(random_run, [folder], tmp_path / "out", min_score=0.5)
+    assert predict(random_run, folder, "--output", tmp_path / "out") == 0
     line = f"{folder}: not taken for images: 2 .xml, "
     (told,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith(line)]
     for words in ("1 .raw", "1 without ending", "1 folders"):
@@ -230,7 +363,12 @@ def test_files_of_a_folder_that_are_no_images_are_counted(
 
 def test_a_pattern_without_images_is_an_error_and_makes_no_folder(random_run, tmp_path):
     with pytest.raises(DataError, match=r"nothing\*\.png: no image found"):
-        predict_files(random_run, [f"{tmp_path}/nothing*.png"], tmp_path / "out", 0.5)
+        predict_files(
+            random_run,
+            [f"{tmp_path}/nothing*.png"],
+            Outputs(tmp_path / "out"),
+            min_score=0.5,
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -239,8 +377,9 @@ def test_predictions_are_those_of_the_saved_model(trained_run, tmp_path):
     output = tmp_path / "out"
     arguments = ["predict", str(trained_run), str(sample), "--min-score", "0"]
     assert main([*arguments, "--output", str(output)]) == 0
-    assert Image.open(output / sample.name).size == Image.open(sample).size
-    (entry,) = json.loads((output / "detections.json").read_text())
+    drawing = output / f"{sample.stem}.jpg"
+    assert Image.open(drawing).size == Image.open(sample).size
+    (entry,) = detections_in(output).values()
     assert entry["file"] == str(sample)
     reloaded = tf.saved_model.load(trained_run / "export" / "1")
     expected = reloaded.serving_default(tf.constant([sample.read_bytes()]))

@@ -49,9 +49,9 @@ def test_the_page_shows_what_the_detector_saw(
     assert page.run(size) == [width, height]
     page.set_threshold(0)
     entry = page.download(tmp_path / "downloads")
-    output = ["--min-score", "0", "--output", str(tmp_path / "out")]
+    output = ["--min-score", "0", "--no-pictures", "--output", str(tmp_path / "out")]
     assert main(["predict", str(run_folder), str(tmp_path / name), *output]) == 0
-    (expected,) = json.loads((tmp_path / "out" / "detections.json").read_text())
+    expected = json.loads((tmp_path / "out" / "detections.jsonl").read_text())
     assert entry.pop("name") == f"{Path(name).stem}.json"
     assert Path(expected.pop("file")).name == entry.pop("file") == name
     assert entry.keys() == expected.keys()

@@ -12,6 +12,7 @@ from tf_frcnn.drawing.boxes import (
     draw_boxes,
     place_label,
     side_by_side,
+    write_jpeg,
     write_png,
 )
 
@@ -205,6 +206,14 @@ def test_a_written_image_is_read_back_unchanged(tmp_path):
     path = tmp_path / "new" / "folder" / "a.png"
     write_png(path, image)
     np.testing.assert_array_equal(np.asarray(Image.open(path)), image)
+
+
+def test_a_jpeg_keeps_thin_lines_in_their_colour(tmp_path):
+    image = np.full([32, 32, 3], 128, np.uint8)
+    image[:, 15] = 255, 0, 0
+    write_jpeg(tmp_path / "a.jpg", image)
+    read = np.asarray(Image.open(tmp_path / "a.jpg")).astype(int)
+    assert np.abs(read - image).max() < 40  # By 100 with colours of half resolution.
 
 
 def test_wrong_arguments_are_named():

@@ -130,6 +130,10 @@ def write_image(path):
     Image.fromarray(tf.io.decode_png(pixels).numpy()).save(path)
 
 
+def write_list(path):
+    path.write_text('{"file": "a.png", "detections": []}\n{"file": "b.png"}\n')
+
+
 def small_model():
     """Returns a detector whose scores differ clearly, as a trained one's do."""
     model = FasterRCNN.from_preset("quickstart", class_names=SHAPE_CLASSES)
@@ -145,6 +149,7 @@ FILES = {
     "train.record": write_records,
     "photo.jpg": write_image,
     "other.png": write_image,
+    "found/detections.jsonl": write_list,
     "runs/cells": lambda path: small_model().save_to_preset(path),
     "exported/1": lambda path: small_model().export(path.parent),
     "converted/onnx/1": lambda path: small_model().export(path.parent, format="onnx"),

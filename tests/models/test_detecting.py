@@ -7,7 +7,7 @@ from PIL import Image
 
 from tf_frcnn.data.decoding.pictures import ImageError
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.models.detecting import detect_in_pictures, run_batches
+from tf_frcnn.models.detecting import CanvasGroups, detect_in_pictures, run_batches
 
 RESIZING = Resizing((32,), 64, ((32, 64), (64, 32)))
 
@@ -110,6 +110,28 @@ def test_a_faulty_picture_is_named_by_its_place(tmp_path):
     message = r"images\[1\]: it becomes 32 x 50 pixels .* images.canvases = \(\(32, 40"
     with pytest.raises(ImageError, match=message):
         detect([picture(32, 40, 1), LYING], resizing=small)
+
+
+def groups_of(canvases, batch_size, most_waiting=None):
+    """Returns the numbers in the groups that are yielded, and those that are left."""
+    groups = CanvasGroups(batch_size, most_waiting)
+    yielded = [
+        [key for key, _ in members]
+        for number, size in enumerate(canvases)
+        for members in groups.add(number, {"images": tf.zeros([size, size, 3])})
+    ]
+    return yielded, [[key for key, _ in members] for members in groups.rest()]
+
+
+def test_a_full_group_waits_no_longer():
+    assert groups_of([1, 2, 1, 2, 2, 1], 2) == ([[0, 2], [1, 3]], [[4], [5]])
+
+
+def test_of_many_that_wait_the_largest_group_goes():
+    yielded, left = groups_of([1, 2, 2, 3, 4, 5], 9, most_waiting=4)
+    assert (yielded, left) == ([[1, 2], [0]], [[3], [4], [5]])
+    yielded, left = groups_of(range(1, 50), 9, most_waiting=4)
+    assert len(yielded) == 46 and len(left) == 3
 
 
 def test_no_pictures_give_no_results():

@@ -26,7 +26,7 @@ def test_the_folder_has_a_card_and_serves_the_commands(run_folder, tmp_path, cap
     output = tmp_path / "out"
     arguments = ["predict", tmp_path / "preset", picture, "--output", output]
     assert cli.main([*map(str, arguments), "--min-score", "0"]) == 0
-    assert (output / picture.name).is_file()
+    assert (output / f"{picture.stem}.jpg").is_file()
 
 
 def test_nothing_is_overwritten(run_folder, tmp_path):

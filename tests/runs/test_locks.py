@@ -49,6 +49,11 @@ def test_a_process_may_claim_a_folder_several_times(tmp_path):
             assert (tmp_path / "run.lock").is_file()
 
 
+def test_lists_of_one_folder_are_claimed_one_by_one(owner, tmp_path):
+    with claimed(tmp_path / "run", "other.lock"):
+        assert (tmp_path / "run" / "other.lock").is_file()
+
+
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
     def full(path, text):
         raise OSError(errno.ENOSPC, "No space left on device")

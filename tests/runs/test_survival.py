@@ -67,3 +67,14 @@ def test_faults_cost_nothing():
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^\| .+ \| 1 \| .+ \| 0 \|$", done.stdout, re.MULTILINE)
     assert len(rows) == 3
+
+
+def test_predictions_that_were_killed_are_gone_on_with():
+    """See the script: no picture is lost, and none is listed twice."""
+    script = ROOT / "benchmarks" / "predict_many.py"
+    command = [sys.executable, str(script), "--pictures", "300"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "each of the 300 pictures is listed exactly once" in done.stdout
+    (kept,) = re.findall(r"Killed with (\d+) pictures listed", done.stdout)
+    assert 150 <= int(kept) < 300

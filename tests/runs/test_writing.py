@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tests.helpers.paths import ROOT
 from tf_frcnn.runs.writing import named_errors, write_image
@@ -57,6 +58,14 @@ def test_other_errors_stay(error, tmp_path):
     with pytest.raises(type(error)) as raised, named_errors(tmp_path):
         raise error
     assert raised.value is error
+
+
+def test_the_ending_decides_on_the_format_of_an_image(tmp_path):
+    image = np.full([20, 30, 3], 7, np.uint8)
+    for name, kind in (("a.jpg", "JPEG"), ("a.png", "PNG")):
+        write_image(tmp_path / name, image)
+        with Image.open(tmp_path / name) as written:
+            assert (written.format, written.size) == (kind, (30, 20))
 
 
 @pytest.mark.slow

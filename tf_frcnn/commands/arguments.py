@@ -63,6 +63,18 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )
     add_overwrite(parser)
     parser.add_argument("--min-score", type=float, default=0.5)
+    parser.add_argument(
+        "--picture-format",
+        choices=["jpeg", "png"],
+        default="jpeg",
+        help="of the drawings (jpeg)",
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="draws nothing")
+
+
+def picture_format(options: argparse.Namespace) -> str | None:
+    """Returns the format of the drawings that `add_images` asks for; None for none."""
+    return None if options.no_pictures else options.picture_format
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

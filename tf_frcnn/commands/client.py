@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 
-from tf_frcnn.commands.arguments import add_images
+from tf_frcnn.commands.arguments import add_images, picture_format
 
 HELP = "let a server detect objects in images"
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Draws and lists the detections of files that a server makes."""
     from tf_frcnn.client import connect, detect_files
+    from tf_frcnn.runs.prediction_outputs import Outputs
 
     service = connect(
         options.model,
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         detect_files(
             service,
             options.images,
-            options.output,
+            Outputs(options.output, picture_format(options)),
             options.min_score,
             batch_size=options.batch_size,
             concurrency=options.concurrency,

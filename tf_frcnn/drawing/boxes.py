@@ -148,6 +148,11 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     Image.fromarray(np.asarray(image)).save(path, format="PNG")
 
 
+def write_jpeg(path: str | Path, image: np.ndarray) -> None:
+    """Writes an image, uint8 [h, w, 3], with its colours in full resolution."""
+    Image.fromarray(image).save(path, format="JPEG", quality=90, subsampling=0)
+
+
 def _checked(
     image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,9 @@ from tf_frcnn.models.errors import readable_errors
 
 _PAIRS = ("image_sizes", "scales", "file_sizes")
 
+# A key, and a picture's part of a batch.
+Member = tuple[Any, dict[str, tf.Tensor]]
+
 
 class Found(NamedTuple):
     """The objects that were found in one picture, best first; n of them.
@@ -57,28 +60,73 @@ def detect_in_pictures(
         In the order of the pictures.
     """
     results: dict[int, Found] = {}
-    waiting: dict[tuple[int, ...], list[tuple[int, dict]]] = {}
 
     def detect_in_those(members):
-        batch = _batch_of([example for _, example in members])
-        found = detect(batch)
-        for place, (row, _) in enumerate(members):
-            size = batch["file_sizes"][place].numpy()
-            own = {name: values[place] for name, values in found.items()}
-            results[row] = _found(own, size, class_names)
+        results.update(detect_in_members(detect, members, class_names))
 
+    groups = CanvasGroups(batch_size)
     for row, picture in enumerate(pictures):
         name = f"images[{row}]"
         example = _on_canvas(read_picture(picture, name), resizing, name)
-        members = waiting.setdefault(tuple(example["images"].shape), [])
-        members.append((row, example))
-        if len(members) == batch_size:
+        for members in groups.add(row, example):
             detect_in_those(members)
-            members.clear()
-    for members in waiting.values():
-        if members:
-            detect_in_those(members)
+    for members in groups.rest():
+        detect_in_those(members)
     return [results[row] for row in range(len(results))]
+
+
+class CanvasGroups:
+    """Pictures that wait for others that need the same canvas.
+
+    Args:
+        batch_size: of a full group.
+        most_waiting: with so many in all groups, the largest need not wait any longer;
+            None for no limit.
+    """
+
+    def __init__(self, batch_size: int, most_waiting: int | None = None):
+        self._batch_size, self._most_waiting = batch_size, most_waiting
+        self._groups: dict[tuple[int, ...], list[Member]] = {}
+        self._num_waiting = 0
+
+    def add(self, key: Any, example: dict[str, tf.Tensor]) -> Iterator[list[Member]]:
+        """Adds a picture; yields the group that need not wait any longer, if any.
+
+        Args:
+            key: tells whose picture it is.
+            example: its part of a batch, padded to its canvas.
+        """
+        canvas = tuple(example["images"].shape)
+        self._groups.setdefault(canvas, []).append((key, example))
+        self._num_waiting += 1
+        if len(self._groups[canvas]) == self._batch_size:
+            yield self._take(canvas)
+        elif self._num_waiting == self._most_waiting:
+            yield self._take(max(self._groups, key=lambda c: len(self._groups[c])))
+
+    def rest(self) -> Iterator[list[Member]]:
+        """Yields the groups that are left."""
+        for canvas in [*self._groups]:
+            yield self._take(canvas)
+
+    def _take(self, canvas: tuple[int, ...]) -> list[Member]:
+        members = self._groups.pop(canvas)
+        self._num_waiting -= len(members)
+        return members
+
+
+def detect_in_members(
+    detect: Callable[[dict], dict[str, np.ndarray]],
+    members: Sequence[Member],
+    class_names: Sequence[str],
+) -> Iterator[tuple[Any, Found]]:
+    """Yields the key and the objects of each picture of a group."""
+    batch = _batch_of([example for _, example in members])
+    found = detect(batch)
+    for place, (key, _) in enumerate(members):
+        size = batch["file_sizes"][place].numpy()
+        own = {name: values[place] for name, values in found.items()}
+        yield key, _found(own, size, class_names)
 
 
 def detect_in_batches(model, batches: tf.data.Dataset) -> Iterator[tuple[dict, dict]]:

@@ -13,19 +13,20 @@ LOCK_FILE = "run.lock"
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
+def claimed(directory: Path, name: str = LOCK_FILE) -> Iterator[None]:
     """Claims a folder for this process, which may do so several times.
 
     Whatever ends the process releases it.
 
     Args:
         directory: the folder, which is created.
+        name: of the file that says so; processes with other names share the folder.
 
     Raises:
         BlockingIOError: another process has claimed it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / LOCK_FILE
+    path = directory / name
     lock = filelock.FileLock(path, timeout=0, is_singleton=True)
     try:
         lock.acquire()

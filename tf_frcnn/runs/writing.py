@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.drawing.boxes import write_png
+from tf_frcnn.drawing.boxes import write_jpeg, write_png
 from tf_frcnn.runs.safe_files import replaced
 
 # The system's words for its errors, with which TensorFlow ends the first line of its.
@@ -39,9 +39,17 @@ def named_errors(path: Path) -> Iterator[None]:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Writes an image, uint8 [h, w, 3], as a PNG; see `safe_files.replaced`."""
+    """Writes an image, uint8 [h, w, 3]; see `safe_files.replaced`.
+
+    Args:
+        path: with the ending .jpg for a JPEG, any other one for a PNG.
+        image: RGB.
+    """
     with replaced(path) as part:
-        write_png(part, image)
+        if path.suffix == ".jpg":
+            write_jpeg(part, image)
+        else:
+            write_png(part, image)
 
 
 def _number_of(error: OSError | tf.errors.OpError) -> int | None:

@@ -13,6 +13,7 @@ from tf_frcnn.data.checks.images import (
     inspect_files,
     inspect_image,
     is_usable,
+    read_checked,
     turn_boxes_upright,
 )
 from tf_frcnn.data.checks.problems import Policy, Problems
@@ -39,6 +40,23 @@ def test_a_photograph_on_its_side_has_its_sides_exchanged(
     facts = inspect_image(photograph(image_of, file_of, orientation))
     assert facts.orientation == orientation
     assert facts.upright_size == ((24, 41) if orientation < 5 else (41, 24))
+
+
+def test_a_file_is_read_with_its_facts_or_refused_with_the_reason(
+    tmp_path, image_of, file_of
+):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(photograph(image_of, file_of, 6))
+    assert read_checked(path) == (path.read_bytes(), ImageFacts(24, 41, 6))
+    path.write_bytes(file_of(image_of(24, 41), "TIFF"))
+    data, facts = read_checked(path)
+    assert data.startswith(b"\x89PNG") and facts == ImageFacts(24, 41, 1)
+    path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        read_checked(path)
+    path.unlink()
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        read_checked(path)
 
 
 @pytest.mark.parametrize("orientation", [0, 9])

@@ -42,6 +42,18 @@ def test_few_items_are_taken_ahead():
     assert next(results) == 0 and len(taken) <= 64
 
 
+def test_the_caller_says_how_many_are_taken_ahead():
+    taken = []
+
+    def items():
+        for item in range(99):
+            taken.append(item)
+            yield item
+
+    results = in_order(lambda item: item, items(), ahead=3)
+    assert next(results) == 0 and len(taken) == 3
+
+
 def test_an_error_is_passed_on():
     with pytest.raises(ZeroDivisionError):
         [*in_order(lambda item: 1 // item, [1, 0])]

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from tf_frcnn.data.checks.problems import DataError, Policy
+from tf_frcnn.data.decoding.foreign import UnreadableImageError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches
-from tf_frcnn.data.readers.images import find_images, read_images
+from tf_frcnn.data.readers.images import find_images, load_image, read_images
 
 
 @pytest.fixture
@@ -73,6 +74,19 @@ def test_the_bytes_are_those_of_the_files(photos):
     paths = find_images([photos])
     stream = read_images(paths).stream().as_numpy_iterator()
     assert [data for _, data in stream] == [path.read_bytes() for path in paths]
+
+
+def test_an_image_is_loaded_upright_whatever_its_format(tmp_path, image_of, file_of):
+    image = image_of(30, 50)
+    image.getexif()[274] = 6
+    for kind in ("PNG", "TIFF"):
+        path = tmp_path / f"a.{kind}"
+        path.write_bytes(file_of(image, kind, exif=image.getexif()))
+        np.testing.assert_array_equal(load_image(path), np.rot90(image, -1))
+    path.write_bytes(path.read_bytes()[:90])
+    for bad in (path, tmp_path / "none.png"):
+        with pytest.raises(UnreadableImageError):
+            load_image(bad)
 
 
 def test_unreadable_images_are_dropped_and_named(photos):

@@ -1,5 +1,6 @@
 """Checks encoded images before training meets them."""
 
+import contextlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -75,7 +76,7 @@ def inspect_image(image_bytes: bytes) -> ImageFacts:
     """
     require_few_parts(image_bytes)
     facts = _read_header(image_bytes)
-    with _PIXELS.take(_BYTES_OF_PIXEL * facts.stored_height * facts.stored_width):
+    with room_for_pixels(facts):
         return _decode(image_bytes, facts)
 
 
@@ -139,6 +140,37 @@ def inspect_files(
     paths = list(paths)
     found = in_order(inspect, paths, lambda path: cache and cache.knows_file(path))
     yield from with_progress(found, len(paths), "Checking images")
+
+
+def read_checked(path: Path) -> tuple[bytes, ImageFacts]:
+    """Reads and inspects a file; returns what TensorFlow decodes, and its facts.
+
+    An image of a format that TensorFlow does not decode becomes a PNG in memory.
+
+    Raises:
+        UnreadableImageError: the file cannot be read, or is no sound image.
+    """
+    data = read_decodable(path)
+    return data, inspect_image(data)
+
+
+def read_decodable(path: Path) -> bytes:
+    """Reads a file as `read_checked` does, and does not inspect it."""
+    try:
+        data = read_regular_file(path)
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or str(error)) from error
+    if foreign_format(data) is None:
+        return data
+    with _PIXELS.take(_BYTES_OF_PIXEL * foreign_pixels(data)):
+        return to_png(data)
+
+
+@contextlib.contextmanager
+def room_for_pixels(facts: ImageFacts) -> Iterator[None]:
+    """Waits until threads that decode have left memory for an image's pixels."""
+    with _PIXELS.take(_BYTES_OF_PIXEL * facts.stored_height * facts.stored_width):
+        yield
 
 
 def is_usable(

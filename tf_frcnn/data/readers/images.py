@@ -13,8 +13,12 @@ from tf_frcnn.data.checks.images import (
     IMAGE_ENDINGS,
     inspect_files,
     is_usable,
+    read_decodable,
 )
+from tf_frcnn.data.checks.orientation import read_orientation
 from tf_frcnn.data.checks.problems import DEFAULT_POLICY, DataError, Policy, Problems
+from tf_frcnn.data.decoding.foreign import UnreadableImageError
+from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.examples import ExampleSet, Record, StoredImages
 
 
@@ -93,6 +97,20 @@ def read_images(
         problems=problems,
         images=StoredImages(tf.constant(files), are_paths=True),
     )
+
+
+def load_image(path: Path) -> np.ndarray:
+    """Returns the upright image of a file, uint8 [h, w, 3], RGB.
+
+    Raises:
+        UnreadableImageError: it cannot be read or decoded.
+    """
+    data = read_decodable(path)
+    try:
+        with tf.device("CPU:0"):
+            return decode_image(data, tf.constant(read_orientation(data))).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise UnreadableImageError(f"it is damaged ({error.message})") from error
 
 
 def _record(path, facts):

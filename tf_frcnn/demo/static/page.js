@@ -8,7 +8,7 @@ const slider = element("threshold");
 const settings = fetch("/settings").then((answer) => answer.json());
 const colors = new Map(); // class name -> "#rrggbb"
 const hiddenClasses = new Set();
-let entry = null; // Of the image shown, as in detections.json.
+let entry = null; // Of the image shown, as in detections.jsonl.
 let running = null; // Aborts the current request.
 
 settings.then(
@@ -174,7 +174,7 @@ function tableRow(found) {
   return row;
 }
 
-/** Saves the boxes shown as an entry of the detections.json of tf-frcnn predict. */
+/** Saves the boxes shown as an entry of the detections.jsonl of tf-frcnn predict. */
 function download() {
   const text = JSON.stringify({ ...entry, detections: chosen() }, null, 1);
   const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
