@@ -36,8 +36,9 @@ MAY_READ = ("config", "layers", "models", "assembly", "data.augmentation.plan")
 # The one module whose functions import from a higher floor, and that floor.
 ENTRY_POINTS, THEIR_FLOOR = "models.entry_points", "presets"
 # The modules that do so: one calls what a user gives to `fit`, one reads again what the
-# graph could not read.
+# graph could not read, one keeps decoded images where that is asked for.
 OUTSIDE_OF_GRAPHS = {"data.augmentation.user_function", "data.pipeline.replacing"}
+OUTSIDE_OF_GRAPHS |= {"data.pipeline.pixel_cache"}
 NOT_IN_A_GRAPH = {"py_function", "numpy_function", "from_generator"}
 
 

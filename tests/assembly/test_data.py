@@ -189,7 +189,8 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
     )
     settings = {"images.canvases": [[96, 96]], "data.batch_size": 3, "seed": 5}
     settings |= {"data.train_short_sides": [48, 80], "images.resize": "caffe"}
-    settings |= {"data.max_unreadable": 4}
+    settings |= {"data.max_unreadable": 4, "data.cache": "memory"}
+    settings |= {"data.num_workers": 3}
     examples = build_examples(config_of(settings), "train")
     for flip, difficult, start_epoch in (("true", "false", 0), ("false", "true", 2)):
         switches = {"data.flip": flip, "data.train_on_difficult": difficult}
@@ -198,6 +199,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         assert per_epoch == 2  # four images, three at a time
     same = {"batch_size": 3, "seed": 5, "proposals": None, "balance": None}
     same |= {"augmentation": NO_AUGMENTATION, "max_unreadable": 4}
+    same |= {"cache": "memory", "num_workers": 3}
     resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
     assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
     assert [settings for _, settings in calls] == [

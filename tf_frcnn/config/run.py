@@ -80,6 +80,11 @@ class DataSettings(Settings):
     max_unreadable: CountOrZero = 10
     """Images that may vanish or break during training; another one takes the place of
     each. One more, and training ends; 0: the first one ends it."""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """Where training images are kept that were decoded, and resized if that is the same
+    in each epoch; "disk" is the folder of TF_FRCNN_CACHE."""
+    num_workers: Count | None = None
+    """Training images that are prepared side by side; null: as many as pay."""
     proposals: Text | None = None
     """Folder of stored proposals, on which model.kind fast_rcnn trains."""
     policy: dict[str, Literal["repair", "drop", "keep", "raise"]] = Field(

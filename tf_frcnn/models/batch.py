@@ -15,11 +15,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_frcnn.data.pipeline.padding import with_rows
 from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
 Batch = dict[str, tf.Tensor]
-
-_ROWS = 8
 
 
 def batch_of(data: Any) -> Batch | tf.Tensor:
@@ -112,7 +111,7 @@ def require_objects(spec: Any) -> None:
 def check_objects(batch: Batch, num_classes: int) -> Batch:
     """Returns a batch that is sound, labels as int32.
 
-    Where G is not known before, rows of padding make it a multiple of 8: the layers
+    Where G is not known before, rows of padding make it 8, 16, 32 and so on: the layers
     need a row even if no image has an object, and XLA compiles few programs.
 
     Args:
@@ -150,7 +149,7 @@ def check_objects(batch: Batch, num_classes: int) -> Batch:
         objects = {"boxes": tf.identity(boxes), "labels": tf.identity(labels)}
     if "crowd" in batch:
         objects["crowd"] = tf.cast(batch["crowd"], bool) & is_object
-    return batch | _with_rows(objects)
+    return batch | with_rows(objects)
 
 
 def _are_finite(images):
@@ -163,22 +162,6 @@ def _not_positive(sides):
     """Returns bool [B, 2]; NaN is not positive, and infinity neither."""
     sides = tf.cast(sides, tf.float32)
     return ~((sides > 0.0) & tf.math.is_finite(sides))
-
-
-def _with_rows(objects):
-    """Returns them padded to a multiple of 8 rows, if G is not known or 0."""
-    labels = objects["labels"]
-    if labels.shape.rank and labels.shape[1]:
-        return objects
-    count = tf.shape(labels)[1]
-    missing = tf.maximum(-(-count // _ROWS), 1) * _ROWS - count
-    rows = [[0, 0], [0, missing]]
-    padding = {"boxes": ([*rows, [0, 0]], 0.0), "labels": (rows, -1)}
-    padding["crowd"] = (rows, False)
-    return {
-        name: tf.pad(values, padding[name][0], constant_values=padding[name][1])
-        for name, values in objects.items()
-    }
 
 
 def _refuse(bad, fault, names):

@@ -29,6 +29,7 @@ from tf_frcnn.models.inputs import (
 )
 from tf_frcnn.models.optimizer import step_count
 from tf_frcnn.models.progress import Progress
+from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 
 _WEIGHTS = ("class_weight", "sample_weight")
 
@@ -116,6 +117,9 @@ class DataModel(keras.Model):
         validation.with_objects()
         own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
         own += [ExplosionAdvice(initial_batch)]
+        if measures_waiting(self, training.dataset):
+            own += [waiting := WaitingAdvice(can_keep=isinstance(x, ExampleSet))]
+            training = training._replace(dataset=waiting.timed(training.dataset))
         if verbose:
             own += [Progress(training, size, verbose, initial_batch)]
         if isinstance(x, ExampleSet):

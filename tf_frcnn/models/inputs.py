@@ -61,10 +61,11 @@ def build_training_batches(
         "drop_difficult": not own.train_on_difficult,
         "seed": config.seed,
         "augmentation": build_augmentation(config, augment),
+        "num_workers": own.num_workers,
     }
     check_room(resizing, settings["augmentation"])
     if not isinstance(data, ExampleSet):
-        _require_no_balance(config)
+        _require_own_order(config)
         stream = Stream(data, resizing, num_classes, box_format)
         dataset = stream.training_batches(**settings, epoch=epoch)
         steps = stream.num_batches(settings["batch_size"])
@@ -79,6 +80,7 @@ def build_training_batches(
         proposals=proposals,
         balance=rates,
         max_unreadable=own.max_unreadable,
+        cache=own.cache,
     )
     steps = num_batches(
         data,
@@ -142,7 +144,13 @@ def build_balance(config: Config, examples: ExampleSet) -> Balance | None:
     )
 
 
-def _require_no_balance(config: Config) -> None:
+def _require_own_order(config: Config) -> None:
+    """Raises a DataError for settings that need to know the images before."""
+    if config.data.cache != "none":
+        raise DataError(
+            f"data.cache = {config.data.cache} needs a data set of read_data; for a "
+            "dataset of tf.data set it to none, and call its method cache()."
+        )
     for name in ("repeat_below", "max_negatives"):
         if (value := getattr(config.data, name)) is not None:
             raise DataError(

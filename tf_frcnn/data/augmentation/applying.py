@@ -17,7 +17,6 @@ from tf_frcnn.data.pipeline.grouping import (
     at_network_size,
     fields_of,
     mirrored,
-    resize_example,
 )
 
 
@@ -29,6 +28,7 @@ def augment_example(
     short_side: tf.Tensor,
     flip_seed: tf.Tensor | None,
     seed: tf.Tensor,
+    resized: Callable[[], Example] | None = None,
 ) -> Batch:
     """Changes an image at random and brings it to the network's size.
 
@@ -40,19 +40,24 @@ def augment_example(
         short_side: integer [], one of the resizing's.
         flip_seed: int64 [2], decides about mirroring; None never does.
         seed: int64 [2], decides all else.
+        resized: returns the example at the network's size, where that is at hand and
+            nothing changes before, see `Augmentation.begins_resized`; None to resize.
 
     Returns:
         The fields of a batch for this image; neither image nor boxes are padded.
         `scales` are those of the whole image, of the first one in a mosaic.
     """
     if augmentation.is_none:
-        return resize_example(
-            read(0), resizing, short_side=short_side, flip_seed=flip_seed
+        example = (
+            resized() if resized else at_network_size(read(0), resizing, short_side)
         )
+        return fields_of(mirrored(example, flip_seed))
     of_files, of_choice, of_mosaic, of_place, of_colours = split_seed(seed, 5)
     of_file = split_seed(of_files, 4)
 
     def alone():
+        if resized:
+            return resized()
         example = _in_file(read(0), augmentation, of_file[0])
         return _alone(example, resizing, augmentation, short_side, of_place)
 

@@ -26,6 +26,11 @@ class Augmentation(AugmentSettings):
         return self.rotate or self.crop > 0.0 or self.letterbox or has_function
 
     @property
+    def begins_resized(self) -> bool:
+        """Whether nothing changes before an image has the network's size."""
+        return not (self.changes_shape or self.places or self.mosaic)
+
+    @property
     def places(self) -> bool:
         """Whether images are placed on a ground that they may leave or not fill."""
         return self.letterbox or self.scale != (1.0, 1.0) or self.aspect > 0.0

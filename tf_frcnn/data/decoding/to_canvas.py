@@ -44,9 +44,28 @@ def to_network_size(
     plan = plan_resize(height, width, short_side, resizing.long_side, resizing.method)
     plan = plan._replace(sizes=check_size(plan.sizes))
     resized, boxes = resize(image, boxes, plan, resizing.method)
+    return {"images": resized, **_sides(plan, file_size)}, boxes
+
+
+def sides_in_network(file_size: tf.Tensor, resizing: Resizing) -> dict[str, tf.Tensor]:
+    """Returns what `to_network_size` tells of an image, without the image.
+
+    Args:
+        file_size: integer [2], (height, width) of the upright image.
+        resizing: to its only short side.
+
+    Returns:
+        float32 [2] each: `image_sizes`, `scales` and `file_sizes`.
+    """
+    (short_side,) = resizing.short_sides
+    height, width = tf.unstack(file_size)
+    plan = plan_resize(height, width, short_side, resizing.long_side, resizing.method)
+    return _sides(plan, file_size)
+
+
+def _sides(plan, file_size):
     sides = {"image_sizes": plan.sizes, "scales": plan.scales, "file_sizes": file_size}
-    sides = {name: tf.cast(pair, tf.float32) for name, pair in sides.items()}
-    return {"images": resized, **sides}, boxes
+    return {name: tf.cast(pair, tf.float32) for name, pair in sides.items()}
 
 
 def lay_on_canvas(
@@ -64,15 +83,25 @@ def lay_on_canvas(
         float32 [B, H, W, 3].
     """
     size = tf.shape(images, tf.int64)[1:3]
-    if isinstance(canvases, int):
-        canvas = own_canvases(size, canvases)
-    else:
-        canvases = tf.cast(canvases, tf.int64)
-        largest = tf.reduce_max(canvases, axis=0, keepdims=True)
-        canvases = tf.concat([canvases, largest], axis=0)
-        canvas = canvases[smallest_canvas(size, canvases)]
-    rows, columns = tf.unstack(canvas - size)
+    rows, columns = tf.unstack(canvas_for(size, canvases) - size)
     return tf.pad(images, [[0, 0], [0, rows], [0, columns], [0, 0]])
+
+
+def canvas_for(
+    size: tf.Tensor, canvases: tf.Tensor | Sequence[tuple[int, int]] | int
+) -> tf.Tensor:
+    """Returns int64 [2], the (height, width) of the canvas for images.
+
+    Args:
+        size: int64 [2], the (height, width) of a rectangle that holds the images.
+        canvases: as `lay_on_canvas` takes them.
+    """
+    if isinstance(canvases, int):
+        return own_canvases(size, canvases)
+    canvases = tf.cast(canvases, tf.int64)
+    largest = tf.reduce_max(canvases, axis=0, keepdims=True)
+    canvases = tf.concat([canvases, largest], axis=0)
+    return canvases[smallest_canvas(size, canvases)]
 
 
 def fits_a_canvas(

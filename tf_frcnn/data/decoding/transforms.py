@@ -47,13 +47,17 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         then a mirroring left-right (2, 3, 6, 7), then one upside down (3, 4, 7, 8).
     """
 
+    def turned():
+        turned = turn_if([5, 6, 7, 8], _transposed, image)
+        turned = turn_if([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), turned)
+        return turn_if([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), turned)
+
     def turn_if(orientations, turn, image):
         is_so = tf.reduce_any(tf.equal(orientation, orientations))
         return tf.cond(is_so, lambda: turn(image), lambda: image)
 
-    image = turn_if([5, 6, 7, 8], _transposed, image)
-    image = turn_if([2, 3, 6, 7], lambda x: tf.reverse(x, [1]), image)
-    return turn_if([3, 4, 7, 8], lambda x: tf.reverse(x, [0]), image)
+    # Most images stand upright: one question, not three.
+    return tf.cond(tf.equal(orientation, 1), lambda: image, turned)
 
 
 def _transposed(image):

@@ -24,8 +24,8 @@ and, with cached proposals,
 Of an augmented image, `image_sizes` is what is seen of it, and `file_sizes` is the file
 turned and cropped, before it is scaled.
 
-G is the example set's `max_boxes`, four times as many with mosaics, and as many as the
-batch needs with a user's function. Images of one batch share a canvas, so that B is
+G is 8, 16, 32 and so on, as the batch needs; the example set's `max_boxes` if that is
+less (four times as many with mosaics). Images of one batch share a canvas, so that B is
 less than the batch size where the images of a canvas are used up.
 """
 
@@ -50,15 +50,17 @@ from tf_frcnn.data.pipeline.epochs import (
     seed_of_epoch,
 )
 from tf_frcnn.data.pipeline.grouping import (
-    Example,
     group_into_batches,
     pad_by_groups,
     resize_example,
 )
 from tf_frcnn.data.pipeline.own_groups import in_own_group
+from tf_frcnn.data.pipeline.padding import LEAST_ROWS
+from tf_frcnn.data.pipeline.pixel_cache import pixel_cache
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
-from tf_frcnn.data.pipeline.record_table import RecordTable, record_table
-from tf_frcnn.data.pipeline.replacing import Replacements, read_image
+from tf_frcnn.data.pipeline.reading import ImageReader
+from tf_frcnn.data.pipeline.record_table import record_table
+from tf_frcnn.data.pipeline.replacing import Replacements
 
 
 def training_batches(
@@ -74,6 +76,8 @@ def training_batches(
     augmentation: Augmentation = NO_AUGMENTATION,
     balance: Balance | None = None,
     max_unreadable: int = 0,
+    cache: str = "none",
+    num_workers: int | None = None,
 ) -> tf.data.Dataset:
     """Streams shuffled batches without end, epoch after epoch.
 
@@ -109,6 +113,10 @@ def training_batches(
         balance: how often each image comes; None for once.
         max_unreadable: number of images that may vanish or break from now on; the next
             one that can be read takes the place of each, see `replacing`.
+        cache: "memory" or "disk" for images that are decoded once, and resized once
+            where nothing random comes before; the batches are those of "none".
+        num_workers: images, and batches, that are prepared side by side; None lets
+            tf.data choose.
 
     Returns:
         An infinite dataset of batches; `num_batches` make an epoch.
@@ -121,18 +129,24 @@ def training_batches(
     )
     replacements = Replacements(examples, table.groups.numpy(), max_unreadable)
     num_images = len(examples.records) if balance is None else balance.num_images
+    is_resized = augmentation.begins_resized and len(resizing.short_sides) == 1
+    kept = pixel_cache(examples, resizing, cache, resized=is_resized)
+    reader = ImageReader(table, replacements, kept)
 
     def epoch_batches(epoch):
         epoch_seed = seed_of_epoch(seed, epoch)
 
         def prepare(place: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
             fields = augment_example(
-                lambda k: _read(_item(item, k), table, replacements),
+                lambda k: reader.read(_item(item, k)),
                 resizing,
                 augmentation,
                 short_side=draw_short_side(resizing, epoch_seed, place),
                 flip_seed=[epoch_seed, 1 + place] if flip else None,
                 seed=augment_seed_of(epoch_seed, place),
+                resized=(lambda: reader.read_resized(item, resizing))
+                if is_resized
+                else None,
             )
             if _groups_are_drawn(augmentation, balance):
                 return in_own_group(fields, resizing.canvases)
@@ -144,15 +158,19 @@ def training_batches(
         if augmentation.mosaic:
             images = with_followers(images, num_images)
         prepared = images.enumerate().map(
-            prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            prepare,
+            num_parallel_calls=num_workers or tf.data.AUTOTUNE,
+            deterministic=True,
         )
         num_boxes = _num_boxes(examples, augmentation)
-        if _groups_are_drawn(augmentation, balance):
-            return pad_by_groups(
-                prepared, resizing.canvases, batch_size, num_boxes=num_boxes
-            )
-        return group_into_batches(
-            prepared, table.canvases, batch_size, num_boxes=num_boxes
+        is_drawn = _groups_are_drawn(augmentation, balance)
+        into_batches = pad_by_groups if is_drawn else group_into_batches
+        return into_batches(
+            prepared,
+            resizing.canvases if is_drawn else table.canvases,
+            batch_size,
+            num_boxes=num_boxes,
+            num_workers=num_workers,
         )
 
     def epochs_from(_):
@@ -183,17 +201,18 @@ def evaluation_batches(
     """
     resizing.require_one_short_side()
     table = record_table(examples, resizing, proposals=proposals)
-    replacements = Replacements(examples, table.groups.numpy(), None)
+    reader = ImageReader(table, Replacements(examples, table.groups.numpy(), None))
 
     def prepare(index, encoded):
-        example = _read((index, encoded), table, replacements)
+        example = reader.read((index, encoded))
         return table.groups[index], resize_example(example, resizing)
 
     prepared = examples.stream(tolerant=True).map(
         prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+    num_boxes = _num_boxes(examples, NO_AUGMENTATION)
     batches = group_into_batches(
-        prepared, table.canvases, batch_size, num_boxes=examples.max_boxes
+        prepared, table.canvases, batch_size, num_boxes=num_boxes
     )
     count = num_batches(examples, resizing, batch_size=batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
@@ -224,33 +243,14 @@ def _groups_are_drawn(augmentation: Augmentation, balance: Balance | None) -> bo
 
 
 def _num_boxes(examples: ExampleSet, augmentation: Augmentation) -> int | None:
-    """Returns G; None where only a user's function knows it."""
-    if augmentation.function is not None:
-        return None
-    if not augmentation.mosaic:
-        return examples.max_boxes
+    """Returns G if it is small; None for what each batch needs."""
     # A balanced epoch may have the same image four times in a row.
-    return NUM_IMAGES * examples.max_boxes
+    most = examples.max_boxes * (NUM_IMAGES if augmentation.mosaic else 1)
+    is_small = augmentation.function is None and most <= LEAST_ROWS
+    return most if is_small else None
 
 
 def _item(item, k: int):
     """Returns the index and bytes of the k-th image, where there are several."""
     index, encoded = item
     return (index[k], encoded[k]) if index.shape.rank else item
-
-
-def _read(item, table: RecordTable, replacements: Replacements) -> Example:
-    """Returns an image and its objects in the file's pixels."""
-    index, image = read_image(item, table, replacements)
-    fields = {
-        "labels": table.labels[index],
-        "difficult": table.difficult[index],
-        "image_ids": table.image_ids[index],
-        "rows": index,
-    }
-    if table.crowd is not None:
-        fields["crowd"] = table.crowd[index]
-    if table.proposals is not None:
-        fields["proposals"] = table.proposals.boxes[index]
-        fields["proposal_valid"] = table.proposals.valid[index]
-    return Example(image, table.boxes[index], fields)

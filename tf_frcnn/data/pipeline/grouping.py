@@ -1,34 +1,15 @@
 """From single examples to batches of one canvas, whatever the data came from."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
+from tf_frcnn.data.decoding.to_canvas import to_network_size
 from tf_frcnn.data.decoding.transforms import flip
-
-Batch = dict[str, tf.Tensor]
-
-# By field of a batch, the shape of an example's and what pads it; see `batching`.
-_FIELDS: dict[str, tuple[list[int | None], Any]] = {
-    "images": ([None, None, 3], 0.0),
-    "image_sizes": ([2], 0.0),
-    "scales": ([2], 0.0),
-    "file_sizes": ([2], 0.0),
-    "boxes": ([None, 4], 0.0),
-    "labels": ([None], -1),
-    "difficult": ([None], False),
-    "crowd": ([None], False),
-    "image_ids": ([], ""),
-    "rows": ([], np.int64(-1)),
-    "proposals": ([None, 4], 0.0),
-    "proposal_valid": ([None], False),
-}
-# Those with a row for each object; not every data set has crowds.
-OF_OBJECTS = ("boxes", "labels", "difficult", "crowd")
+from tf_frcnn.data.pipeline.packing import packed
+from tf_frcnn.data.pipeline.padding import OF_OBJECTS, Batch, pad_together
 
 
 class Example(NamedTuple):
@@ -68,7 +49,19 @@ def resize_example(
 def at_network_size(example: Example, resizing: Resizing, short_side=None) -> Example:
     """Resizes an example; its fields get the sizes. See `resize_example`."""
     sides, _ = to_network_size(example.image, resizing, short_side=short_side)
-    image, scales = sides.pop("images"), tf.tile(sides["scales"], [2])
+    image = sides.pop("images")
+    return with_resized(example, image, sides)
+
+
+def with_resized(example: Example, image: tf.Tensor, sides: Batch) -> Example:
+    """Returns an example of the file's pixels, in those of its resized image.
+
+    Args:
+        example: its image is not read.
+        image: float32 [h', w', 3].
+        sides: float32 [2] each, `image_sizes`, `scales` and `file_sizes`.
+    """
+    scales = tf.tile(sides["scales"], [2])
     example = map_boxes(example, lambda boxes: boxes * scales)
     return Example(image, example.boxes, sides | example.fields)
 
@@ -121,6 +114,7 @@ def group_into_batches(
     batch_size: int,
     *,
     num_boxes: int | None = None,
+    num_workers: int | None = None,
 ) -> tf.data.Dataset:
     """Batches examples of the same group; what is left over comes last.
 
@@ -128,18 +122,16 @@ def group_into_batches(
         examples: of (group int64 [], fields of `resize_example`).
         canvases: as `lay_on_canvas` takes them.
         batch_size: images per batch.
-        num_boxes: G; None for as many as the batch needs.
+        num_boxes: G; None for a `padded_number` of what the batch needs.
+        num_workers: batches that are made side by side; None lets tf.data choose.
 
     Returns:
         A dataset of batches, see `batching`.
     """
-
-    def batch(_, window):
-        return pad_into_batches(
-            window.map(_without_group), canvases, batch_size, num_boxes=num_boxes
-        )
-
-    return examples.group_by_window(_group_of, batch, batch_size)
+    windows = examples.map(_packed).group_by_window(
+        _group_of, lambda _, window: window.batch(batch_size), batch_size
+    )
+    return _padded(windows, examples, canvases, num_boxes, num_workers)
 
 
 def pad_by_groups(
@@ -148,44 +140,36 @@ def pad_by_groups(
     batch_size: int,
     *,
     num_boxes: int | None = None,
+    num_workers: int | None = None,
 ) -> tf.data.Dataset:
     """Batches examples of the same group; what is left over makes mixed batches.
 
     So n images make n / batch_size batches, rounded up. Arguments and result are those
     of `group_into_batches`.
     """
-    in_groups = examples.group_by_window(
-        _group_of, lambda _, window: window.map(_without_group), batch_size
+    in_groups = examples.map(_packed).group_by_window(
+        _group_of, lambda _, window: window, batch_size
     )
-    return pad_into_batches(in_groups, canvases, batch_size, num_boxes=num_boxes)
+    windows = in_groups.batch(batch_size)
+    return _padded(windows, examples, canvases, num_boxes, num_workers)
 
 
-def pad_into_batches(
-    examples: tf.data.Dataset,
-    canvases: tf.Tensor | int,
-    batch_size: int,
-    *,
-    num_boxes: int | None = None,
-) -> tf.data.Dataset:
-    """Batches examples in their order; see `group_into_batches`."""
-    fields = examples.element_spec
-    shapes = {name: list(_FIELDS[name][0]) for name in fields}
-    for name in fields.keys() & OF_OBJECTS:
-        shapes[name][0] = num_boxes
-    if "proposals" in fields:
-        for name in ("proposals", "proposal_valid"):
-            shapes[name][0] = fields[name].shape[0]
-    padding = {name: _FIELDS[name][1] for name in fields}
+def _padded(windows, examples, canvases, num_boxes, num_workers):
+    """Returns the batches of what was packed and brought together, in its order.
 
-    def pad(batch):
-        return batch | {"images": lay_on_canvas(batch["images"], canvases)}
-
-    return examples.padded_batch(batch_size, shapes, padding).map(pad)
+    Only references have passed the one thread that groups.
+    """
+    _, spec = examples.element_spec
+    return windows.map(
+        lambda _, packs, sizes: pad_together(packs, sizes, spec, canvases, num_boxes),
+        num_parallel_calls=num_workers or tf.data.AUTOTUNE,
+        deterministic=True,
+    )
 
 
-def _group_of(group, _):
+def _packed(group, fields):
+    return group, packed(fields), fields["image_sizes"]
+
+
+def _group_of(group, *_):
     return group
-
-
-def _without_group(_, fields):
-    return fields

@@ -80,6 +80,7 @@ class Stream:
         seed: int,
         epoch: int | tf.Variable = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
+        num_workers: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the batches of one pass, in the dataset's order.
 
@@ -93,6 +94,8 @@ class Stream:
             seed: of sizes and mirroring.
             epoch: number of the pass; a variable is read when it begins.
             augmentation: other random changes.
+            num_workers: images, and batches, that are prepared side by side; None lets
+                tf.data choose.
 
         Raises:
             DataError: there are images alone, or images are to make mosaics, for which
@@ -123,7 +126,8 @@ class Stream:
             return lambda row, element: self._grouped(prepare(epoch_seed, row, element))
 
         canvases = self._resizing.canvases
-        batches = pad_by_groups(self._prepared(one_pass), canvases, batch_size)
+        prepared = self._prepared(one_pass, num_workers)
+        batches = pad_by_groups(prepared, canvases, batch_size, num_workers=num_workers)
         if (count := self.num_batches(batch_size)) is not None:
             batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         return batches.prefetch(tf.data.AUTOTUNE)
@@ -176,14 +180,16 @@ class Stream:
     def _grouped(self, fields):
         return in_own_group(fields, self._resizing.canvases)
 
-    def _prepared(self, one_pass):
+    def _prepared(self, one_pass, num_workers=None):
         """Returns the examples of what `one_pass()`, called when each begins, makes."""
 
         def prepared(_):
             self.num_read.assign(0)
             self.left_out.assign(0)
             return self._enumerated().map(
-                one_pass(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+                one_pass(),
+                num_parallel_calls=num_workers or tf.data.AUTOTUNE,
+                deterministic=True,
             )
 
         return tf.data.Dataset.from_tensors(0).flat_map(prepared)
