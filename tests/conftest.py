@@ -86,6 +86,17 @@ def in_mode(request, run_in):
     return functools.partial(run_in, request.param)
 
 
+@pytest.fixture
+def deterministic():
+    """Has TensorFlow refuse operations that are not deterministic."""
+    # TensorFlow has no public way back.
+    from tensorflow.python.framework import config
+
+    config.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def tiny_detector():
     """Builds small detectors of the classes "wide" and "tall" with seeded weights."""

@@ -22,6 +22,7 @@ STAY_HALF = (
     layers.ConvolutionalHead,
     layers.FullyConnectedHead,
     layers.LocalResponseNormalization,
+    layers.MaxPooling2D,
     layers.RoIPooling,
     layers.TailHead,
 )
@@ -183,6 +184,11 @@ EXAMPLES = {
         lambda: layers.LocalResponseNormalization(5, alpha=0.1, beta=0.5),
         call,
         {"features": normal(2, 6, 7, 3, scale=3.0)},
+    ),
+    "MaxPooling2D": Example(
+        lambda: layers.MaxPooling2D(3, 1, padding="same"),
+        call,
+        {"features": normal(2, 6, 7, 3)},
     ),
     "ProposalLayer": Example(
         lambda: layers.ProposalLayer(

@@ -34,8 +34,7 @@ def test_the_form_for_xla_has_the_same_maxima_and_gradients(size, stride, paddin
 
 
 @pytest.mark.xla
-def test_xla_differentiates_it_under_determinism():
-    tf.config.experimental.enable_op_determinism()
+def test_xla_differentiates_it_under_determinism(deterministic):
     maps = tf.constant(
         np.random.default_rng(1).integers(0, 5, (1, 7, 9, 2)), tf.float32
     )

@@ -352,3 +352,22 @@ def test_a_roi_of_an_object_in_a_crowd_is_learned():
         np.array([[True, False]]),
     )
     np.testing.assert_array_equal(labels[0], [7, 7, 7, -1, -1, -1, -1, -1])
+
+
+def test_an_images_sample_does_not_depend_on_the_rows_of_padding():
+    draw = np.random.default_rng(0)
+    corners = np.sort(draw.uniform(0, 100, (2, 90, 2, 2)), axis=2)
+    boxes = np.float32(corners.reshape(2, 90, 4))
+    ones = np.ones([2, 90], np.float32)
+    proposals = Proposals(boxes, ones, ones > 0, np.zeros([2, 90], np.int32))
+    layer = ProposalTargetLayer({"num_samples": 16})
+    samples = []
+    for num_rows in (3, 8, 16):
+        gt_boxes = np.zeros([2, num_rows, 4], np.float32)
+        gt_boxes[:, :3] = boxes[:, 5:8] + 1
+        gt_labels = np.full([2, num_rows], -1, np.int32)
+        gt_labels[:, :3] = 1
+        samples.append(layer(proposals, gt_boxes, gt_labels, SEED))
+    for other in samples[1:]:
+        np.testing.assert_array_equal(other.boxes, samples[0].boxes)
+        np.testing.assert_array_equal(other.labels, samples[0].labels)

@@ -3,12 +3,13 @@
 import time
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_frcnn.models import waiting
-from tf_frcnn.models.waiting import WaitingAdvice
+from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 
 
 def train(advice, monkeypatch, *, waited, step=1.0, steps=21):
@@ -65,3 +66,12 @@ def test_what_is_waited_for_is_measured_and_nothing_else():
     for _ in advice.timed(tf.data.Dataset.range(3)):
         time.sleep(0.2)
     assert advice._seconds() - before < 0.6
+
+
+def test_nothing_is_measured_where_tensorflow_has_no_clock(deterministic):
+    assert not measures_waiting(keras.Sequential(), tf.data.Dataset.range(3))
+
+
+def test_something_is_measured_of_datasets_alone():
+    assert measures_waiting(keras.Sequential(), tf.data.Dataset.range(3))
+    assert not measures_waiting(keras.Sequential(), np.zeros(3))

@@ -10,6 +10,9 @@ from tf_frcnn.ops.matching import best_matches, inside_crowd
 from tf_frcnn.ops.sampling import random_keys, sample_rois
 from tf_frcnn.structures import Proposals, RoITargets
 
+# Keys are drawn for so many ground-truth boxes, or a multiple.
+_ROWS = 1024
+
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class ProposalTargetLayer(keras.layers.Layer):
@@ -68,7 +71,7 @@ class ProposalTargetLayer(keras.layers.Layer):
         index, sampled = sample_rois(
             foreground,
             background,
-            random_keys(tf.shape(overlap), seed),
+            self._keys(proposals, gt_boxes, seed),
             num_samples=self.roi.num_samples,
             foreground_fraction=self.roi.foreground_fraction,
             fill_with_repeats=self.conventions.fill_with_repeats,
@@ -81,6 +84,15 @@ class ProposalTargetLayer(keras.layers.Layer):
             boxes, matched, sampled & is_object, sampled, (gt_boxes, gt_labels)
         )
         return RoITargets(*targets, tf.where(sampled, levels, 0))
+
+    def _keys(self, proposals, gt_boxes, seed):
+        """Returns float32 [B, P + G or P]; an image's do not depend on the padded G."""
+        batch, num_proposals = tf.unstack(tf.shape(proposals.scores))
+        if not self.roi.add_ground_truth:
+            return random_keys([batch, num_proposals], seed)
+        num_boxes = tf.shape(gt_boxes)[1]
+        width = num_proposals - (-num_boxes // _ROWS) * _ROWS
+        return random_keys([batch, width], seed)[:, : num_proposals + num_boxes]
 
     def _targets(
         self, boxes, matched, is_object, sampled, ground_truth

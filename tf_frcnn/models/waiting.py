@@ -15,10 +15,18 @@ def measures_waiting(model: keras.Model, dataset: Any) -> bool:
     """Returns whether it can be measured how long a model's steps wait for data.
 
     Where a strategy distributes the data, it reads ahead, and how long that waits says
-    nothing.
+    nothing. Where operations are to be deterministic, TensorFlow has no clock.
     """
     is_alone = model.distribute_strategy.num_replicas_in_sync == 1
-    return is_alone and isinstance(dataset, tf.data.Dataset)
+    return is_alone and isinstance(dataset, tf.data.Dataset) and _has_clock()
+
+
+def _has_clock() -> bool:
+    try:
+        tf.timestamp()
+    except tf.errors.FailedPreconditionError:
+        return False
+    return True
 
 
 class WaitingAdvice(keras.callbacks.Callback):
