@@ -92,11 +92,13 @@ def test_batches_are_those_of_the_same_records(painted_set):
     found = {int(batch["rows"][0]): batch for batch in own}
     for batch in evaluation_batches(examples, RESIZING, batch_size=1):
         same = found[int(batch["rows"][0])]
-        count = same["labels"].shape[1]
+        count = len(records[int(batch["rows"][0])].labels)
         for name in ("images", "image_sizes", "scales", "file_sizes"):
             np.testing.assert_array_equal(same[name], batch[name])
         for name in ("boxes", "labels"):
-            np.testing.assert_array_equal(same[name], batch[name][:, :count])
+            np.testing.assert_array_equal(same[name][:, :count], batch[name][:, :count])
+        for labels in (same["labels"], batch["labels"]):
+            assert np.all(labels[:, count:] == -1)
 
 
 @pytest.mark.slow
@@ -104,8 +106,8 @@ def test_boxes_are_clipped_and_those_without_area_are_counted():
     boxes = [[-5, 2, 20, 90], [3, 3, 3, 9], [40, 1, 50, 9]]
     stream = stream_of([element((32, 50), boxes, [0, 1, 2])])
     (batch,) = stream.evaluation_batches(batch_size=1)
-    np.testing.assert_array_equal(batch["boxes"], [[[0, 2, 20, 50]]])
-    np.testing.assert_array_equal(batch["labels"], [[0]])
+    np.testing.assert_array_equal(batch["boxes"][:, :1], [[[0, 2, 20, 50]]])
+    np.testing.assert_array_equal(batch["labels"], [[0] + 7 * [-1]])
     assert int(stream.left_out) == 2 and int(stream.num_read) == 1
     assert len(list(stream.training_batches(batch_size=1, **TRAINING))) == 1
     assert int(stream.left_out) == 2  # of one pass
@@ -145,10 +147,10 @@ def test_difficult_objects_are_left_out_of_training_alone():
     dataset = tf.data.Dataset.from_tensors(element)
     stream = Stream(dataset, RESIZING, 3)
     (batch,) = stream.training_batches(batch_size=1, **TRAINING)
-    np.testing.assert_array_equal(batch["labels"], [[1]])
+    np.testing.assert_array_equal(batch["labels"], [[1] + 7 * [-1]])
     assert "crowd" not in batch
     (batch,) = stream.evaluation_batches(batch_size=1)
-    np.testing.assert_array_equal(batch["difficult"], [[True, False]])
+    np.testing.assert_array_equal(batch["difficult"], [[True] + 7 * [False]])
 
 
 @pytest.mark.slow
@@ -163,10 +165,10 @@ def test_no_crowd_is_left_out_unless_it_has_no_area():
     dataset = tf.data.Dataset.from_tensors(element)
     stream = Stream(dataset, RESIZING, 3, "yxyx")
     (batch,) = stream.training_batches(batch_size=1, **TRAINING)
-    np.testing.assert_array_equal(batch["labels"], [[1]])
-    np.testing.assert_array_equal(batch["crowd"], [[True]])
+    np.testing.assert_array_equal(batch["labels"], [[1] + 7 * [-1]])
+    np.testing.assert_array_equal(batch["crowd"], [[True] + 7 * [False]])
     (batch,) = stream.evaluation_batches(batch_size=1)
-    np.testing.assert_array_equal(batch["crowd"], [[False, True]])
+    np.testing.assert_array_equal(batch["crowd"], [[False, True] + 6 * [False]])
 
 
 def test_each_image_has_its_own_canvas_where_sides_are_padded_to_a_multiple():
