@@ -1,12 +1,14 @@
 """Files of weights: written whole, and never with a value that is not finite."""
 
 import errno
+import math
 import os
 import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_frcnn.runs.safe_files import checksum, replaced
 
@@ -33,7 +35,7 @@ def _most_bytes(model: keras.Model) -> int:
     """Returns what a model's file has at most, in bytes."""
     optimizer = getattr(model, "optimizer", None)
     variables = [*model.variables, *(optimizer.variables if optimizer else ())]
-    arrays = sum(keras.ops.convert_to_numpy(v).nbytes for v in variables)
+    arrays = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
     return arrays + _BYTES_BESIDE * (1 + len(variables))
 
 
