@@ -80,7 +80,7 @@ def _build(
     """
     network = _network(name)
     backbone = keras.Model(network.input, network.get_layer(layer).output, name=name)
-    backbone = keras.models.clone_model(backbone, clone_function=_for_xla)
+    backbone = keras.models.clone_model(backbone, network.input, _for_xla)
     frozen_strides = sorted(set(strides.values()))[:frozen_blocks]
     for part in backbone.layers:
         if strides.get(part.name) in frozen_strides:
