@@ -13,7 +13,7 @@ from pathlib import Path
 
 import made_up
 import torch
-from run_programs import times_of
+from timing import times_of
 from torchvision.models import resnet50, vgg16
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
