@@ -13,6 +13,19 @@ from tf_frcnn.models.evaluating import observe
 from tf_frcnn.runs.inference import detections_of_image
 
 
+@pytest.fixture
+def strict_model(model, monkeypatch):
+    """The detector while no score of its reaches the threshold."""
+    head = model.roi_head
+    strict = head.detections.replace(score_threshold=0.999)
+    with monkeypatch.context() as changed:
+        changed.setattr(head, "detections", strict)
+        changed.setattr(head.detection_layer, "detections", strict)
+        yield model
+    # The graph that was made meanwhile is not the other tests'.
+    model.make_predict_function(force=True)
+
+
 @pytest.fixture(scope="session")
 def resizing():
     return Resizing((96,), 160, ((96, 128), (128, 96), (160, 160)))

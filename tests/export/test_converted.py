@@ -158,13 +158,10 @@ def test_a_file_that_detects_otherwise_is_discarded(
 
 
 def test_a_note_says_that_there_was_nothing_to_compare(
-    model, resizing, images, stand_in, monkeypatch, capsys, tmp_path
+    strict_model, resizing, images, stand_in, capsys, tmp_path
 ):
-    strict = model.roi_head.detections.replace(score_threshold=0.999)
-    monkeypatch.setattr(model.roi_head, "detections", strict)
-    monkeypatch.setattr(model.roi_head.detection_layer, "detections", strict)
     settings = {"file_format": "onnx", "canvas": (96, 160)}
-    convert_model(model, resizing, tmp_path, images, **settings)
+    convert_model(strict_model, resizing, tmp_path, images, **settings)
     assert (
         "none of the sample images (2) has a detection above" in capsys.readouterr().out
     )
