@@ -90,17 +90,19 @@ def test_box_loss_sums_object_rows_and_divides_by_labelled_rows(in_mode):
     )
 
 
-def test_rows_of_all_images_share_one_divisor(in_mode):
+def test_each_image_has_its_divisor_and_all_count_alike(in_mode):
     pred = np.float32([[[1, 0, 0, 0], [0, 0, 0, 0]], [[3, 0, 0, 0], [0, 0, 0, 0]]])
     labels = np.int32([[1, 0], [1, -1]])
     np.testing.assert_allclose(
-        in_mode(box_loss)(pred, np.zeros_like(pred), labels), (0.5 + 2.5) / 3, rtol=1e-6
+        in_mode(box_loss)(pred, np.zeros_like(pred), labels),
+        (0.5 / 2 + 2.5) / 2,
+        rtol=1e-6,
     )
     logits = np.zeros([2, 2, 2], np.float32)
     logits[1, 0] = [0, math.log(3)]
     np.testing.assert_allclose(
         in_mode(classification_loss)(logits, labels),
-        (2 * math.log(2) + math.log(4 / 3)) / 3,
+        (math.log(2) + math.log(4 / 3)) / 2,
         rtol=1e-6,
     )
 

@@ -16,9 +16,9 @@ def unit_keys(shape):
 
 def test_keys_are_uniform_and_a_function_of_the_seed(in_mode):
     draw = in_mode(lambda seed: random_keys([2, 5000], seed))
-    keys = draw(np.array([3, 4]))
-    np.testing.assert_array_equal(draw(np.array([3, 4])), keys)
-    assert np.all(draw(np.array([3, 5])) != keys, axis=1).any()
+    keys = draw(np.array([3, 4, 0]))
+    np.testing.assert_array_equal(draw(np.array([3, 4, 0])), keys)
+    assert np.all(draw(np.array([3, 5, 0])) != keys, axis=1).any()
     assert np.all((keys >= 0) & (keys < 1))
     quarters = np.histogram(keys, bins=4, range=(0, 1))[0] / keys.size
     np.testing.assert_allclose(quarters, 0.25, atol=0.02)
@@ -26,8 +26,18 @@ def test_keys_are_uniform_and_a_function_of_the_seed(in_mode):
 
 
 def test_keys_of_a_seed_are_the_same_in_all_modes(in_mode):
-    keys = in_mode(lambda seed: random_keys([4], seed))(np.array([1, 2]))
-    np.testing.assert_array_equal(keys, random_keys([4], [1, 2]))
+    keys = in_mode(lambda seed: random_keys([4], seed))(np.array([1, 2, 3]))
+    np.testing.assert_array_equal(keys, random_keys([4], [1, 2, 3]))
+
+
+@pytest.mark.parametrize("shape", [[5], [5, 13], [5, 3, 6]])
+def test_keys_of_an_image_follow_from_its_place_in_the_whole_batch(in_mode, shape):
+    draw = in_mode(lambda seed, size: random_keys([size, *shape[1:]], seed))
+    whole = draw(np.array([1, 2, 0]), 5)
+    assert len(np.unique(whole)) == whole.size
+    for first, size in ((0, 2), (2, 2), (4, 1)):
+        part = draw(np.array([1, 2, first]), size)
+        np.testing.assert_array_equal(part, whole[first : first + size])
 
 
 def test_the_smallest_keys_are_sampled_and_negatives_fill_up(in_mode):
@@ -83,7 +93,9 @@ def test_seeds_decide_which_anchors_are_sampled(in_mode):
     def sample(labels, seed):
         return sample_anchors(labels, random_keys([1, 200], seed), num_samples=40)
 
-    first, again, other = (in_mode(sample)(labels, np.array([7, n])) for n in (1, 1, 2))
+    first, again, other = (
+        in_mode(sample)(labels, np.array([7, n, 0])) for n in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.any((first == 1) != (other == 1))
     assert np.any((first == 0) != (other == 0))
@@ -96,7 +108,7 @@ def test_every_candidate_is_sampled_equally_often(in_mode):
         keys = random_keys([3000, 13], seed)
         return sample_anchors(labels, keys, num_samples=4)
 
-    sampled = in_mode(sample)(labels, np.array([0, 0]))
+    sampled = in_mode(sample)(labels, np.array([0, 0, 0]))
     shares = (sampled >= 0).mean(axis=0)
     np.testing.assert_allclose(shares, [0.5] * 4 + [0.25] * 8 + [0], atol=0.05)
 
@@ -213,7 +225,7 @@ def test_seeds_decide_which_rois_are_sampled(in_mode):
         return sample_rois(foreground, ~foreground, keys, num_samples=40)[0]
 
     first, again, other = (
-        in_mode(sample)(foreground, np.array([7, n])) for n in (1, 1, 2)
+        in_mode(sample)(foreground, np.array([7, n, 0])) for n in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert set(first[0, :10]) != set(other[0, :10])

@@ -46,7 +46,7 @@ def test_counts_of_sampled_anchors_equal_tf_faster_rcnn(golden, in_mode, name):
     stored = golden("anchor_target_tf_faster_rcnn")
     labels = np.repeat([1, 0, -1], stored[f"{name}_counts_before"])
     labels = np.random.default_rng(0).permutation(labels).astype(np.int32)
-    keys = random_keys([1, len(labels)], [0, 0])
+    keys = random_keys([1, len(labels)], [0, 0, 0])
     sampled = in_mode(sample_anchors)(labels[np.newaxis], keys)
     counts = [np.count_nonzero(sampled == value) for value in (1, 0, -1)]
     stored.compare(COUNTS, f"{name}_counts_after", counts)
@@ -55,7 +55,7 @@ def test_counts_of_sampled_anchors_equal_tf_faster_rcnn(golden, in_mode, name):
 def test_counts_of_sampled_anchors_equal_chenyuntc(golden, in_mode):
     stored = golden("anchor_target_chenyuntc")
     labels = stored["sampled_labels_before"].astype(np.int32)[np.newaxis]
-    sampled = in_mode(sample_anchors)(labels, random_keys(labels.shape, [0, 0]))
+    sampled = in_mode(sample_anchors)(labels, random_keys(labels.shape, [0, 0, 0]))
     counts = [np.count_nonzero(sampled == value) for value in (1, 0, -1)]
     stored.compare(COUNTS, "sampled_counts_after", counts)
     np.testing.assert_array_equal(sampled[sampled >= 0], labels[sampled >= 0])
@@ -120,7 +120,7 @@ def test_counts_of_sampled_rois_equal_tf_faster_rcnn(golden, in_mode, case):
     index, valid = in_mode(sample_rois)(
         foreground,
         background,
-        random_keys(foreground.shape, [0, 0]),
+        random_keys(foreground.shape, [0, 0, 0]),
         fill_with_repeats=True,
     )
     assert valid.all()
@@ -164,7 +164,7 @@ def test_counts_of_sampled_rois_equal_chenyuntc(golden, in_mode, case, num_rois,
         boxes, gt_boxes, plus_one=False, background_from=0.0
     )
     index, valid = in_mode(sample_rois)(
-        foreground, background, random_keys(foreground.shape, [0, 0])
+        foreground, background, random_keys(foreground.shape, [0, 0, 0])
     )
     counts = counts_of(foreground, index, valid)
     stored.compare(COUNTS, f"{case}_{key}_counts", counts)
@@ -178,7 +178,7 @@ def test_counts_of_sampled_rois_equal_torchvision(golden, in_mode, case, num_sam
     index, valid = in_mode(sample_rois)(
         foreground,
         ~foreground,
-        random_keys(foreground.shape, [0, 0]),
+        random_keys(foreground.shape, [0, 0, 0]),
         num_samples=num_samples,
     )
     counts = counts_of(foreground, index, valid)

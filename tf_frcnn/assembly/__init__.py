@@ -1,6 +1,7 @@
 """Builds what a configuration describes; no other package reads its fields."""
 
 from tf_frcnn.assembly.data import Splits, build_examples, split_names
+from tf_frcnn.assembly.devices import build_strategy
 from tf_frcnn.assembly.model import (
     backbone_of,
     build_model,
@@ -29,6 +30,7 @@ __all__ = [
     "build_plan",
     "build_resizing",
     "build_step_config",
+    "build_strategy",
     "build_training_batches",
     "check_parts",
     "compile_model",

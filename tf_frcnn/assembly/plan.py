@@ -7,6 +7,9 @@ from tf_frcnn.config import Config
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.optimizer import build_optimizer
 
+# Steps over which the rate of a larger batch rises.
+_RISE = 1000
+
 
 class RunPlan(NamedTuple):
     """The settings of a run that concern neither the model nor the data.
@@ -38,27 +41,41 @@ def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None
 
 def _learning_rate(config: Config, steps_per_epoch: int) -> Any:
     """Returns a number, or a schedule."""
-    train = config.train
+    train, steps = config.train, steps_per_epoch
+    times = _times(config)
+    rate = train.learning_rate * times
     warm_up: dict[str, Any] = {
         "warmup_steps": train.warmup_steps,
         "warmup_factor": train.warmup_factor,
     }
+    if times > 1 and not train.warmup_steps:
+        warm_up = {"warmup_steps": min(_RISE, steps), "warmup_factor": 1 / times}
     if train.schedule == "cosine":
         falling = train.epochs - train.final_epochs
         return WarmUpCosine(
-            train.learning_rate,
-            last_step=round(falling * steps_per_epoch),
+            rate,
+            last_step=round(falling * steps),
             final_factor=train.final_factor,
             **warm_up,
         )
-    if not train.decay_epochs and not train.warmup_steps:
-        return train.learning_rate
+    if not train.decay_epochs and not warm_up["warmup_steps"]:
+        return rate
     return WarmUpStepDecay(
-        train.learning_rate,
-        decay_steps=tuple(round(at * steps_per_epoch) for at in train.decay_epochs),
+        rate,
+        decay_steps=tuple(round(at * steps) for at in train.decay_epochs),
         decay_factor=train.decay_factor,
         **warm_up,
     )
+
+
+def _times(config: Config) -> float:
+    """Returns by what the configured rate is multiplied.
+
+    Source: Goyal et al. 2017, the linear rule and the gradual rise from the rate of
+        the smaller batch; 1000 steps as in torchvision's references.
+    """
+    meant_for = config.train.rate_batch_size
+    return config.data.batch_size / meant_for if meant_for else 1.0
 
 
 def build_plan(config: Config) -> RunPlan:

@@ -77,17 +77,23 @@ def run_training(
             validation split is evaluated.
         ValueError: the network of `init` differs, or the training alternates.
     """
-    from tf_frcnn.assembly import Splits, check_parts, is_alternating
+    from tf_frcnn.assembly import Splits, build_strategy, check_parts, is_alternating
+    from tf_frcnn.models.workers import workers_of
     from tf_frcnn.runs.alternating import STEPS_FOLDER
     from tf_frcnn.runs.evaluation import evaluate_run
     from tf_frcnn.runs.locks import claimed
     from tf_frcnn.runs.opening import open_splits
     from tf_frcnn.runs.resuming import check_run_folder
 
+    is_chief = workers_of(build_strategy(config)).is_chief
     check_parts(config)
-    check_run_folder(directory, resume)
+    if is_chief:
+        check_run_folder(directory, resume)
     start = _start_of(init, config) if init else {}
     splits = Splits(config)
+    if not is_chief:
+        _train(config, directory, resume, start, splits)
+        return
     with claimed(directory):
         split = open_splits(config, splits)
         model = _train(config, directory, resume, start, splits)

@@ -115,6 +115,10 @@ class TrainSettings(Settings):
     """SGD with momentum, as in all publications, or Adam."""
     learning_rate: Positive = 0.001
     """Initial learning rate."""
+    rate_batch_size: Count | None = None
+    """Batch size that the learning rate is meant for; with larger batches the rate is
+    larger by as much, and rises to it over the first 1000 steps, or the first epoch,
+    unless warmup_steps is set. Null: the rate is as given."""
     momentum: BelowOne = 0.9
     """Momentum of SGD."""
     schedule: Literal["steps", "cosine"] = "steps"
@@ -142,6 +146,9 @@ class TrainSettings(Settings):
     the training, or it is passed over and counted; ten in a row end it then too."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type that backbone and heads compute in; weights and boxes are float32."""
+    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
+    """Whether all devices of this machine divide each batch, or those of the workers
+    that the variable TF_CONFIG names."""
     jit_compile: bool = False
     """Whether XLA compiles the training step."""
     validation_every: Count = 1
@@ -163,6 +170,8 @@ class TrainSettings(Settings):
                 "train.step_epochs",
                 "train.scheme",
             )
+        if self.strategy != "none":
+            self._check_devices()
         if self.schedule == "cosine" and self.final_epochs >= self.epochs:
             raise ConfigError(
                 f"train.final_epochs = {self.final_epochs} must be less than "
@@ -170,6 +179,16 @@ class TrainSettings(Settings):
                 "train.final_epochs",
                 "train.epochs",
             )
+
+    def _check_devices(self) -> None:
+        for name, value in (("scheme", "alternating"), ("on_non_finite", "skip")):
+            if getattr(self, name) == value:
+                raise ConfigError(
+                    f"train.{name} = {value!r} needs train.strategy = 'none', not "
+                    f"{self.strategy!r}.",
+                    f"train.{name}",
+                    "train.strategy",
+                )
 
 
 class EvaluationSettings(Settings):

@@ -42,7 +42,7 @@ class AnchorTargetLayer(keras.layers.Layer):
             image_sizes: float32 [B, 2], (height, width) of each image in pixels.
             gt_boxes: float32 [B, G, 4], pixels.
             gt_labels: int32 [B, G], -1 in padded rows.
-            seed: int [2], of the sample.
+            seed: int64 [3], of the sample; see `random_keys`.
             crowd: bool [B, G], boxes of crowd regions, which are no objects, and within
                 which no anchor is background; see `ops.matching.inside_crowd`. None
                 where there is none.

@@ -47,14 +47,14 @@ class FullyConnectedHead(keras.layers.Layer):
     def call(self, pooled, seed=None, training=None):
         """Computes float [B, R, units] from float [B, R, S, S, C].
 
-        `seed`, int [2], is needed in training.
+        `seed`, int64 [3], is needed in training; see `random_keys`.
         """
         num_rois = pooled.shape[1] or tf.shape(pooled)[1]
         hidden = tf.reshape(pooled, [-1, num_rois, self.fc6.kernel.shape[0]])
         for number, layer in enumerate((self.fc6, self.fc7)):
             hidden = layer(hidden)
             if training and self.roi.dropout:
-                own_seed = tf.stack([seed[0] + number, seed[1]])
+                own_seed = tf.stack([seed[0] + number, seed[1], seed[2]])
                 keys = random_keys(tf.shape(hidden), own_seed)
                 kept = hidden / (1.0 - self.roi.dropout)
                 hidden = tf.where(keys >= self.roi.dropout, kept, tf.zeros_like(kept))

@@ -43,7 +43,7 @@ class ProposalTargetLayer(keras.layers.Layer):
             proposals: `Proposals`.
             gt_boxes: float32 [B, G, 4], pixels.
             gt_labels: int32 [B, G] in 0..K-1, -1 in padded rows.
-            seed: int [2], of the sample.
+            seed: int64 [3], of the sample; see `random_keys`.
             crowd: bool [B, G], boxes of crowd regions, which are no objects, and within
                 which no RoI is background; see `ops.matching.inside_crowd`. None where
                 there is none.

@@ -1,6 +1,7 @@
 """Keras models whose methods take data as users have them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,8 +28,9 @@ from tf_frcnn.models.inputs import (
     build_resizing,
     build_training_batches,
 )
-from tf_frcnn.models.optimizer import step_count
+from tf_frcnn.models.optimizer import accumulated_steps, step_count
 from tf_frcnn.models.progress import Progress
+from tf_frcnn.models.replicas import distributed, on_local_devices
 from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 
 _WEIGHTS = ("class_weight", "sample_weight")
@@ -50,6 +52,7 @@ class DataModel(keras.Model):
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     box_format: str | None
+    _predict_on_devices: Callable[[Any], dict[str, np.ndarray]] | None = None
 
     @property
     def settings(self) -> Config:
@@ -126,6 +129,7 @@ class DataModel(keras.Model):
             steps = None  # As many as there are.
         if isinstance(x, ExampleSet | tf.data.Dataset):
             settings["shuffle"] = False  # The order is its own.
+        training, validation = map(self._for_devices, (training, validation))
         with readable_errors(), end_is_expected(steps):
             history = super().fit(
                 training.dataset,
@@ -148,6 +152,7 @@ class DataModel(keras.Model):
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         require_end(x, steps=(steps := settings.get("steps")))
         batches = self.evaluation_batches(x, batch_size).with_objects()
+        batches = self._for_devices(batches)
         with readable_errors(), end_is_expected(steps):
             losses = super().evaluate(
                 batches.dataset,
@@ -163,13 +168,54 @@ class DataModel(keras.Model):
         require_end(x, steps=(steps := settings.get("steps")))
         dataset = self.evaluation_batches(x, batch_size).dataset
         with readable_errors(), end_is_expected(steps):
-            outputs = super().predict(
-                dataset, batch_size=None if is_raw(x) else batch_size, **settings
-            )
+            if self._has_devices:
+                outputs = self._predict_in_turn(
+                    _require_dataset(dataset).take(steps or -1)
+                )
+            else:
+                outputs = super().predict(
+                    dataset, batch_size=None if is_raw(x) else batch_size, **settings
+                )
         if not is_raw(x):
             return outputs
         order = np.argsort(outputs.pop("rows"))
         return {name: values[order] for name, values in outputs.items()}
+
+    def predict_on_batch(self, x):
+        """Returns arrays of the detections of a batch."""
+        if not self._has_devices:
+            return super().predict_on_batch(x)
+        if self._predict_on_devices is None:
+            self._predict_on_devices = on_local_devices(
+                self.predict_step, self.distribute_strategy
+            )
+        return self._predict_on_devices(x)
+
+    def make_predict_function(self, force=False):
+        """As Keras does; `force` also has the devices' function made again."""
+        if force:
+            self._predict_on_devices = None
+        return super().make_predict_function(force)
+
+    @property
+    def _has_devices(self) -> bool:
+        """Whether several devices divide each batch."""
+        return self.distribute_strategy.num_replicas_in_sync > 1
+
+    def _for_devices(self, batches: Batches) -> Batches:
+        """Returns batches that several devices divide, where there are such."""
+        is_divided = isinstance(batches.dataset, tf.distribute.DistributedDataset)
+        if not self._has_devices or batches.dataset is None or is_divided:
+            return batches
+        dataset = _require_dataset(batches.dataset)
+        return batches._replace(dataset=distributed(dataset, self.distribute_strategy))
+
+    def _predict_in_turn(self, dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
+        outputs = [self.predict_on_batch(batch) for batch in dataset]
+        return {
+            name: np.concatenate([output[name] for output in outputs])
+            for name in outputs[0]
+        }
 
     def detect(
         self, images: Sequence[Picture], *, batch_size: int | None = None
@@ -256,6 +302,15 @@ class DataModel(keras.Model):
             )
 
 
+def _require_dataset(data: Any) -> tf.data.Dataset:
+    if isinstance(data, tf.data.Dataset):
+        return data
+    raise ValueError(
+        "With several devices the data must be of read_data or a tf.data.Dataset, not "
+        f"{type(data).__name__}."
+    )
+
+
 class _StartOfEpoch(keras.callbacks.Callback):
     """Tells the data the optimizer's step at which an epoch starts.
 
@@ -267,7 +322,7 @@ class _StartOfEpoch(keras.callbacks.Callback):
 
     Attributes:
         initial_batch: as given.
-        step: int64 variable.
+        step: int64 variable, of updates of the weights.
         skipped: int64 variable, batches at the epoch's start that were done before.
     """
 
@@ -285,6 +340,8 @@ class _StartOfEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the variables, before the epoch's first batch is made."""
         done = self._next_skipped
-        self.step.assign(step_count(self.model.optimizer).numpy() - done)
+        optimizer = self.model.optimizer
+        steps = step_count(optimizer).numpy() - done
+        self.step.assign(steps // accumulated_steps(optimizer))
         self.skipped.assign(done)
         self._next_skipped = 0

@@ -18,11 +18,25 @@ from tf_frcnn.models.batch import (
 )
 from tf_frcnn.models.data_model import DataModel
 from tf_frcnn.models.entry_points import EntryPoints
-from tf_frcnn.models.optimizer import build_optimizer, decays_weights, step_count
+from tf_frcnn.models.optimizer import (
+    accumulated_steps,
+    build_optimizer,
+    decays_weights,
+    step_count,
+)
+from tf_frcnn.models.replicas import (
+    leave_reduced,
+    mean_losses,
+    num_replicas,
+    reduced,
+    replica,
+)
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.seeds import Turn
 from tf_frcnn.models.sound_steps import SoundSteps
 from tf_frcnn.models.trackers import Trackers
+from tf_frcnn.models.workers import as_logs
 from tf_frcnn.structures import Proposals
 
 
@@ -129,9 +143,9 @@ class Detector(EntryPoints, DataModel):
         return rpn.named_results(self.features(batch), batch)
 
     def compute_losses(
-        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+        self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
-        """Computes float32 scalars under `loss_names` for a batch at a step."""
+        """Computes float32 scalars under `loss_names` for a batch; see `seeds`."""
         raise TypeError(f"{type(self).__name__} does not define compute_losses.")
 
     def decay_loss(self) -> tf.Tensor:
@@ -191,6 +205,7 @@ class Detector(EntryPoints, DataModel):
         if optimizer is None:
             optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        leave_reduced(self.optimizer)
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -221,6 +236,17 @@ class Detector(EntryPoints, DataModel):
         """Creates the weights."""
         self.build()
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Creates what is missing without a look at data.
+
+        Keras would add up the devices' batches, which have texts.
+        """
+        if not self.built:
+            self.build()
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
+            optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self):
         """The means that `fit` and `evaluate` report and reset."""
@@ -235,20 +261,32 @@ class Detector(EntryPoints, DataModel):
                 images. See `compile` for passing over such steps.
         """
         batch = check_objects(batch_of(batch), len(self.class_names))
-        step = tf.convert_to_tensor(step_count(self.optimizer))
-        losses, gradients = self._gradient_step(tensors_of(batch), step)
+        steps = tf.convert_to_tensor(step_count(self.optimizer))
+        turn = self.turn_of(steps, tf.shape(batch["images"])[0])
+        losses, gradients = reduced(self._gradient_step(tensors_of(batch), turn))
         # Nothing moves before it, neither the count of steps nor that of the means: not
         # in a step that fails, nor in the one for which there are no data any more.
         is_sound = self.sound_steps.update(
             self.optimizer, self.trainable_variables, gradients, losses, batch
         )
         with tf.control_dependencies([is_sound]):
-            return self.trackers.update_in_training(losses, is_sound)
+            return as_logs(self.trackers.update_in_training(losses, is_sound))
 
-    def _compute_losses_and_gradients(self, batch, step):
+    def turn_of(self, steps: tf.Tensor, batch_size: tf.Tensor) -> Turn:
+        """Returns what the draws of a training step follow from.
+
+        Args:
+            steps: int scalar, number of the step.
+            batch_size: int scalar, images of the step.
+        """
+        parts = accumulated_steps(getattr(self, "optimizer", None))
+        place = steps % parts * num_replicas() + tf.cast(replica(), steps.dtype)
+        return Turn(steps // parts, place * tf.cast(batch_size, steps.dtype))
+
+    def _compute_losses_and_gradients(self, batch, turn):
         with tf.GradientTape() as tape:
-            losses = self.compute_losses(batch, step, training=True)
-            scaled = self.optimizer.scale_loss(losses["loss"])
+            losses = self.compute_losses(batch, turn, training=True)
+            scaled = self.optimizer.scale_loss(losses["loss"] / num_replicas())
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         if self.bias_rate != 1.0:
@@ -261,9 +299,11 @@ class Detector(EntryPoints, DataModel):
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""
         batch = check_objects(batch_of(batch), len(self.class_names))
-        losses = self._loss_step(tensors_of(batch), 0)
+        batch_size = tf.shape(batch["images"])[0]
+        turn = Turn(0, tf.cast(replica(), tf.int32) * batch_size)
+        losses = mean_losses(self._loss_step(tensors_of(batch), turn))
         with tf.control_dependencies([losses["loss"]]):  # As in `train_step`.
-            return self.trackers.update(losses)
+            return as_logs(self.trackers.update(losses))
 
     def predict_step(self, batch):
         """Detects objects in a batch; `image_ids` and `rows` are passed through."""

@@ -20,6 +20,7 @@ from tf_frcnn.models.batch import batch_of
 from tf_frcnn.models.batches import Batches, is_raw, require_end
 from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.workers import gathered, workers_of
 
 
 class Evaluation(NamedTuple):
@@ -110,10 +111,22 @@ def observe(
 ) -> tuple[GroundTruth, DetectedBoxes]:
     """Returns the objects of a data set and the detections, in pixels of the files.
 
+    Several workers share the images of an example set, and all get all detections.
     Arguments as of `evaluate`. Image i is the i-th of the data.
     """
-    truth, parts, count = [], [], 0
     require_end(data)
+    workers = workers_of(model.distribute_strategy)
+    if workers.total == 1 or not isinstance(data, ExampleSet):
+        return _observe(model, data, batch_size)
+    rows = np.array(workers.rows(len(data.records)))
+    _, own = _observe(model, data.subset(rows), batch_size)
+    own = own._replace(image_index=rows[own.image_index])
+    found = DetectedBoxes(*gathered(own, model.distribute_strategy))
+    return ground_truth_of(data), found
+
+
+def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
+    truth, parts, count = [], [], 0
     batches = _batches_of(model, data, batch_size).with_objects()
     for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_frcnn.models.batch import Batch, canvas_size, inner_boxes, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.roi_head import RoIHead
-from tf_frcnn.models.seeds import seeds_of
+from tf_frcnn.models.seeds import Turn, seeds_of
 from tf_frcnn.structures import Proposals
 
 
@@ -33,17 +33,19 @@ class FastRCNN(Detector):
         return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
 
     def compute_losses(
-        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+        self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
         """Computes the RoI head's losses, the weight decay and their sum."""
-        batch, seeds = with_defaults(inputs), seeds_of(self.seed, step)
+        batch, seeds = with_defaults(inputs), seeds_of(self.seed, turn)
         canvas = canvas_size(batch)
         features, proposals = self.features(batch), self._stored_proposals(batch)
         rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)
         logits, deltas = self.roi_head(
             features, rois, canvas, seed=seeds.dropout, training=training
         )
-        return self.with_sum(self.roi_head.losses_of(logits, deltas, rois))
+        return self.with_sum(
+            self.roi_head.losses_of(logits, deltas, rois, batch.get("weights"))
+        )
 
     def _stored_proposals(self, batch):
         plus_one = self.roi_head.conventions.plus_one

@@ -7,7 +7,7 @@ from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
-from tf_frcnn.models.seeds import seeds_of
+from tf_frcnn.models.seeds import Turn, seeds_of
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -43,19 +43,20 @@ class FasterRCNN(Detector):
         return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
 
     def compute_losses(
-        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+        self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
         """Computes the four losses, the weight decay and their sum.
 
         Args:
             inputs: a batch with `boxes` and `labels`.
-            step: int scalar; the random numbers follow from it and the seed.
+            turn: or the step alone, an int scalar; the random numbers follow from it
+                and the seed.
             training: whether dropout is on and which proposal counts apply.
 
         Returns:
             float32 scalars under the names of `loss_names`.
         """
-        batch, seeds = with_defaults(inputs), seeds_of(self.seed, step)
+        batch, seeds = with_defaults(inputs), seeds_of(self.seed, turn)
         canvas = canvas_size(batch)
         features = self.features(batch)
         rpn = self.rpn(features, batch["image_sizes"], canvas)
@@ -65,5 +66,5 @@ class FasterRCNN(Detector):
             features, rois, canvas, seed=seeds.dropout, training=training
         )
         losses = self.rpn.losses_of(rpn, batch, seeds.anchors)
-        losses |= self.roi_head.losses_of(logits, deltas, rois)
+        losses |= self.roi_head.losses_of(logits, deltas, rois, batch.get("weights"))
         return self.with_sum(losses)

@@ -31,6 +31,12 @@ def step_count(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
     return getattr(optimizer, "inner_optimizer", optimizer)._iterations
 
 
+def accumulated_steps(optimizer: keras.optimizers.Optimizer | None) -> int:
+    """Returns the number of steps whose gradients make one update of the weights."""
+    own = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(own, "gradient_accumulation_steps", None) or 1
+
+
 def decays_weights(optimizer: keras.optimizers.Optimizer | None) -> bool:
     """Returns whether an optimizer such as AdamW has a weight decay of its own."""
     own = getattr(optimizer, "inner_optimizer", optimizer)

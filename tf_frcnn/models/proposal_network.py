@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.rpn import RegionProposalNetwork
-from tf_frcnn.models.seeds import seeds_of
+from tf_frcnn.models.seeds import Turn, seeds_of
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -28,7 +28,7 @@ class ProposalNetwork(Detector):
         return self.propose(inputs, training=False)._asdict()
 
     def compute_losses(
-        self, inputs: Batch, step: tf.Tensor | int, training: bool = False
+        self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
     ) -> dict[str, tf.Tensor]:
         """Computes the RPN's losses, the weight decay and their sum; as `FasterRCNN`.
 
@@ -36,5 +36,5 @@ class ProposalNetwork(Detector):
         """
         batch = with_defaults(inputs)
         rpn = self.rpn(self.features(batch), batch["image_sizes"], canvas_size(batch))
-        seed = seeds_of(self.seed, step).anchors
+        seed = seeds_of(self.seed, turn).anchors
         return self.with_sum(self.rpn.losses_of(rpn, batch, seed))

@@ -99,7 +99,7 @@ class RoIHead(keras.layers.Layer):
             features: float [B, h, w, C] of each level.
             rois: `Proposals` or `RoITargets`; boxes and levels are used.
             canvas: int32 [2], (height, width) of the batch in pixels.
-            seed: int [2], of dropout.
+            seed: int64 [3], of dropout.
             training: whether dropout is on.
 
         Returns:
@@ -133,7 +133,7 @@ class RoIHead(keras.layers.Layer):
             proposals: `Proposals`, in network pixels.
             batch: with `boxes` and `labels`, and perhaps `crowd`.
             canvas: int32 [2], (height, width) of the batch in pixels.
-            seed: int [2], of the sample.
+            seed: int64 [3], of the sample.
         """
         boxes = inner_boxes(batch["boxes"], batch, plus_one=self.conventions.plus_one)
         rois = self.proposal_targets(
@@ -155,13 +155,24 @@ class RoIHead(keras.layers.Layer):
         )
 
     def losses_of(
-        self, logits: tf.Tensor, deltas: tf.Tensor, rois: RoITargets
+        self,
+        logits: tf.Tensor,
+        deltas: tf.Tensor,
+        rois: RoITargets,
+        weights: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Computes `roi_class_loss` and `roi_box_loss`, float32 scalars."""
-        class_loss = self.stage_losses.of_classes(logits, rois.labels)
+        """Computes `roi_class_loss` and `roi_box_loss`, float32 scalars.
+
+        Args:
+            logits, deltas: of the RoIs.
+            rois: to learn from.
+            weights: float32 [B], of the images' losses; None for 1.
+        """
+        own = rois.labels, weights
+        class_loss = self.stage_losses.of_classes(logits, *own)
         deltas, box_loss = self._deltas_of_labels(deltas, rois.labels), tf.constant(0.0)
         if deltas is not None:
-            box_loss = self.stage_losses.of_boxes(deltas, rois.deltas, rois.labels)
+            box_loss = self.stage_losses.of_boxes(deltas, rois.deltas, *own)
         return {"roi_class_loss": class_loss, "roi_box_loss": box_loss}
 
     def _deltas_of_labels(self, deltas, labels):

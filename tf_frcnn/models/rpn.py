@@ -110,7 +110,7 @@ class RegionProposalNetwork(keras.layers.Layer):
         Args:
             state: of this batch.
             batch: with `boxes` and `labels`, and perhaps `crowd`.
-            seed: int [2], of the sample.
+            seed: int64 [3], of the sample.
         """
         plus_one = self.conventions.plus_one
         targets = self.anchor_targets(
@@ -121,10 +121,11 @@ class RegionProposalNetwork(keras.layers.Layer):
             seed,
             batch.get("crowd"),
         )
-        logits, deltas, labels = *state.outputs[::2], targets.labels
+        logits, deltas = state.outputs[::2]
+        own = targets.labels, batch.get("weights")
         return {
-            "rpn_class_loss": self.stage_losses.of_classes(logits, labels),
-            "rpn_box_loss": self.stage_losses.of_boxes(deltas, targets.deltas, labels),
+            "rpn_class_loss": self.stage_losses.of_classes(logits, *own),
+            "rpn_box_loss": self.stage_losses.of_boxes(deltas, targets.deltas, *own),
         }
 
     def in_file(self, proposals: Proposals, batch: Batch) -> Proposals:

@@ -8,8 +8,21 @@ import tensorflow as tf
 _NUM_KEYS = 4
 
 
+class Turn(NamedTuple):
+    """What a step of training is known by, wherever and in how many parts it is done.
+
+    Attributes:
+        step: int scalar, of the updates of the weights.
+        place: int scalar, of the first image in the whole batch of that update, which
+            several devices, or several steps that accumulate gradients, divide.
+    """
+
+    step: tf.Tensor | int
+    place: tf.Tensor | int = 0
+
+
 class Seeds(NamedTuple):
-    """The keys of a step, int64 [2] each.
+    """The seeds of a step, int64 [3] each; see `ops.sampling.random_keys`.
 
     Attributes:
         anchors: of the sample of anchors.
@@ -22,7 +35,14 @@ class Seeds(NamedTuple):
     dropout: tf.Tensor
 
 
-def seeds_of(seed: int, step: tf.Tensor | int) -> Seeds:
-    """Returns the keys of a step, which is an int scalar, under a model's seed."""
+def seeds_of(seed: int, turn: Turn | tf.Tensor | int) -> Seeds:
+    """Returns the seeds of a step under a model's seed.
+
+    Args:
+        seed: of the model.
+        turn: or the step alone, of a batch that is not divided.
+    """
+    turn = turn if isinstance(turn, Turn) else Turn(turn)
     keys = [tf.constant(seed * _NUM_KEYS + n, tf.int64) for n in range(3)]
-    return Seeds(*(tf.stack([key, tf.cast(step, tf.int64)]) for key in keys))
+    own = [tf.cast(number, tf.int64) for number in turn]
+    return Seeds(*(tf.stack([key, *own]) for key in keys))

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_frcnn.models.batch import Batch
 from tf_frcnn.models.errors import NON_FINITE
 from tf_frcnn.models.optimizer import step_count
+from tf_frcnn.models.replicas import num_replicas
 
 # So many steps in a row that are passed over stop a training.
 MOST_IN_A_ROW = 10
@@ -116,6 +117,11 @@ class SoundSteps:
                 step_count(optimizer).assign_add(1)
                 return tf.constant(False)
 
+        if self.skips and num_replicas() > 1:
+            raise ValueError(
+                "on_non_finite = 'skip' is for one device; with a strategy compile "
+                "the model with 'stop'."
+            )
         if self.skips:
             return tf.cond(is_sound, apply, pass_over)
         noted = tf.cond(is_sound, lambda: tf.constant(True), note)

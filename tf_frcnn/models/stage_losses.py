@@ -53,15 +53,22 @@ class StageLosses:
         self.sigma = getattr(loss, f"{stage}_sigma")
         self.divisor = getattr(loss, f"{stage}_divisor")
 
-    def of_classes(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Computes the mean classification loss, float32 []."""
-        return classification_loss(logits, labels, losses=self.class_losses)
+    def of_classes(
+        self, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Computes the mean classification loss, float32 []; weights [B] of images."""
+        return classification_loss(logits, labels, weights, losses=self.class_losses)
 
     def of_boxes(
-        self, deltas: tf.Tensor, targets: tf.Tensor, labels: tf.Tensor
+        self,
+        deltas: tf.Tensor,
+        targets: tf.Tensor,
+        labels: tf.Tensor,
+        weights: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Computes the box loss, float32 []."""
-        return box_loss(deltas, targets, labels, sigma=self.sigma, divisor=self.divisor)
+        """Computes the box loss, float32 []; weights [B] of images."""
+        settings = {"sigma": self.sigma, "divisor": self.divisor}
+        return box_loss(deltas, targets, labels, weights, **settings)
 
     def of_rows(
         self,

@@ -86,14 +86,16 @@ def box_losses(
 def classification_loss(
     logits: tf.Tensor,
     labels: tf.Tensor,
+    weights: tf.Tensor | None = None,
     *,
     losses: Callable[..., tf.Tensor] = classification_losses,
     **settings: Any,
 ) -> tf.Tensor:
-    """Averages the losses of all rows that are labelled.
+    """Averages the losses of an image's labelled rows, and then those of the images.
 
     Args:
         logits, labels: of `classification_losses`.
+        weights: float32 [B], of the images; None for 1.
         losses: `losses(logits, labels, **settings)` gives float32 [B, N].
         **settings: further arguments of `losses`.
 
@@ -101,23 +103,26 @@ def classification_loss(
         float32 scalar; 0 where no row counts.
 
     Source: tf-faster-rcnn, simple-faster-rcnn-pytorch and torchvision, whose divisor is
-        the number of sampled rows.
+        the number of sampled rows; of several images faster-rcnn-pytorch
+        (bubbliiiing) takes the mean, while torchvision divides by the rows of all.
     """
-    return _divided(losses(logits, labels, **settings), labels >= 0)
+    return _mean(losses(logits, labels, **settings), labels >= 0, weights)
 
 
 def box_loss(
     pred_deltas: tf.Tensor,
     target_deltas: tf.Tensor,
     labels: tf.Tensor,
+    weights: tf.Tensor | None = None,
     *,
     sigma: float | None = 1.0,
     divisor: str = "sampled",
 ) -> tf.Tensor:
-    """Sums `box_losses` and divides by a count of rows.
+    """Sums an image's `box_losses`, divides by a count of rows, averages the images.
 
     Args:
         pred_deltas, target_deltas, labels, sigma: of `box_losses`.
+        weights: float32 [B], of the images; None for 1.
         divisor: "sampled" counts objects and background, "objects" only the objects.
 
     Returns:
@@ -128,9 +133,11 @@ def box_loss(
         (bubbliiiing).
     """
     losses = box_losses(pred_deltas, target_deltas, labels, sigma=sigma)
-    return _divided(losses, labels >= 0 if divisor == "sampled" else labels > 0)
+    is_counted = labels >= 0 if divisor == "sampled" else labels > 0
+    return _mean(losses, is_counted, weights)
 
 
-def _divided(losses, counted):
-    count = tf.math.count_nonzero(counted, dtype=losses.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses), count)
+def _mean(losses, is_counted, weights):
+    counts = tf.math.count_nonzero(is_counted, axis=1, dtype=losses.dtype)
+    of_images = tf.math.divide_no_nan(tf.reduce_sum(losses, axis=1), counts)
+    return tf.reduce_mean(of_images if weights is None else weights * of_images)

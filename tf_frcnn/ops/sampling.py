@@ -5,12 +5,37 @@ The caller passes the keys, so a test can pass keys that make the choice certain
 
 import tensorflow as tf
 
+# Numbers of 32 bits that the generator makes at a time, and its number in TensorFlow.
+_BLOCK, _PHILOX = 4, 1
+
 
 def random_keys(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws uniform float32 keys of `shape`, a pure function of `seed` (int [2])."""
-    bits = tf.random.stateless_uniform(
-        shape, seed=seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    """Draws uniform float32 keys, a pure function of the seed.
+
+    Args:
+        shape: int32 [n] of the result, first the number of images.
+        seed: int64 [3]: a key, the step, and the place of the first image in the whole
+            batch. An image's keys follow from its place, however the batch is divided
+            among devices and steps.
+
+    Returns:
+        float32 of `shape`, in [0, 1).
+
+    Source: Salmon et al. 2011 (Philox), whose counter is moved to the place.
+    """
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    num_keys = tf.reduce_prod(shape[1:])
+    num_blocks = -(-num_keys // _BLOCK)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed[:2])
+    first = tf.cast(seed[2] * tf.cast(num_blocks, tf.int64), tf.uint64)
+    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=tf.stack([shape[0], num_blocks * _BLOCK]),
+        key=key,
+        counter=tf.stack([counter[0] + first, counter[1]]),
+        alg=_PHILOX,
+        dtype=tf.uint32,
     )
+    bits = tf.reshape(bits[:, :num_keys], shape)
     # XLA makes floats from other bits than the CPU kernel; the bits are the same.
     return tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2.0**-24
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tf_frcnn.runs.callbacks import learning_rate
 from tf_frcnn.runs.safe_files import remove_parts, replaced
@@ -22,6 +23,7 @@ from tf_frcnn.runs.state import (
 from tf_frcnn.runs.weights import BEST_WEIGHTS, save_weights
 
 _NAME = "weights/step_{:08d}.weights.h5"
+FIRST = _NAME.format(0)
 _ALL = "step_*.weights.h5"
 
 
@@ -72,14 +74,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Goes on with the means of an epoch that was interrupted."""
+        """Notes where the epoch begins."""
         self._epoch = epoch
         self._first = self._start.batch if epoch == self._start.epoch else 0
         self._rate = self._start.rate if self._first else learning_rate(self.model)
-        if self._first:
-            for name, tracker in self.model.trackers.by_name.items():
-                if name in self._start.losses:
-                    set_mean(tracker, self._start.losses[name])
 
     def on_train_batch_begin(self, batch, logs=None):
         """Lets a signal wait for the end of the step."""
@@ -141,13 +139,31 @@ class Checkpoints(keras.callbacks.Callback):
         remove_others(self._directory, state)
 
 
+class EarlierLosses(keras.callbacks.Callback):
+    """Goes on with the means of an epoch that was interrupted.
+
+    Args:
+        start: where training begins.
+    """
+
+    def __init__(self, start: Checkpoint):
+        super().__init__()
+        self._start = start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the means."""
+        if epoch == self._start.epoch and self._start.batch:
+            for name, tracker in self.model.trackers.by_name.items():
+                if name in self._start.losses:
+                    set_mean(tracker, self._start.losses[name])
+
+
 def write_first_checkpoint(
     directory: Path, model: keras.Model, state: RunState
 ) -> RunState:
     """Writes the weights that a run starts from; returns the state with them."""
-    file = _NAME.format(0)
-    digest = save_weights(model, directory / file)
-    state = state.replace(checkpoints=(Checkpoint(file=file, sha256=digest),))
+    digest = save_weights(model, directory / FIRST)
+    state = state.replace(checkpoints=(Checkpoint(file=FIRST, sha256=digest),))
     write_state(directory, state)
     return state
 
@@ -185,14 +201,23 @@ def remove_others(directory: Path, state: RunState) -> None:
 
 def mean_of(metric: keras.metrics.Mean) -> tuple[float, float]:
     """Returns the sum and the weight of a mean."""
-    total, count = (float(keras.ops.convert_to_numpy(v)) for v in metric.variables)
+    total, count = (float(_local(v)[0].numpy()) for v in metric.variables)
     return total, count
 
 
 def set_mean(metric: keras.metrics.Mean, values: Sequence[float]) -> None:
     """Sets what `mean_of` returns."""
     for variable, value in zip(metric.variables, values, strict=True):
-        variable.assign(value)
+        for part in _local(variable):
+            part.assign(value)
+
+
+def _local(variable: keras.Variable) -> Sequence[tf.Variable]:
+    """Returns a variable's copies on this process's devices.
+
+    The variable itself would ask other workers for theirs, and add them up.
+    """
+    return getattr(variable.value, "values", (variable.value,))
 
 
 def _give_name(path: Path, name: Path) -> None:

@@ -40,7 +40,8 @@ def replay(kept: KeptStep) -> Replay:
     bad, model = kept.bad, kept.model
     batch = tensors_of({n: tf.constant(values) for n, values in bad.batch.items()})
     with tf.GradientTape() as tape, _watched(model) as layers:
-        losses = model.compute_losses(batch, bad.step, training=True)
+        turn = model.turn_of(tf.constant(bad.step), tf.shape(batch["images"])[0])
+        losses = model.compute_losses(batch, turn, training=True)
     gradients = tape.gradient(losses["loss"], [v.value for v in kept.trained])
     norms = {
         v.path: 0.0 if g is None else float(tf.norm(g))

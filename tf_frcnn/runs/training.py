@@ -1,8 +1,9 @@
 """A run: from a configuration to a folder with weights, logs, images and metrics."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from tf_frcnn.assembly import (
     Splits,
     build_model,
     build_plan,
+    build_strategy,
     build_training_batches,
     check_parts,
     compile_model,
@@ -24,9 +26,15 @@ from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector, NonFiniteError, RegionProposalNetwork
+from tf_frcnn.models.workers import LostWorkerError, together, workers_of
 from tf_frcnn.runs.black_box import BlackBox
 from tf_frcnn.runs.callbacks import SUMMARIES_FOLDER, RunLog, ValidationRecall
-from tf_frcnn.runs.checkpoints import Checkpoints, write_first_checkpoint
+from tf_frcnn.runs.checkpoints import (
+    FIRST,
+    Checkpoints,
+    EarlierLosses,
+    write_first_checkpoint,
+)
 from tf_frcnn.runs.data_reports import report_data, report_replaced, report_sampling
 from tf_frcnn.runs.inference import write_settings
 from tf_frcnn.runs.locks import claimed
@@ -47,6 +55,7 @@ SAMPLES_FOLDER, NUM_SAMPLES = "samples", 4
 class _Prepared(NamedTuple):
     """Everything a run trains with."""
 
+    config: Config
     directory: Path
     plan: RunPlan
     model: Detector
@@ -58,7 +67,8 @@ class _Prepared(NamedTuple):
     @property
     def start(self) -> Checkpoint:
         """Where training begins."""
-        return self.state.checkpoints[0]
+        begin = Checkpoint(file=FIRST, sha256="")
+        return next(iter(self.state.checkpoints), begin)
 
 
 def train(
@@ -80,7 +90,8 @@ def train(
     finite, black_box_STEP.npz.
 
     Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
-    CPU ends with the same weights, bit by bit.
+    CPU ends with the same weights, bit by bit. Of several workers the chief alone
+    writes; the others read the run folder where they resume.
 
     Args:
         config: the configuration.
@@ -100,33 +111,39 @@ def train(
         FileExistsError: the folder holds a run and `resume` is False.
         FileNotFoundError: there is nothing to resume.
         Interrupted: SIGINT or SIGTERM came; the state was written.
+        LostWorkerError: another worker has ended.
         NonFiniteError: a loss or a gradient became NaN or infinite.
         ValueError: the run cannot be resumed with these settings or data.
     """
     directory = Path(directory)
+    strategy = build_strategy(config)
+    is_chief = workers_of(strategy).is_chief
     check_parts(config)
-    check_run_folder(directory, resume)
-    with claimed(directory):
+    if is_chief:
+        check_run_folder(directory, resume)
+    with claimed(directory) if is_chief else contextlib.nullcontext():
         if resume:
             report_changes(directory, config)
         splits = splits or Splits(config)
-        prepared = _prepare(config, directory, resume, start_from, class_order, splits)
+        with strategy.scope():
+            prepared = _prepare(
+                config, directory, resume, start_from, class_order, splits
+            )
         if prepared.start.epoch >= prepared.plan.epochs:
             print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
+        elif is_chief:
+            _fit(_begin(prepared))
         else:
-            _fit(prepared)
+            own = [_validation(prepared), EarlierLosses(prepared.start)]
+            _fit_model(prepared, own, verbose=0)
     return prepared.model
 
 
-def _fit(prepared: _Prepared) -> None:
-    with stoppable() as stop:
-        callbacks = _callbacks(prepared, stop)
-        checkpoints = callbacks[-1]
-        prepared.model.sound_steps.on_bad_step = BlackBox(
-            prepared.directory, prepared.model
-        )
-        try:
-            prepared.model.fit(
+def _fit_model(prepared: _Prepared, callbacks, **settings: Any) -> None:
+    model = prepared.model
+    try:
+        with together(workers_of(model.distribute_strategy)):
+            model.fit(
                 prepared.training,
                 initial_epoch=prepared.start.epoch,
                 initial_batch=prepared.start.batch,
@@ -134,7 +151,24 @@ def _fit(prepared: _Prepared) -> None:
                 validation_data=prepared.validation,
                 validation_freq=_validated_epochs(prepared.plan),
                 callbacks=callbacks,
+                **settings,
             )
+    except LostWorkerError as error:
+        raise LostWorkerError(
+            f"{error} Start all workers again with --resume."
+        ) from error
+
+
+def _fit(prepared: _Prepared) -> None:
+    """Trains, and writes all that a run folder has."""
+    with stoppable() as stop:
+        callbacks = _callbacks(prepared, stop)
+        checkpoints = callbacks[-1]
+        prepared.model.sound_steps.on_bad_step = BlackBox(
+            prepared.directory, prepared.model
+        )
+        try:
+            _fit_model(prepared, callbacks)
         except NonFiniteError as error:
             raise NonFiniteError(
                 f"{error} The last checkpoint is {checkpoints.newest}. The settings "
@@ -159,7 +193,7 @@ def _fit(prepared: _Prepared) -> None:
 def _prepare(
     config: Config, directory: Path, resume: bool, start_from, class_order, splits
 ) -> _Prepared:
-    """Makes the model, and writes nothing before all is known to fit."""
+    """Makes the model; writes nothing."""
     examples = splits.read("train")
     if resume:
         class_order = resumed_classes(directory, examples)
@@ -179,11 +213,8 @@ def _prepare(
         state = resume_training(directory, model, state)
     if not state.checkpoints and not start_from:
         _load_initial_weights(config, model)
-    state = _write_begin(directory, config, model, state)
-    report_data(directory, (examples, validation))
-    report_sampling(directory, config, examples)
-    write_samples(directory, validation)
     return _Prepared(
+        config=config,
         directory=directory,
         plan=build_plan(config),
         model=model,
@@ -194,19 +225,21 @@ def _prepare(
     )
 
 
-def _write_begin(
-    directory: Path, config: Config, model: Detector, state: RunState
-) -> RunState:
+def _begin(prepared: _Prepared) -> _Prepared:
     """Makes the folder a run that can be resumed, whatever happens next.
 
     The settings, which make it a run, come after the weights that it starts from.
     """
+    directory, model, state = prepared.directory, prepared.model, prepared.state
     if not state.checkpoints:
         state = write_first_checkpoint(directory, model, state)
-    files = write_settings(directory, config, model.class_names)
+    files = write_settings(directory, prepared.config, model.class_names)
     state = state.replace(files=files)
     write_state(directory, state)
-    return state
+    report_data(directory, (prepared.training, prepared.validation))
+    report_sampling(directory, prepared.config, prepared.training)
+    write_samples(directory, prepared.validation)
+    return prepared._replace(state=state)
 
 
 def _load_initial_weights(config: Config, model: Detector) -> None:
@@ -230,32 +263,35 @@ def _callbacks(prepared: _Prepared, stop: Stop) -> list[keras.callbacks.Callback
             with named_errors(summaries), writer.as_default(step=epoch + 1):
                 tf.summary.image(name, image[np.newaxis])
 
-    if prepared.model.roi_head is not None:
-        figure = "val_mAP"
-        validation = MeanAveragePrecision(
-            prepared.validation,
-            every=plan.validation_every,
-            on_detections=keep_drawings,
-        )
-    else:
-        figure = "val_recall"
-        # A detector without a RoI head has an RPN.
-        rpn: RegionProposalNetwork = prepared.model.rpn  # type: ignore[assignment]
-        validation = ValidationRecall(
-            prepared.validation,
-            every=plan.validation_every,
-            num_proposals=rpn.proposal_layer.proposals.test_post_nms,
-        )
+    validation = _validation(prepared, keep_drawings)
     checkpoints = Checkpoints(
         directory,
         prepared.state,
         images_per_epoch=prepared.images_per_epoch,
-        figure=figure,
+        figure="val_mAP" if prepared.model.roi_head is not None else "val_recall",
         keep=plan.keep_checkpoints,
         seconds=plan.save_minutes * 60,
         stop=stop,
     )
-    return [validation, log, checkpoints]
+    return [validation, log, EarlierLosses(prepared.start), checkpoints]
+
+
+def _validation(
+    prepared: _Prepared, on_detections: Callable | None = None
+) -> keras.callbacks.Callback:
+    """Returns what measures the figure that decides what is best."""
+    every = prepared.plan.validation_every
+    if prepared.model.roi_head is not None:
+        return MeanAveragePrecision(
+            prepared.validation, every=every, on_detections=on_detections
+        )
+    # A detector without a RoI head has an RPN.
+    rpn: RegionProposalNetwork = prepared.model.rpn  # type: ignore[assignment]
+    return ValidationRecall(
+        prepared.validation,
+        every=every,
+        num_proposals=rpn.proposal_layer.proposals.test_post_nms,
+    )
 
 
 def _validated_epochs(plan: RunPlan) -> list[int]:
