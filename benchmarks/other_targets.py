@@ -33,8 +33,8 @@ from tf_frcnn.export.fixed_canvas import (
 from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.export.sample_requests import sample_requests
 from tf_frcnn.export.signatures import Signatures
-from tf_frcnn.export.verification import compare, own_detections
-from tf_frcnn.runs.inference import detections_of_image, load_run
+from tf_frcnn.export.verification import Original
+from tf_frcnn.runs.inference import load_run
 from tf_frcnn.runs.training import SAMPLES_FOLDER
 
 PACKAGES = ("tensorflow", "onnxruntime", "ai-edge-litert", "openvino")
@@ -66,16 +66,15 @@ def openvino_of(path, threads):
 def measure(runs, samples, resizing, model, rounds):
     """Returns the seconds of each, and its largest differences from the model."""
     seconds, worst = {name: [] for name in runs}, {name: (0.0, 0.0) for name in runs}
-    expected = own_detections(model, resizing, samples)
+    original = Original(model, resizing, samples)
     requests = sample_requests(samples, resizing)
     for number in range(rounds + 1):
         for row, inputs in requests:
-            record, own = samples.records[row], detections_of_image(expected, row)
             for name, run in runs.items():
                 start = time.perf_counter()
                 output = run(inputs["preprocessed"])
                 seconds[name] += [time.perf_counter() - start] * (number > 0)
-                new = compare(own, output, record, model.class_names, name)
+                new = original.compare(row, output, name)
                 worst[name] = tuple(map(max, worst[name], new))
     return seconds, worst
 

@@ -78,4 +78,4 @@ def __dir__() -> list[str]:
     return [*globals(), *_HOMES]
 
 
-startup.watch_imports(lambda: importlib.import_module("tf_frcnn.models"))
+startup.watch_imports(__name__, lambda: importlib.import_module("tf_frcnn.models"))

@@ -25,46 +25,77 @@ _NOTE = re.compile(
 )
 
 
-def watch_imports(when_keras_is_there: Callable[[], object]) -> None:
+def watch_imports(package: str, when_keras_is_there: Callable[[], object]) -> None:
     """Prepares the imports of TensorFlow and Keras.
 
     Args:
-        when_keras_is_there: called once Keras is imported; at once if it is already.
+        package: the name of this one.
+        when_keras_is_there: called once Keras is imported, by whomever, and neither
+            TensorFlow nor a module of this package is half imported; at once if Keras
+            is there already.
     """
     if "tensorflow" not in sys.modules and _LEVEL not in os.environ:
         os.environ[_LEVEL] = "2"
-        sys.meta_path.insert(0, _Watch("tensorflow", around=_without_notes))
+        sys.meta_path.insert(0, _Watch(r"tensorflow", around=_without_notes))
     if "keras" in sys.modules:
         when_keras_is_there()
-    else:
-        sys.meta_path.insert(0, _Watch("keras", after=when_keras_is_there))
+        return
+
+    @contextlib.contextmanager
+    def outermost():
+        try:
+            yield
+        finally:
+            if "keras" not in sys.modules:
+                sys.meta_path.insert(0, watch)
+        if "keras" in sys.modules:
+            when_keras_is_there()
+
+    watch = _Watch(rf"tensorflow|keras|{package}\..*", around=outermost)
+    sys.meta_path.insert(0, watch)
 
 
-class _Watch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets one package be imported as usual, with something around it and after it."""
+class _Watch(importlib.abc.MetaPathFinder):
+    """Lets the next import of one of some modules run as usual, within a context.
 
-    def __init__(self, name, around=contextlib.nullcontext, after=lambda: None):
-        self._name, self._around, self._after = name, around, after
-        self._loader: importlib.abc.Loader
+    Args:
+        names: pattern of the modules' names.
+        around: makes the context.
+    """
+
+    def __init__(self, names: str, around: Callable):
+        self._names, self.around = re.compile(names), around
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != self._name:
+        if not self._names.fullmatch(fullname):
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return spec
-        self._loader, spec.loader = spec.loader, self
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self)
         return spec
 
+
+class _Loader(importlib.abc.Loader):
+    """The loader of a watched module; those who only look for one find its own."""
+
+    def __init__(self, own, watch: _Watch):
+        self._own, self._watch = own, watch
+
+    def __getattr__(self, name):
+        return getattr(self._own, name)
+
     def create_module(self, spec):
-        return self._loader.create_module(spec)
+        return self._own.create_module(spec)
 
     def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self._loader
-        with self._around():
-            self._loader.exec_module(module)
-        self._after()
+        sys.meta_path.remove(self._watch)
+        module.__spec__.loader = module.__loader__ = self._own
+        with self._watch.around():
+            self._own.exec_module(module)
 
 
 @contextlib.contextmanager

@@ -51,6 +51,21 @@ def voc_folder(config_of, tmp_path_factory):
     return folder
 
 
+def test_a_trial_takes_a_few_images_spread_over_each_split(config_of):
+    whole = build_examples(config_of(), "train")
+    few = build_examples(config_of({"data.max_images": 3}), "train")
+    rows = [0, 2, 3]  # of four
+    assert [r.image_id for r in few.records] == [
+        whole.records[n].image_id for n in rows
+    ]
+    stored = [data for _, data in whole.stream().as_numpy_iterator()]
+    assert [d for _, d in few.stream().as_numpy_iterator()] == [stored[n] for n in rows]
+    assert few.name == f"{whole.name} (3 of 4)" and few.class_names == whole.class_names
+    for number in (4, 5):
+        more = build_examples(config_of({"data.max_images": number}), "train")
+        assert len(more.records) == 4
+
+
 def test_a_split_is_one_of_the_settings_or_one_of_the_readers(config_of, voc_folder):
     settings = {"data.reader": "voc", "data.directory": voc_folder}
     settings |= {"data.train_split": "train", "data.validation_split": "seen"}

@@ -231,6 +231,17 @@ def test_random_weights_must_be_able_to_learn(config_of):
     assert load_initial_weights(config_of(grouped), None) is None
 
 
+def test_a_file_of_another_network_is_named_with_the_backbone(config_of, tmp_path):
+    path = tmp_path / "other.weights.h5"
+    inputs = keras.Input((None, None, 3))
+    other = keras.layers.Conv2D(2, 1, name="conv1_conv")(inputs)
+    keras.Model(inputs, other).save_weights(path)
+    config = config_of({"backbone.weights": path})
+    message = f"backbone.weights = '{path}' for tiny: .* another network, with conv1"
+    with pytest.raises(ValueError, match=message):
+        load_initial_weights(config, build_model(config, ("a",)))
+
+
 def test_a_missing_file_of_weights_is_named(config_of, tmp_path):
     path = tmp_path / "vgg16.h5"
     config = config_of({"backbone.name": "vgg16", "backbone.weights": path})

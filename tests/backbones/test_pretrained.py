@@ -164,7 +164,7 @@ def test_weights_of_another_network_are_named(backbone, head):
     weights = {name: [np.ones([1])] for name in ("conv1_conv", "conv1_bn")}
     message = (
         r"lacks 13 of 13 layers: block1_conv1, .*block3_conv1 and 8 more\. "
-        r"It holds conv1_conv, conv1_bn\.$"
+        r"It is of another network, with conv1_conv, conv1_bn\.$"
     )
     with pytest.raises(ValueError, match=message):
         set_weights(weights, backbone, head)
@@ -213,6 +213,15 @@ def test_the_layers_of_a_tail_must_be_there_too():
     assert [gamma[0], beta[0], mean[0], variance[0]] == [6, 7, 8, 9]
 
 
+def test_a_file_without_the_normalisation_of_groups_has_its_advice():
+    inputs = keras.Input((None, None, 3))
+    norm = keras.layers.GroupNormalization(1, name="gn")
+    network = keras.Model(inputs, norm(keras.layers.Conv2D(2, 1, name="conv")(inputs)))
+    weights = {"conv": [np.ones([1, 1, 3, 2]), np.zeros([2])]}
+    with pytest.raises(ValueError, match=r"layers: gn\. .* to frozen_batch\.$"):
+        set_weights(weights, network)
+
+
 def test_the_convolutions_of_a_head_are_set_singly_or_stay_random():
     head = ConvolutionalHead({"head_units": 2, "head_convs": 1}, channels=4)
     head.build((None, None, 1, 1, 3))
@@ -255,6 +264,29 @@ def test_what_keras_saves_is_read_in_the_order_of_the_weights(tmp_path, suffix, 
 def test_a_path_without_a_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.h5'.*no such file"):
         read_weights_file(tmp_path / "absent.h5")
+
+
+def test_a_misspelt_name_and_a_folder_are_told_from_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file; did you mean imagenet"):
+        read_weights_file("imagnet")
+    with pytest.raises(
+        FileNotFoundError, match=r"a folder\. Give .* by --init, or the"
+    ):
+        read_weights_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("model.keras", r"model\.save_weights"),
+        ("model.pth", "tf-frcnn convert"),
+        ("cut.h5", "It is damaged"),
+    ],
+)
+def test_a_file_of_another_kind_has_its_own_advice(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match=rf"{name}'.*not an HDF5 file.*{advice}"):
+        read_weights_file(tmp_path / name)
 
 
 def test_a_file_that_is_not_hdf5_is_named(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.helpers.command_line import failure_of
+from tests.helpers.random_run import write_random_run
 from tf_frcnn.cli import main
 from tf_frcnn.commands import new
 from tf_frcnn.config import load_config
@@ -75,6 +76,28 @@ def test_a_file_as_preset_is_found_from_anywhere(cells, tmp_path, monkeypatch):
     assert main([*arguments, "--output", "there/cells.yaml"]) == 0
     monkeypatch.chdir("/")
     assert load_config(tmp_path / "there" / "cells.yaml").seed == 7
+
+
+def test_a_trained_model_is_the_start_with_its_anchors_on_other_data(
+    cells, tmp_path, capsys
+):
+    trained = write_random_run(tmp_path, "data.class_names=[triangle, rectangle]")
+    trained = trained.rename(tmp_path / "my run")
+    assert main(["new", "cells", "--preset", "my run"]) == 0
+    command = "tf-frcnn train cells.yaml --init 'my run'"
+    assert command in capsys.readouterr().out
+    assert f"#   {command}\n" in (tmp_path / "cells.yaml").read_text()
+    config, own = (load_config(f) for f in ("cells.yaml", trained / "config.yaml"))
+    assert config.anchors == own.anchors and config.roi.head_units == 16
+    assert config.images == own.images
+    assert (config.data.directory, config.data.class_names) == (str(cells), ())
+    assert config.train.learning_rate == 1e-4  # not that of random weights
+
+
+def test_a_folder_without_a_model_is_no_preset(cells, capsys):
+    message = failure_of(capsys, "new", "cells", "--preset", "cells")
+    assert message.startswith("cells is not a run folder: it has no config.yaml.")
+    assert "save_to_preset" in message
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,37 @@ def test_a_folder_is_not_a_configuration():
     Path("quickstart").mkdir()
     assert recipe_path("quickstart").samefile(CONFIGS / "quickstart.yaml")
     Path("mine").mkdir()
-    assert message("mine").startswith("mine: No such file, nor a recipe of that name; ")
+    lack = "mine: No such file, nor a recipe of that name; "
+    assert message("mine") == f"{lack}it is a folder."
+    Path("mine", "config.yaml").touch()
+    assert message("mine") == f"{lack}did you mean mine/config.yaml?"
 
 
 @pytest.mark.parametrize("name", ["quikstart", "./configs/quickstart.yaml"])
 def test_a_name_that_is_not_found_is_answered_with_the_nearest(name):
     expected = "No such file, nor a recipe of that name; did you mean quickstart?"
     assert message(name) == f"{name}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("smal.yaml", "did you mean small.yaml?"),
+        ("smal.yml", "did you mean small.yaml?"),
+        ("smal", "did you mean small.yaml?"),
+        ("own/lagre.yaml", "did you mean own/large.yml?"),
+        ("own/other", "the folder has own/large.yml."),
+        ("other.yaml", "the folder has quickstar.yaml, small.yaml."),
+        ("quikstar.yaml", "did you mean quickstar.yaml?"),
+        ("quikstar", "did you mean quickstart?"),
+        ("nowhere/other.yaml", "there is no folder nowhere."),
+    ],
+)
+def test_a_path_is_answered_with_the_files_there(name, answer):
+    Path("own").mkdir()
+    for file in ("small.yaml", "quickstar.yaml", "notes.txt", "own/large.yml"):
+        Path(file).touch()
+    assert message(name).endswith(f"; {answer}")
 
 
 def test_a_name_that_resembles_none_is_answered_with_all():

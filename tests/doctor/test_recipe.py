@@ -59,6 +59,16 @@ def test_anchors_given_by_the_user_are_not_advised_on(cells, tmp_path):
     assert load(recipe, tmp_path).anchors.ratios == (0.5, 1.0, 2.0)
 
 
+def test_settings_that_weights_were_trained_for_stay(cells, tmp_path):
+    recipe = build_recipe(DATA, cells, cells, base="vgg16_voc07", is_trained=True)
+    config, own = load(recipe, tmp_path), load_config("vgg16_voc07")
+    assert (config.anchors, config.images) == (own.anchors, own.images)
+    assert config.roi.head_units == own.roi.head_units
+    assert "Given by --set" not in recipe.text("x")
+    other = build_recipe(DATA, cells, cells, base="vgg16_voc07").config
+    assert other.anchors != own.anchors and other.roi.head_units != own.roi.head_units
+
+
 def test_images_of_a_base_keep_their_size(cells, tmp_path):
     recipe = build_recipe(DATA, cells, cells, base="vgg16_voc07")
     assert load(recipe, tmp_path).images.short_side == 600

@@ -1,7 +1,7 @@
 import pytest
 
 from tf_frcnn.doctor.copies import Copies
-from tf_frcnn.doctor.findings import Place
+from tf_frcnn.doctor.findings import KINDS, Place
 from tf_frcnn.doctor.same_images import objects_of, same_image_findings
 
 BOX, OTHER = (10, 10, 200, 200), (20, 20, 90, 90)
@@ -12,10 +12,11 @@ A, B, C = Place("train", 0), Place("train", 1), Place("val", 0)
 def findings_of(make_set):
     def findings(same=(), alike=(), objects=((0, BOX),) * 2):
         splits = {
+            "test": make_set("test", ["ape"], [[(0, BOX)], []]),
             "train": make_set("train", ["ape"], [[one] for one in objects]),
             "val": make_set("val", ["ape"], [[(0, BOX)], []]),
         }
-        found = same_image_findings(Copies(tuple(same), tuple(alike)), splits)
+        found = same_image_findings(Copies(tuple(same), tuple(alike)), splits, "train")
         return {f.kind: (f.message, f.files) for f in found}
 
     return findings
@@ -29,6 +30,15 @@ def test_images_in_two_splits(findings_of):
     assert findings_of([(A, C)]) == {
         "shared_images": (message, ("train_0.png", "val_0.png"))
     }
+
+
+def test_images_in_two_splits_to_measure_on(findings_of):
+    message, files = findings_of([(Place("test", 0), C)])["measured_twice"]
+    assert message.startswith("1 of the 2 val images are test images, too: if one ")
+    assert files == ("test_0.png", "val_0.png")
+    in_all = findings_of([(A, C, Place("test", 0))])
+    assert {*in_all} == {"shared_images", "measured_twice"}
+    assert "training split" not in KINDS["measured_twice"].remedy
 
 
 def test_a_copy_within_a_split(findings_of):

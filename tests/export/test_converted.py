@@ -152,7 +152,7 @@ def test_a_file_that_detects_otherwise_is_discarded(
 ):
     stand_in.shift[0] = 0.002
     settings = {"file_format": "onnx", "canvas": (96, 160)}
-    with pytest.raises(ExportError, match=r"model.onnx of .*lying\.png: .*by 0.002"):
+    with pytest.raises(ExportError, match=r"model.onnx of .*lying\.png: .*by 0\.002 "):
         convert_model(model, resizing, tmp_path, images, **settings)
     assert list(tmp_path.iterdir()) == []
 

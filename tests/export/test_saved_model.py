@@ -104,7 +104,7 @@ def test_a_limit_that_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize(
     ("kernel_factor", "background", "what"),
-    [(1.0, 1e3, "20 detections instead of 0"), (1.02, 0.0, "boxes differ by")],
+    [(1.0, 1e3, "20 detections instead of 0"), (1.02, 0.0, ".*boxes differ by")],
 )
 def test_an_export_that_detects_otherwise_is_discarded(
     tiny_detector,

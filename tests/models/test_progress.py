@@ -35,7 +35,7 @@ def run(
     for epoch in range(epochs):
         callback.on_epoch_begin(epoch)
         for step in range(steps):
-            clock.now += seconds
+            clock.now += seconds[step] if isinstance(seconds, list) else seconds
             callback.on_train_batch_end(step, logs or {"loss": 0.5, "rpn_box_loss": 1})
         clock.now += 2.0  # of the validation
         callback.on_epoch_end(epoch, {"loss": 0.25, "val_loss": 0.75, "val_mAP": 0.5})
@@ -59,11 +59,23 @@ def test_a_terminal_gets_one_line_that_moves_in_images(clock, terminal):
     written = terminal()
     run(clock, Progress(Batches(None, steps=5, num_images=10), 2, 1))
     lines = written().split("\r")
-    assert lines[0] == "2/10 [====................] 4s - 2.0 images/s - loss: 0.5000"
+    assert lines[0] == "2/10 [====................] - 2.0 images/s - loss: 0.5000"
     assert lines[1] == "4/10 [========............] 3s - 2.0 images/s - loss: 0.5000"
     assert lines[4] == "10/10 [====================] 0s - 2.0 images/s - loss: 0.5000"
     end = "7s - 2.0 images/s - loss: 0.2500 - val_loss: 0.7500 - val_mAP: 0.5000"
     assert lines[5] == f"{end}\n" and len(lines) == 6
+
+
+def test_the_first_step_which_traces_does_not_count_in_the_time_left(clock, terminal):
+    written = terminal()
+    callback = Progress(Batches(None, steps=5, num_images=10), 2, 1)
+    run(clock, callback, epochs=2, seconds=[50.0, 1.0, 1.0, 1.0, 1.0])
+    first, second = written().split("Epoch 2/2")
+    left = re.findall(r"(\d+)/10 \[[=.]+\]( \d+s)?", first)
+    assert left == [("2", ""), ("4", " 3s"), ("6", " 2s"), ("8", " 1s"), ("10", " 0s")]
+    # Its first step is estimated by the first epoch.
+    assert "2/10 [====................] 4s" in second
+    assert "56s - 0.2 images/s" in first  # The line of the epoch has all of its time.
 
 
 def test_no_line_wraps_and_each_covers_the_one_before(clock, terminal):
@@ -152,6 +164,6 @@ def test_an_epoch_that_goes_on_counts_from_where_it_was(clock, terminal):
     batches = Batches(None, steps=5, num_images=10)
     run(clock, Progress(batches, 2, 1, initial_batch=3), epochs=2, steps=2)
     first, second = written().split("Epoch 2/2")
-    assert "8/10 [================....] 1s - 2.0 images/s" in first
+    assert "8/10 [================....] - 2.0 images/s" in first
     assert "10/10 [====================] 0s - 2.0 images/s" in first
     assert "2/10 [====................] 4s - 2.0 images/s" in second

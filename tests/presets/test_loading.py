@@ -125,8 +125,14 @@ def test_a_model_of_one_stage_is_none_of_two(tmp_path):
         (
             {"num_classes": 1, "weights": "coco"},
             ValueError,
-            "weights = 'coco': quickstart has",
+            "weights = 'coco': quickstart has random, or the path",
         ),
+        (
+            {"num_classes": 1, "weights": "radom"},
+            ValueError,
+            "HDF5 file; did you mean random?",
+        ),
+        ({"num_classes": 1, "weights": "w/x"}, FileNotFoundError, "no such file"),
         ({"num_classes": 1, "weights": "x.h5"}, FileNotFoundError, "x.h5"),
     ],
 )
@@ -138,6 +144,11 @@ def test_wrong_arguments_are_named(arguments, error, message):
 def test_an_unknown_preset_is_named_with_those_alike():
     with pytest.raises(ConfigError, match=r"vgg_voc07: .* did you mean vgg16_voc07"):
         FasterRCNN.from_preset("vgg_voc07", num_classes=1)
+
+
+def test_a_folder_without_a_model_is_no_preset(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a run folder: it has no conf"):
+        FasterRCNN.from_preset(tmp_path, num_classes=1)
 
 
 def test_weights_are_not_for_a_folder(run_folder):

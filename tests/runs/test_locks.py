@@ -63,3 +63,35 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=f"{file} could not be written: No space left"):
         with claimed(tmp_path):
             pass
+
+
+def fail_in(folder, file=None, error=ValueError):
+    with pytest.raises(error), claimed(folder):
+        if file:
+            (folder / file).touch()
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_folder_made_for_what_failed_at_once_is_removed(tmp_path, error):
+    fail_in(tmp_path / "a" / "run", error=error)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a"]
+    with claimed(tmp_path / "a" / "run"):
+        assert (tmp_path / "a" / "run" / "run.lock").is_file()
+
+
+def test_a_folder_that_was_there_or_holds_a_file_stays(tmp_path):
+    (tmp_path / "mine").mkdir()
+    fail_in(tmp_path / "mine")
+    fail_in(tmp_path / "used", "log.csv")
+    assert (tmp_path / "mine").is_dir() and (tmp_path / "used" / "log.csv").is_file()
+    with pytest.raises(ValueError), claimed(tmp_path / "outer"):
+        fail_in(tmp_path / "outer")
+        assert (tmp_path / "outer" / "run.lock").is_file()
+        raise ValueError
+    assert not (tmp_path / "outer").exists()
+
+
+def test_a_folder_that_another_process_has_is_not_removed(owner, tmp_path):
+    fail_in(tmp_path / "run", error=BlockingIOError)
+    assert (tmp_path / "run" / "run.lock").read_text() == f"{owner.pid}\n"

@@ -3,7 +3,10 @@
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from tf_frcnn.assembly.names import look_up
 from tf_frcnn.config import Config
@@ -25,12 +28,25 @@ def build_examples(
     """
     data = config.data
     read = look_up(DATASETS, data.reader, "data.reader")
-    return read(
+    examples = read(
         _folder(data.directory),
         _split_name(config, split),
         class_names=tuple(class_names) or data.class_names,
         policy=Policy(data.policy),
         **_own_settings(read, config),
+    )
+    return examples if data.max_images is None else _some(examples, data.max_images)
+
+
+def _some(examples: ExampleSet, number: int) -> ExampleSet:
+    """Returns so many images at equal distances, since neighbours are often alike."""
+    count = len(examples.records)
+    if number >= count:
+        return examples
+    rows = np.linspace(0, count - 1, number).round().astype(int)
+    name = f"{examples.name} ({number} of {count})"
+    return replace(
+        examples.subset(rows.tolist()), name=name, problems=examples.problems
     )
 
 

@@ -111,7 +111,13 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
     else:
         weights = backbone.imagenet()
     heads = [] if model.roi_head is None else [model.roi_head.box_head]
-    return set_weights(weights, model.backbone, *heads)
+    try:
+        return set_weights(weights, model.backbone, *heads)
+    except ValueError as error:
+        name = config.backbone.name
+        raise ValueError(
+            f"backbone.weights = {source!r} for {name}: {error}"
+        ) from error
 
 
 def _check_that_random_weights_learn(config: Config, backbone: Backbone) -> None:

@@ -1,5 +1,6 @@
 """Pretrained weights: read from files that Keras saved, set in a detector's layers."""
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,18 @@ RENAMED = {"fc1": "fc6", "fc2": "fc7"}
 # Layers that pretrained networks lack, or have in other sizes.
 _MAY_BE_RANDOM = re.compile(r"fc[67]$|fpn_|head_conv")
 _NAMES_IN_MESSAGES = 5
+# What may stand instead of a file, and what to do with files that are not HDF5.
+_NAMES = ("imagenet", "random")
+_DAMAGED = "It is damaged, or another kind of file under this name."
+_HINTS = {
+    ".h5": _DAMAGED,
+    ".hdf5": _DAMAGED,
+    ".keras": "Load it with Keras and write model.save_weights('NAME.weights.h5').",
+}
+_OTHER_HINT = (
+    "Files of PyTorch and TensorFlow become runs by tf-frcnn convert, from which "
+    "training starts by --init."
+)
 
 
 class LoadReport(NamedTuple):
@@ -64,12 +77,9 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
         ValueError: the file is not HDF5, is damaged, holds no layers, refers to other
             files, or is to take much more memory than it has bytes.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(
-            f"backbone.weights = {str(path)!r}: no such file. Give an HDF5 file with "
-            "the backbone's weights, imagenet, or random."
-        )
+        raise FileNotFoundError(f"backbone.weights = {str(path)!r}: {_no_file(path)}")
     found: dict[str, dict[int, np.ndarray]] = {}
 
     def visit(name, item):
@@ -87,8 +97,7 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"backbone.weights = {str(path)!r}: not an HDF5 file that can be read "
-            f"({reason}). Convert files of PyTorch and TensorFlow to a run with "
-            "tf-frcnn convert."
+            f"({reason}). {_HINTS.get(path.suffix, _OTHER_HINT)}"
         ) from error
     if not found:
         raise ValueError(
@@ -99,6 +108,22 @@ def read_weights_file(path: str | Path) -> dict[str, list[np.ndarray]]:
         layer: [variables[position] for position in sorted(variables)]
         for layer, variables in found.items()
     }
+
+
+def _no_file(path: Path) -> str:
+    """Returns why a path is no file, and what to give instead."""
+    if path.is_dir():
+        return (
+            "a folder. Give an HDF5 file with the backbone's weights; a trained or "
+            "converted detector's folder is where training starts by --init, or the "
+            "preset of from_preset."
+        )
+    if near := difflib.get_close_matches(str(path), _NAMES, n=1, cutoff=0.8):
+        return f"no such file; did you mean {near[0]}?"
+    return (
+        "no such file. Give an HDF5 file with the backbone's weights, imagenet, or "
+        "random."
+    )
 
 
 def set_weights(
@@ -178,17 +203,22 @@ def _numbered_layer(name, own_group, group):
 
 def _check(weights, layers):
     """Raises unless the weights hold all layers, in their shapes."""
-    missing = [layer.name for layer in layers if layer.name not in weights]
+    missing = [layer for layer in layers if layer.name not in weights]
     if missing:
-        message = f"backbone.weights lacks {len(missing)} of {len(layers)} layers: "
-        message += f"{_listed(missing)}."
+        names = [layer.name for layer in missing]
+        message = f"it lacks {len(missing)} of {len(layers)} layers: {_listed(names)}."
         if len(missing) == len(layers):
-            message += f" It holds {_listed(list(weights))}."
+            message += f" It is of another network, with {_listed(list(weights))}."
+        elif all(isinstance(one, keras.layers.GroupNormalization) for one in missing):
+            message += (
+                " These normalise groups; for a file with batch normalisation set "
+                "backbone.normalization to frozen_batch."
+            )
         raise ValueError(message)
     for layer in layers:
         if not _fits(weights[layer.name], layer):
             raise ValueError(
-                f"backbone.weights: {layer.name} has the shapes "
+                f"its {layer.name} has the shapes "
                 f"{_shapes(weights[layer.name])}, but the backbone needs "
                 f"{_shapes(layer.weights)}."
             )

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tf_frcnn.commands.arguments import add_settings, expanded_path
 
 if TYPE_CHECKING:
+    from tf_frcnn.config import Config
     from tf_frcnn.data import ExampleSet
     from tf_frcnn.doctor.recipe import Recipe
 
@@ -17,6 +19,8 @@ HELP = "write a configuration that fits a data set"
 # Readers whose location is the name of a builder, not a path.
 _BY_NAME = ("tfds",)
 _CLASSES_NAMED = 20
+# Settings of `data` that hold for one data set, beside those that `new` writes.
+_OF_ONE_DATA_SET = ("data_dir", "class_file", "class_names", "one_based", "proposals")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=expanded_path, help="a new file (DATA's name with .yaml)"
     )
     parser.add_argument(
-        "--preset", help="recipe to start from (the defaults, the paper's VGG16)"
+        "--preset",
+        help="recipe, or folder of a trained model, to start from (the paper's VGG16)",
     )
     add_settings(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Reads the splits, chooses settings, writes them and says what to type next."""
-    from tf_frcnn.assembly import Splits, check_parts
+    from tf_frcnn.assembly import check_parts
     from tf_frcnn.config import make_config
     from tf_frcnn.doctor.machine import multiplies_bfloat16
     from tf_frcnn.doctor.recipe import build_recipe
@@ -46,18 +51,14 @@ def run(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{output} exists; choose another name by --output.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
-    base = _base(options.preset)
+    folder, base = _start(options.preset)
     data, notes = _data_settings(options)
+    if folder:
+        data |= _instead_of_its_own_data(folder)
     tree = {"data": data} | ({"base": base} if base else {})
     config = make_config(tree, options.source, texts=options.set)
     check_parts(config)
-    splits = Splits(config)
-    train = splits.read("train")
-    validation = splits.read("validation", train.class_names)
-    for examples in {id(one): one for one in (train, validation)}.values():
-        if examples.problems.rows:
-            print(f"{examples.name}:")
-            examples.problems.print()
+    train, validation = _read_splits(config)
     recipe = build_recipe(
         data,
         train,
@@ -65,11 +66,19 @@ def run(options: argparse.Namespace) -> None:
         base=base,
         overrides=options.set,
         can_bfloat16=multiplies_bfloat16(),
+        is_trained=folder is not None,
     )
-    heading = _heading(output, train, validation, notes)
+    command = f"tf-frcnn train {output}"
+    if folder:
+        command += f" --init {shlex.quote(str(folder))}"
+        notes.append(
+            f"Anchors, image size and box head stay those of {folder}, with whose "
+            "weights the training begins."
+        )
+    heading = _heading(command, train, validation, notes)
     with output.open("x", encoding="utf-8") as file:
         file.write(recipe.text(heading))
-    _report(recipe, output, notes)
+    _report(recipe, output, command, notes)
 
 
 def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -99,11 +108,47 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     return data, [] if {*asked[1:]} & {*given} else [*roles.notes]
 
 
-def _base(preset: str | None) -> str | None:
-    """Returns the base of the new file: a recipe's name, or a file's whole path."""
-    if preset is None or not Path(preset).expanduser().is_file():
-        return preset
-    return str(Path(preset).expanduser().resolve())
+def _start(preset: str | None) -> tuple[Path | None, str | None]:
+    """Returns the folder of a preset, if it is one, and the base of the new file.
+
+    The base is a recipe's name, or the whole path of a file.
+    """
+    from tf_frcnn.presets import preset_folder
+    from tf_frcnn.runs.inference import CONFIG_FILE
+
+    if preset is None:
+        return None, None
+    path = Path(preset).expanduser()
+    if folder := preset_folder(path):
+        return folder, str(folder.resolve() / CONFIG_FILE)
+    return None, str(path.resolve()) if path.is_file() else preset
+
+
+def _read_splits(config: "Config") -> tuple["ExampleSet", "ExampleSet"]:
+    """Reads the training and the validation split, and prints their problems."""
+    from tf_frcnn.assembly import Splits
+
+    splits = Splits(config)
+    train = splits.read("train")
+    validation = splits.read("validation", train.class_names)
+    for examples in {id(one): one for one in (train, validation)}.values():
+        if examples.problems.rows:
+            print(f"{examples.name}:")
+            examples.problems.print()
+    return train, validation
+
+
+def _instead_of_its_own_data(folder: Path) -> dict[str, Any]:
+    """Returns the defaults of what a trained model's settings say about its data."""
+    from tf_frcnn.config import Config, load_config
+    from tf_frcnn.runs.inference import run_config
+
+    own, default = load_config(run_config(folder)).data, Config().data
+    return {
+        name: getattr(default, name)
+        for name in _OF_ONE_DATA_SET
+        if getattr(own, name) != getattr(default, name)
+    }
 
 
 def _name_of(source: str) -> str:
@@ -115,7 +160,7 @@ def _name_of(source: str) -> str:
 
 
 def _heading(
-    output: Path, train: "ExampleSet", validation: "ExampleSet", notes: list[str]
+    command: str, train: "ExampleSet", validation: "ExampleSet", notes: list[str]
 ) -> str:
     """Returns the comment at the beginning of the file."""
     counts = Counter(label for record in train.records for label in record.labels)
@@ -125,11 +170,11 @@ def _heading(
         f"{len(train.records)} training images, {len(validation.records)} validation "
         f"images. Training objects by class: {', '.join(named[:_CLASSES_NAMED])}{more}."
     )
-    paragraphs = [f"Made for {train.name}.", f"  tf-frcnn train {output}", text, *notes]
+    paragraphs = [f"Made for {train.name}.", f"  {command}", text, *notes]
     return "\n\n".join(textwrap.fill(p, 86) if p[0] != " " else p for p in paragraphs)
 
 
-def _report(recipe: "Recipe", output: Path, notes: list[str]) -> None:
+def _report(recipe: "Recipe", output: Path, command: str, notes: list[str]) -> None:
     """Prints the anchors before and after, and what to type next."""
     before, after = recipe.advice.before, recipe.advice.after
     print(f"Anchors of {recipe.base or 'the paper'}:\n{before.table()}\n")
@@ -139,7 +184,8 @@ def _report(recipe: "Recipe", output: Path, notes: list[str]) -> None:
         print(sentence)
     print(
         f"\n{output} is written. Read it, then type\n"
-        f"  tf-frcnn train {output} --output runs/trial --set train.epochs=1\n"
+        f"  {command} --output runs/trial --set train.epochs=1 "
+        "--set data.max_images=20\n"
         f"for a trial, or for the whole training\n"
-        f"  tf-frcnn train {output}"
+        f"  {command}"
     )

@@ -8,6 +8,7 @@ from tf_frcnn.config.settings import ConfigError
 
 # In a clone a link to configs/; in an installed package a folder of its own.
 _FOLDER = Path(str(resources.files("tf_frcnn"))) / "recipes"
+_SUFFIXES, _FILES_NAMED = (".yaml", ".yml"), 8
 
 
 def recipe_names() -> list[str]:
@@ -31,11 +32,26 @@ def recipe_path(name_or_path: str | Path) -> Path:
     names, name = recipe_names(), str(path).removesuffix(".yaml")
     if name in names:
         return _FOLDER / f"{name}.yaml"
-    guesses = difflib.get_close_matches(path.stem, names)
-    if guesses:
-        hint = f"did you mean {' or '.join(guesses)}?"
-    else:
-        hint = f"there are {', '.join(names)}."
     raise ConfigError(
-        f"{name_or_path}: No such file, nor a recipe of that name; {hint}"
+        f"{name_or_path}: No such file, nor a recipe of that name; {_hint(path)}"
     )
+
+
+def _hint(path: Path) -> str:
+    """Returns what may have been meant by a path that is no file."""
+    if path.is_dir():
+        own = path / "config.yaml"
+        return f"did you mean {own}?" if own.is_file() else "it is a folder."
+    names, folder = recipe_names(), path.parent
+    files = {f.stem: str(f) for f in sorted(folder.glob("*")) if f.suffix in _SUFFIXES}
+    near_names = difflib.get_close_matches(path.stem, names)
+    near_files = [files[s] for s in difflib.get_close_matches(path.stem, files)]
+    is_path = path.suffix in _SUFFIXES or len(path.parts) > 1
+    near = near_files or near_names if is_path else near_names or near_files
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    if is_path and not folder.is_dir():
+        return f"there is no folder {folder}."
+    if is_path and files:
+        return f"the folder has {', '.join([*files.values()][:_FILES_NAMED])}."
+    return f"there are {', '.join(names)}."

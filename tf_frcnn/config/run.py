@@ -54,6 +54,9 @@ class DataSettings(Settings):
     """Split whose mAP is measured during training."""
     test_split: Text = "test"
     """Split of the final evaluation."""
+    max_images: Count | None = None
+    """Most images of each split that are used, spread evenly over it, for a trial;
+    null: all. The whole split is read and checked all the same."""
     class_names: Annotated[tuple[Text, ...], FromList, Distinct] = ()
     """Classes in the order of their labels; empty: those of the data."""
     one_based: bool = True

@@ -108,7 +108,7 @@ def examine(
         *(Finding("unreadable_split", f"{s}: {why}") for s, why in failed.items()),
         *_split_findings(rows, training),
         *class_findings(classes, training, on_difficult=on_difficult),
-        *same_image_findings(copies, splits),
+        *same_image_findings(copies, splits, training),
         *box_findings(splits, boxes),
         *(anchor_findings(advice.before) if advice else ()),
         *fault_findings(faults, splits),

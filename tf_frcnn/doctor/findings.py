@@ -36,8 +36,14 @@ KINDS: dict[str, Kind] = {
     ),
     "shared_images": Kind(
         "serious",
-        "images in two splits",
+        "images to train on in another split",
         "Leave them out of the training split: `tf-frcnn doctor --fix` does so.",
+    ),
+    "measured_twice": Kind(
+        "warning",
+        "images in two splits to measure on",
+        "Leave them out of one of the two: `tf-frcnn doctor --fix` keeps the later "
+        "one's.",
     ),
     "alike_across_splits": Kind(
         "serious",

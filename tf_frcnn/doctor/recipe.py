@@ -60,6 +60,7 @@ def build_recipe(
     base: str | None = None,
     overrides: Sequence[str] = (),
     can_bfloat16: bool = False,
+    is_trained: bool = False,
 ) -> Recipe:
     """Makes a configuration for a data set.
 
@@ -67,9 +68,12 @@ def build_recipe(
         data: the settings of the section `data`.
         train: the training split.
         validation: the validation split.
-        base: name of a recipe to start from; None for the defaults, the paper's VGG16.
+        base: recipe to start from, its name or its file; None for the defaults, the
+            paper's VGG16.
         overrides: settings such as "train.epochs=3" that win over all others.
         can_bfloat16: whether the machine multiplies bfloat16.
+        is_trained: whether training starts from weights of the base's network, so that
+            the settings that they were trained for stay.
 
     Raises:
         DataError: no image has an object to learn.
@@ -77,15 +81,18 @@ def build_recipe(
     start = [Choice({f"data.{name}": value for name, value in data.items()}, "")]
     if base is None:
         start += _DEFAULTS
-    keep = [text.partition("=")[0].strip() for text in overrides]
+    given = [text.partition("=")[0].strip() for text in overrides]
+    keep = [*given, *(_TRAINED_FOR if is_trained else ())]
     config = _config(start, base, overrides)
     advice = advise(train, config, keep=keep, may_shrink=base is None)
     advised = _groups(advice)
     config = _config([*start, *advised], base, overrides)
     counts = counts_of(train, validation)
-    rules = training_choices(counts, config, can_bfloat16, keep=keep)
-    own = Choice(dict.fromkeys(keep), "Given by --set.")
-    choices = [*_without([*start, *advised, *rules], keep), own]
+    rules = training_choices(
+        counts, config, can_bfloat16, keep=keep, is_trained=is_trained
+    )
+    own = Choice(dict.fromkeys(given), "Given by --set.")
+    choices = [*_without([*start, *advised, *rules], given), own]
     config = _config([*start, *advised, *rules], base, overrides)
     return Recipe(config, base, choices, advice)
 
@@ -99,6 +106,13 @@ _DEFAULTS = [
     Choice({"backbone.frozen_blocks": 2}, "As in the paper: they find edges."),
     Choice({"evaluation.metric": "area"}, "VOC's metric since 2010."),
 ]
+
+# What a network's weights were trained for, and do not fit without.
+_TRAINED_FOR = (
+    *("anchors.style", "anchors.scales", "anchors.sizes", "anchors.ratios"),
+    *("images.short_side", "images.long_side"),
+    *("roi.head_units", "roi.dropout"),
+)
 
 
 def _config(

@@ -12,14 +12,17 @@ from tf_frcnn.doctor.findings import Finding, Place
 _Splits = Mapping[str, ExampleSet]
 
 
-def same_image_findings(copies: Copies, splits: _Splits) -> Iterator[Finding]:
+def same_image_findings(
+    copies: Copies, splits: _Splits, training: str
+) -> Iterator[Finding]:
     """Yields what is wrong with images that are the same, or nearly so.
 
     Args:
         copies: of `copies.find_copies`.
         splits: name -> examples.
+        training: name of the split to train on.
     """
-    yield from shared_findings(copies.same, splits)
+    yield from shared_findings(copies.same, {training: splits[training], **splits})
     within = [g for g in copies.same if len({p.split for p in g}) < len(g)]
     if within:
         count = sum(len(group) - len({p.split for p in group}) for group in within)
@@ -49,6 +52,7 @@ def shared_findings(
         groups: images that are the same.
         splits: name -> examples, the training split first.
     """
+    training = next(iter(splits))
     for first, second in combinations(splits, 2):
         shared = [
             [place for place in group if place.split in (first, second)]
@@ -58,11 +62,12 @@ def shared_findings(
         if shared:
             count = sum(place.split == second for group in shared for place in group)
             total = len(splits[second].records)
-            message = (
-                f"{count} of the {total} {second} images are {first} images, too: its "
-                "figures say little about new images."
-            )
-            yield Finding("shared_images", message, _files(shared, splits))
+            kind, effect = "shared_images", "its figures say little about new images."
+            if first != training:
+                kind = "measured_twice"
+                effect = "if one chooses the weights, the other's figures are too good."
+            message = f"{count} of the {total} {second} images are {first} images, too:"
+            yield Finding(kind, f"{message} {effect}", _files(shared, splits))
 
 
 def objects_of(place: Place, splits: _Splits) -> tuple:

@@ -105,6 +105,7 @@ def training_choices(
     can_bfloat16: bool = False,
     *,
     keep: Collection[str] = (),
+    is_trained: bool = False,
 ) -> list[Choice]:
     """Returns the settings of the training that differ from the configuration's.
 
@@ -113,9 +114,11 @@ def training_choices(
         config: the configuration that the choices start from.
         can_bfloat16: whether the machine multiplies bfloat16.
         keep: dotted paths of settings that stay as they are.
+        is_trained: whether training starts from a trained network's weights.
     """
+    from_random = config.backbone.weights == "random" and not is_trained
     choices = [
-        *_optimization(counts, config, keep),
+        *_optimization(counts, config, keep, _FROM_RANDOM if from_random else 1),
         *_rois(counts, config),
         *_head(counts, config),
         *_crowds(counts, config),
@@ -129,10 +132,11 @@ def training_choices(
 
 
 def _optimization(
-    counts: Counts, config: Config, keep: Collection[str]
+    counts: Counts, config: Config, keep: Collection[str], factor: int
 ) -> list[Choice]:
     """Takes Adam where SGD would have too few steps, or a class is rare.
 
+    Its steps and its rate are multiplied by the factor.
     Alternating training keeps its own steps.
     """
     train, batch_size = config.train, config.data.batch_size
@@ -144,7 +148,6 @@ def _optimization(
     if is_long or "train.optimizer" in keep:
         return _validation(counts, config, train.epochs)
     steps_per_epoch = math.ceil(counts.images / batch_size)
-    factor = _FROM_RANDOM if config.backbone.weights == "random" else 1
     epochs = math.ceil(_STEPS_OF_ADAM * factor / steps_per_epoch)
     epochs = min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
     epochs = train.epochs if "train.epochs" in keep else epochs

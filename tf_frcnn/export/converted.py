@@ -14,10 +14,9 @@ from tf_frcnn.export.fixed_canvas import (
 )
 from tf_frcnn.export.runtimes import RUNTIMES
 from tf_frcnn.export.sample_requests import sample_requests
-from tf_frcnn.export.verification import compare, own_detections
+from tf_frcnn.export.verification import Original
 from tf_frcnn.export.versions import add_version, describe
 from tf_frcnn.models import FasterRCNN
-from tf_frcnn.runs.inference import detections_of_image
 
 _INPUTS = {
     "images": "float32 [1, height, width, 3], RGB 0..255: the resized image in the "
@@ -126,9 +125,7 @@ def held_samples(samples: ExampleSet, resizing: Resizing, canvas: Canvas) -> Exa
 
 def _verify(path, run, model, resizing, samples):
     """Compares the file's detections in each sample with the model's own."""
-    expected = own_detections(model, resizing, samples)
+    original = Original(model, resizing, samples)
     for row, inputs in sample_requests(samples, resizing):
-        record, own = samples.records[row], detections_of_image(expected, row)
-        output = run(inputs["preprocessed"])
-        what = f"{path.name} of {record.source}"
-        compare(own, output, record, model.class_names, what)
+        original.compare(row, run(inputs["preprocessed"]), path.name)
+    original.report()

@@ -1,22 +1,27 @@
 """The comparison of a written model with the original."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.data import ExampleSet, Record, Resizing
+from tf_frcnn.data import ExampleSet, Resizing
 from tf_frcnn.data.pipeline.batching import evaluation_batches
 from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.export.rounding import (
+    MAX_BOX_ERROR,
+    MAX_SCORE_ERROR,
+    Thresholds,
+    errors_between,
+    find_differences,
+)
 from tf_frcnn.export.sample_requests import SampleRequest
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.models.evaluating import observe
 from tf_frcnn.runs.inference import detections_of_image
-
-# How far the reloaded model's detections may be from the model's own: pixels of the
-# file, and scores.
-MAX_BOX_ERROR, MAX_SCORE_ERROR = 0.5, 1e-3
 
 
 class ExportError(RuntimeError):
@@ -43,93 +48,179 @@ def verify(
         ExportError: a signature's detections differ from the original's.
     """
     signatures = tf.saved_model.load(path).signatures
-    expected = own_detections(model, resizing, samples)
+    original = Original(model, resizing, samples)
     for row, inputs in requests:
-        record, own = samples.records[row], detections_of_image(expected, row)
         for name, arrays in inputs.items():
             tensors = {key: tf.constant(array) for key, array in arrays.items()}
             output = {k: v.numpy() for k, v in signatures[name](**tensors).items()}
-            what = f"{name} of {record.source}"
-            compare(own, output, record, model.class_names, what)
+            original.compare(row, output, name)
+    original.report()
 
 
-def own_detections(
-    model: FasterRCNN, resizing: Resizing, samples: ExampleSet
-) -> DetectedBoxes:
-    """Returns the original's detections; prints a note if there are none.
+class Original:
+    """A model's own detections in sample images, which those of exports must equal.
+
+    Equal ones are of one class, within 0.5 pixels and 0.001 of the score. What one side
+    lacks is accepted if rounding decides about it, as `rounding` says; and what the
+    export has must have been found by the original before suppression.
 
     Args:
         model: the original.
         resizing: of the images.
         samples: images.
     """
-    # The model may have other settings than when it made its graph.
-    model.make_predict_function(force=True)
-    _, found = observe(model, evaluation_batches(samples, resizing, batch_size=1))
-    if not len(found.scores):
-        print(
-            f"Note: none of the sample images ({len(samples.records)}) has a "
-            "detection above the score threshold "
-            f"{model.roi_head.detections.score_threshold:g}, so that boxes and scores "
-            "could not be compared; the export has no detection either."
+
+    def __init__(self, model: FasterRCNN, resizing: Resizing, samples: ExampleSet):
+        self._model, self._samples = model, samples
+        self._batches = evaluation_batches(samples, resizing, batch_size=1)
+        self._num_equal = self._num_accepted = 0
+        # The model may have other settings than when it made its graph.
+        model.make_predict_function(force=True)
+        self._detections = observe(model, self._batches)[1]
+        self._candidates: DetectedBoxes | None = None
+
+    def compare(
+        self, row: int, output: Mapping[str, np.ndarray], what: str
+    ) -> tuple[float, float]:
+        """Compares the outputs of `signatures` for a sample with the original's.
+
+        Args:
+            row: of the sample.
+            output: arrays by name, a batch of one; `detection_class_names` may be
+                missing.
+            what: the output's name in messages.
+
+        Returns:
+            The largest difference of a corner, in pixels of the file, and of a score.
+
+        Raises:
+            ExportError: they differ.
+        """
+        record = self._samples.records[row]
+        what = f"{what} of {record.source}"
+        own = detections_of_image(self._detections, row)
+        found = _detections_in(output, self._model.class_names, what)
+        sides = np.tile([record.height, record.width], 2)
+        found = found._replace(boxes=found.boxes * sides)
+        candidates = functools.partial(self._candidates_of, row)
+        partners, missing, added, num_accepted = find_differences(
+            own, found, self._thresholds, candidates
         )
-    return found
+        if missing.any() or added.any():
+            raise ExportError(
+                f"{what}: {len(found.scores)} detections instead of {len(own.scores)}; "
+                f"{self._named(own, missing, found, 'the export')}"
+                f"{self._named(found, added, own, 'the original')}"
+                "the export was discarded."
+            )
+        rows = np.flatnonzero(partners >= 0)
+        self._num_equal += len(rows)
+        self._num_accepted += num_accepted
+        boxes, scores = errors_between(own, found)
+        pairs = rows, partners[rows]
+        return boxes[pairs].max(initial=0.0), scores[pairs].max(initial=0.0)
+
+    def report(self) -> None:
+        """Prints a note if nothing could be compared, or if rounding was accepted."""
+        if not len(self._detections.scores):
+            print(
+                f"Note: none of the sample images ({len(self._samples.records)}) has a "
+                "detection above the score threshold "
+                f"{self._thresholds.score:g}, so that boxes and scores could not be "
+                "compared; the export has no detection either."
+            )
+        if self._num_accepted:
+            print(
+                "Note: detections of the export or of the original alone, which "
+                f"rounding explains: {self._num_accepted} (equal ones: "
+                f"{self._num_equal}). Their scores or overlaps lie at a threshold, or "
+                "are nearly equal."
+            )
+
+    @property
+    def _thresholds(self) -> Thresholds:
+        own = self._model.roi_head.detections
+        return Thresholds(
+            score=own.score_threshold,
+            side=own.min_size,
+            iou=own.nms_iou,
+            most=own.max_per_image,
+            across_classes=own.class_agnostic_nms,
+        )
+
+    def _named(self, detections, chosen, others, name_of_others) -> str:
+        """Names the first of the detections that the others lack; "" for none."""
+        if not chosen.any():
+            return ""
+        row = np.flatnonzero(chosen)[0]
+        text = f"{name_of_others} lacks {chosen.sum()}, such as "
+        text += self._text(detections, row)
+        if len(others.scores):
+            boxes, scores = errors_between(detections, others)
+            nearest = boxes[row].argmin()
+            text += (
+                f", where it has {self._text(others, nearest)}: boxes differ by "
+                f"{boxes[row, nearest]:.3g} pixels (allowed {MAX_BOX_ERROR}) and "
+                f"scores by {scores[row, nearest]:.3g} (allowed {MAX_SCORE_ERROR})"
+            )
+        return f"{text}; "
+
+    def _text(self, detections, row) -> str:
+        name = self._model.class_names[detections.labels[row]]
+        box = ", ".join(f"{corner:.1f}" for corner in detections.boxes[row])
+        return f"{name} {detections.scores[row]:.3f} at ({box})"
+
+    def _candidates_of(self, row: int) -> DetectedBoxes:
+        """Returns what the original has in a sample before suppression."""
+        if self._candidates is None:
+            with _without_suppression(self._model):
+                self._candidates = observe(self._model, self._batches)[1]
+        return detections_of_image(self._candidates, row)
 
 
-def compare(
-    own: DetectedBoxes,
-    output: Mapping[str, np.ndarray],
-    record: Record,
-    class_names: Sequence[str],
-    what: str,
-) -> tuple[float, float]:
-    """Compares the outputs of `signatures` for one image with the original's.
+@contextlib.contextmanager
+def _without_suppression(model: FasterRCNN) -> Iterator[None]:
+    """Lets a model detect, within the context, all above its thresholds, or nearly."""
+    layer = model.roi_head.detection_layer
+    own, proposals = layer.detections, model.rpn.proposal_layer.proposals
+    layer.detections = own.replace(
+        score_threshold=max(0.0, own.score_threshold - MAX_SCORE_ERROR),
+        min_size=max(0.0, own.min_size - MAX_BOX_ERROR),
+        nms_iou=1.0,
+        max_per_image=proposals.test_post_nms * len(model.class_names),
+        class_agnostic_nms=False,
+    )
+    model.make_predict_function(force=True)
+    try:
+        yield
+    finally:
+        layer.detections = own
+        model.make_predict_function(force=True)
 
-    Args:
-        own: detections of the original.
-        output: arrays by name, a batch of one; `detection_class_names` may be missing.
-        record: of the image.
-        class_names: of the classes.
-        what: the output's name in messages.
 
-    Returns:
-        The largest difference of a corner, in pixels of the file, and of a score.
+def _detections_in(
+    output: Mapping[str, np.ndarray], class_names: Sequence[str], what: str
+) -> DetectedBoxes:
+    """Returns the detections of an output, boxes as shares of the image's sides.
 
     Raises:
-        ExportError: they differ.
+        ExportError: a number or a name is of no class.
     """
-    row = {name: array[0] for name, array in output.items()}
-    sides = np.tile([record.height, record.width], 2)
-    row["detection_boxes"] = row["detection_boxes"] * sides
-    return _compare(own, row, class_names, what)
-
-
-def _compare(own: DetectedBoxes, output, class_names, what: str):
-    count = int(output["num_detections"])
-    if count != len(own.scores):
-        raise ExportError(
-            f"{what}: {count} detections instead of {len(own.scores)}; the export was "
-            "discarded. Where scores or overlaps lie at a threshold, rounding decides: "
-            "try it on other samples."
-        )
-    boxes, scores = output["detection_boxes"], output["detection_scores"]
-    box_error = np.abs(boxes[:count] - own.boxes).max(initial=0.0)
-    score_error = np.abs(scores[:count] - own.scores).max(initial=0.0)
-    if not (box_error <= MAX_BOX_ERROR and score_error <= MAX_SCORE_ERROR):
-        raise ExportError(
-            f"{what}: boxes differ by {box_error:.3g} pixels (allowed "
-            f"{MAX_BOX_ERROR}) and scores by {score_error:.3g} (allowed "
-            f"{MAX_SCORE_ERROR}); the export was discarded."
-        )
-    numbers = output["detection_classes"][:count]
-    is_same, found = np.array_equal(numbers, own.labels + 1), numbers.tolist()
-    expected = (own.labels + 1).tolist()
+    count = int(output["num_detections"][0])
+    numbers = output["detection_classes"][0, :count]
+    known = dict(enumerate(class_names, start=1))
+    expected = [known.get(number) for number in numbers.tolist()]
+    names = expected
     if "detection_class_names" in output:
-        found = [name.decode() for name in output["detection_class_names"][:count]]
-        expected = [class_names[label] for label in own.labels]
-    if not is_same or found != expected:
+        names = [name.decode() for name in output["detection_class_names"][0, :count]]
+    if None in expected or names != expected:
         raise ExportError(
-            f"{what}: the classes are {found} instead of {expected}; the export was "
-            "discarded."
+            f"{what}: the classes are {names} of the numbers {numbers.tolist()} "
+            f"instead of {expected}; the export was discarded."
         )
-    return box_error, score_error
+    return DetectedBoxes(
+        image_index=np.zeros(count, np.int64),
+        boxes=output["detection_boxes"][0, :count],
+        scores=output["detection_scores"][0, :count],
+        labels=numbers.astype(np.int64) - 1,
+    )

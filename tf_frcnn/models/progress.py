@@ -18,7 +18,8 @@ class Progress(keras.callbacks.Callback):
     """Shows the total loss, images per second and the time to the epoch's end.
 
     A terminal and a notebook get one line of less than 80 columns that is written again
-    and again, and anything else a line per minute; all get a line per epoch.
+    and again, and anything else a line per minute; all get a line per epoch. The first
+    step of an epoch, which may trace the graph, does not count in the time left.
 
     Args:
         batches: of the training; where the number of its images is not known, the first
@@ -40,6 +41,7 @@ class Progress(keras.callbacks.Callback):
             1 if self._counts_steps else batch_size
         )
         self._total = batches.num_images
+        self._pace: float | None = None  # seconds per image or step
 
     def on_train_begin(self, logs=None):
         """Notes whether a line can be written again."""
@@ -54,13 +56,17 @@ class Progress(keras.callbacks.Callback):
         if self._counts_steps and self.params["steps"]:
             self._total = self.params["steps"]
         self._start = self._now = self._last_line = time.perf_counter()
-        self._seen, self._width = 0, 0
+        self._seen, self._width, self._first = 0, 0, None
         self._before = round(self._done * self._per_step)
 
     def on_train_batch_end(self, batch, logs=None):
         """Writes a line, if it is time to."""
         self._now = time.perf_counter()
         self._seen = round((self._done + batch + 1) * self._per_step)
+        self._first = self._first or (self._now, self._seen)
+        if self._seen > self._first[1]:
+            passed = self._now - self._first[0]
+            self._pace = passed / (self._seen - self._first[1])
         if self._verbose == 1 and self._now - self._last_line >= self._pause:
             self._last_line = self._now
             self._write(f"{self._position()} - {self._figures(logs)}", self._moves)
@@ -77,14 +83,15 @@ class Progress(keras.callbacks.Callback):
         self._write(f"{_clock(seconds)} - {self._figures(logs)}", stays=False)
 
     def _position(self):
-        """Returns how far the epoch has come, and the time to its end."""
-        passed = self._now - self._start
+        """Returns how far the epoch has come, and, once known, the time to its end."""
         if not self._total:
-            return f"{self._seen} {self._unit}s - {_clock(passed)}"
+            return f"{self._seen} {self._unit}s - {_clock(self._now - self._start)}"
         seen = min(self._seen, self._total)
         bar = "=" * (_BAR_WIDTH * seen // self._total)
-        left = passed * (self._total - seen) / (self._seen - self._before)
-        return f"{seen}/{self._total} [{bar:.<{_BAR_WIDTH}}] {_clock(left)}"
+        position = f"{seen}/{self._total} [{bar:.<{_BAR_WIDTH}}]"
+        if self._pace is None:
+            return position
+        return f"{position} {_clock(self._pace * (self._total - seen))}"
 
     def _figures(self, logs):
         seen = max(self._seen - self._before, 0)

@@ -1,17 +1,23 @@
 """Models from recipes and folders."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.assembly import build_model, load_initial_weights
+from tf_frcnn.assembly import backbone_of, build_model, load_initial_weights
 from tf_frcnn.checkpoints import check_classes
 from tf_frcnn.checkpoints.published import PUBLISHED, load_published
-from tf_frcnn.config import Config, make_config, recipe_path
+from tf_frcnn.config import Config, make_config, recipe_names, recipe_path
 from tf_frcnn.data.pipeline.tensor_examples import check_box_format
 from tf_frcnn.models import Detector
-from tf_frcnn.runs.inference import CONFIG_FILE, load_run_as, take_weights
+from tf_frcnn.runs.inference import (
+    CONFIG_FILE,
+    load_run_as,
+    run_config,
+    take_weights,
+)
 
 # What messages call the settings that were given by keyword.
 _SOURCE = "from_preset"
@@ -32,12 +38,27 @@ def load_preset(
     """
     check_box_format(box_format)
     names = _class_list(class_names, num_classes)
-    if (Path(preset) / CONFIG_FILE).is_file():
-        model = _of_folder(Path(preset), names, weights, settings)
+    if folder := preset_folder(preset):
+        model = _of_folder(folder, names, weights, settings)
     else:
         model = _of_recipe(str(preset), names, weights, settings)
     model.box_format = box_format
     return model
+
+
+def preset_folder(preset: str | PathLike) -> Path | None:
+    """Returns the folder of a preset, or None for a recipe's name or file.
+
+    Raises:
+        FileNotFoundError: it is a folder without a model.
+    """
+    folder = Path(preset)
+    if not folder.is_dir():
+        return None
+    if str(preset) in recipe_names() and not (folder / CONFIG_FILE).is_file():
+        return None
+    run_config(folder)
+    return folder
 
 
 def _class_list(class_names, num_classes) -> tuple[str, ...] | None:
@@ -65,18 +86,17 @@ def _of_recipe(
         for note in loaded.notes:
             print(f"Note: {note}")
         return loaded.model
+    config = make_config({"base": str(recipe_path(preset)), **settings}, _SOURCE)
     if weights is not None and not _is_of_backbone(weights):
-        own = [name for of, name in PUBLISHED if of == recipe]
         raise ValueError(
             f"weights = {str(weights)!r}: {preset} has "
-            f"{', '.join([*own, 'imagenet', 'random'])}, or the path of an HDF5 file."
+            f"{_known_weights(recipe, config, str(weights))}"
         )
     if names is None:
         raise ValueError(
             f"{preset}: a recipe has no classes of its own; give class_names (those of "
             "your data: data.class_names), or num_classes."
         )
-    config = make_config({"base": str(recipe_path(preset)), **settings}, _SOURCE)
     if weights is not None:
         config = config.replace(backbone=config.backbone.replace(weights=str(weights)))
     model = build_model(config, names)
@@ -85,8 +105,21 @@ def _of_recipe(
 
 
 def _is_of_backbone(weights: str | PathLike) -> bool:
-    """Returns whether weights are a backbone's: of Keras, random, or a file."""
-    return weights in ("imagenet", "random") or bool(Path(weights).suffix)
+    """Returns whether weights are a backbone's: of Keras, random, or a path."""
+    path = Path(weights)
+    is_path = bool(path.suffix) or len(path.parts) > 1 or path.exists()
+    return is_path or weights in ("imagenet", "random")
+
+
+def _known_weights(recipe: str, config: Config, wrong: str) -> str:
+    """Returns what may be given for weights, and what was meant by a wrong name."""
+    names = [weights for of, weights in PUBLISHED if of == recipe]
+    if backbone_of(config).imagenet and "imagenet" not in names:
+        names.append("imagenet")
+    names.append("random")
+    near = difflib.get_close_matches(wrong, names, n=1)
+    guess = f"; did you mean {near[0]}?" if near else "."
+    return f"{', '.join(names)}, or the path of an HDF5 file{guess}"
 
 
 def _load_backbone(config: Config, model: Detector) -> None:

@@ -175,7 +175,7 @@ def run_config(directory: Path) -> Path:
         if not (directory / name).is_file():
             raise FileNotFoundError(
                 f"{directory} is not a run folder: it has no {name}. Give the folder "
-                "that tf-frcnn train or convert printed."
+                "that tf-frcnn train or convert printed, or save_to_preset wrote."
             )
     return directory / CONFIG_FILE
 
