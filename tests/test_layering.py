@@ -23,7 +23,7 @@ FLOORS = (
     ("assembly", "callbacks", "drawing"),
     ("runs", "doctor"),
     ("export", "checkpoints", "client"),
-    ("demo", "presets"),
+    ("beam", "demo", "presets"),
     ("commands",),
     ("cli", "__main__"),
 )

@@ -170,7 +170,7 @@ def test_the_images_given_are_not_overwritten(random_run, photos, blind, tmp_pat
         Image.open(photos / "small.png").save(image)
         before, given = image.read_bytes(), [tmp_path / "a.jpg", image]
         for overwrite in (False, True):
-            with pytest.raises(ValueError, match=f"{name} is one of the given images"):
+            with pytest.raises(ValueError, match=f"{name} is one of the given files"):
                 predict_files(
                     random_run,
                     given,
@@ -397,3 +397,29 @@ def test_predictions_are_those_of_the_saved_model(trained_run, tmp_path):
 def test_a_missing_image_is_named(capsys, trained_run, tmp_path):
     line = failure_of(capsys, "predict", trained_run, tmp_path / "none.jpg")
     assert line.startswith(f"{tmp_path / 'none.jpg'}: no image found")
+
+
+def test_images_may_be_listed_in_a_file(
+    random_run, photos, blind, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(photos)
+    (tmp_path / "list").write_text("./big.png\n\ngone.png\n small.png\n")
+    words = ["big.png", "--files-from", tmp_path / "list", "--output", tmp_path]
+    assert predict(random_run, *words, "--no-pictures") == 0
+    files = [entry["file"] for entry in detections_in(tmp_path).values()]
+    assert files == ["big.png", "gone.png", "small.png"]
+    (tmp_path / "list").write_text("\n")
+    words = ["--files-from", tmp_path / "list", "--output", tmp_path, "--overwrite"]
+    assert "names no image" in failure_of(capsys, "predict", random_run, *words)
+    assert "give images, or a list" in failure_of(capsys, "predict", random_run)
+
+
+def test_options_that_do_not_go_together_are_named(random_run, photos, capsys):
+    def told(*words, run=random_run):
+        return failure_of(capsys, "predict", run, photos, *words)
+
+    assert told("--beam", "a=1") == "without --runner there is no --beam."
+    assert told("--list-format", "parquet").endswith("no --list-format.")
+    assert told("--runner", "x", "--shard", "1/2") == "--runner goes without --shard."
+    address = "gs://bucket/exported/1"
+    assert told(run=address) == f"{address}: an address needs --runner; give a folder."

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.runs import evaluation
-from tf_frcnn.runs.evaluation import evaluate_run
+from tf_frcnn.runs.evaluation import evaluate_detections, evaluate_run
 from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.predictions import list_detections
 from tf_frcnn.runs.reports import run_info
 
 
@@ -65,6 +67,35 @@ def test_the_metrics_are_written_and_printed(run_folder, half_seeing, capsys, tm
     assert f"{np.mean(aps):.3f}" in printed and "cross" in printed
     names = {path.name for path in (run_folder / "drawings").iterdir()}
     assert names == {f"test_shapes_2000000_0000{n}.png" for n in (0, 1)}
+
+
+@pytest.mark.slow
+def test_stored_detections_have_the_figures_of_the_run(
+    run_folder, half_seeing, tmp_path, capsys
+):
+    examples = build_examples(config_in(tmp_path), "test")
+    _, found = evaluation.observe(None, examples)
+    assert len(found.labels) > 0
+    with (tmp_path / "list.jsonl").open("w") as lines:
+        for row, record in enumerate(examples.records):
+            own = DetectedBoxes(*(c[found.image_index == row] for c in found))
+            entry = {"file": record.source, "height": record.height}
+            entry["width"] = record.width
+            entry["detections"] = list_detections(own, SHAPE_CLASSES)
+            lines.write(json.dumps(entry) + "\n")
+    settings = {"overrides": ["evaluation.iou=0.6"], "coco": True}
+    expected = evaluate_run(run_folder, "test", **settings)
+    before = sorted(run_folder.glob("*"))
+    words = str(tmp_path / "list.jsonl")
+    metrics = evaluate_detections(run_folder, "test", [words], **settings)
+    del expected["proposal_recall"]
+    assert metrics == expected | {"detections": [words]}
+    assert metrics["voc"]["mAP"]["area"] > 0
+    # It names the place, which is none of the run's own figures.
+    told = "".join(capsys.readouterr().out.splitlines()).rpartition("detections: ")[2]
+    assert json.loads(Path(told).read_text()) == metrics
+    assert list(Path(told).parent.glob("drawings/test_*.png"))
+    assert sorted(run_folder.glob("*")) == before
 
 
 def test_the_metrics_are_json_that_any_program_reads(run_folder, half_seeing):

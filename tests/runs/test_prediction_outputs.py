@@ -47,7 +47,7 @@ def test_a_drawing_that_is_there_is_refused_or_replaced_but_never_an_image(tmp_p
         plan_drawings(["in/b.png"], outputs, overwrite=False)
     assert plan_drawings(["in/b.png"], outputs, overwrite=True) == {"in/b.png": "b.jpg"}
     image.touch()
-    with pytest.raises(ValueError, match=r"a\.jpg is one of the given images"):
+    with pytest.raises(ValueError, match=r"a\.jpg is one of the given files"):
         plan_drawings([str(image), "in/b.png"], outputs, overwrite=True)
 
 

@@ -72,9 +72,9 @@ def test_files_are_read_a_few_ahead_and_not_before(model, files, monkeypatch):
     read = []
     checked = predictions.read_checked
 
-    def note(path):
+    def note(path, *rest):
         read.append(path)
-        return checked(path)
+        return checked(path, *rest)
 
     monkeypatch.setattr(predictions, "read_checked", note)
     results = detect_each(model, files, Problems(), batch_size=1)

@@ -1,7 +1,9 @@
 """Arguments that several commands take."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def add_config(
@@ -41,22 +43,44 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the folder of a run."""
+def add_run(
+    parser: argparse.ArgumentParser, *, convert: Callable[[str], Any] | None = None
+) -> None:
+    """Adds the folder of a run.
+
+    Args:
+        parser: of the command.
+        convert: makes the folder of its argument; None for `run_folder`.
+    """
     parser.add_argument(
         "run_folder",
-        type=run_folder,
+        type=convert or run_folder,
         metavar="RUN",
         help="a run folder, or the configuration whose run is in runs/",
     )
 
 
-def add_images(parser: argparse.ArgumentParser) -> None:
-    """Adds image files and the options of their detections."""
-    parser.add_argument("images", nargs="+", help="files, folders or glob patterns")
+def add_images(
+    parser: argparse.ArgumentParser,
+    *,
+    nargs: str = "+",
+    more: str = "",
+    convert: Callable[[str], Any] | None = None,
+) -> None:
+    """Adds image files and the options of their detections.
+
+    Args:
+        parser: of the command.
+        nargs: "*" where there may be none.
+        more: text added to their help.
+        convert: makes the output folder of its argument; None for `expanded_path`.
+    """
+    parser.add_argument(
+        "images", nargs=nargs, help=f"files, folders or glob patterns{more}"
+    )
     parser.add_argument(
         "--output",
-        type=expanded_path,
+        type=convert or expanded_path,
         default=Path("predictions"),
         metavar="DIR",
         help="folder for the results (predictions)",

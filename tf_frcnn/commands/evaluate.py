@@ -13,12 +13,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
     parser.add_argument("--split", default="test", help="of the run's data (test)")
     parser.add_argument("--coco", action="store_true", help="COCO's figures too")
+    parser.add_argument(
+        "--detections",
+        nargs="+",
+        default=[],
+        metavar="LIST",
+        help="measures these lists of predict instead of detecting objects",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Measures a run on a split."""
-    from tf_frcnn.runs.evaluation import evaluate_run
+    from tf_frcnn.runs import evaluation
 
-    evaluate_run(
-        options.run_folder, options.split, overrides=options.set, coco=options.coco
-    )
+    settings = {"overrides": options.set, "coco": options.coco}
+    if options.detections:
+        evaluation.evaluate_detections(
+            options.run_folder, options.split, options.detections, **settings
+        )
+    else:
+        evaluation.evaluate_run(options.run_folder, options.split, **settings)

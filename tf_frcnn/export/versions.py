@@ -70,7 +70,7 @@ def require_free(directory: Path, version: int | None, file_format: str) -> None
         FileExistsError: the version exists.
         ValueError: other versions have another format.
     """
-    for path in _versions(directory):
+    for path in versions_in(directory):
         for other, file in _FILES.items():
             if other != file_format and (path / file).exists():
                 raise ValueError(
@@ -113,14 +113,20 @@ def _into_place(part, directory, version, file_format):
             return target
 
 
-def _versions(directory):
+def is_version(path: Path, file_format: str) -> bool:
+    """Says whether a folder is a whole version; formats as of `add_version`."""
+    return all((path / name).is_file() for name in (_FILES[file_format], INFO_FILE))
+
+
+def versions_in(directory: Path) -> list[Path]:
+    """Returns the folders of the versions, in any order; none if there is no folder."""
     if not directory.is_dir():
         return []
     return [path for path in directory.iterdir() if path.name.isdecimal()]
 
 
 def _next_version(directory):
-    return 1 + max((int(path.name) for path in _versions(directory)), default=0)
+    return 1 + max((int(path.name) for path in versions_in(directory)), default=0)
 
 
 def _write_classes(path, class_names: Sequence[str]):

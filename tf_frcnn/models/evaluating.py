@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.config import Config
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import (
     COCO_METRIC,
@@ -99,7 +100,12 @@ def metric_of(model: Detector) -> dict[str, Any]:
 
     The metric may also be "coco", with which the others are not used.
     """
-    own = model.settings.evaluation
+    return metric_settings(model.settings)
+
+
+def metric_settings(settings: Config) -> dict[str, Any]:
+    """Returns what `metric_of` does, for a configuration."""
+    own = settings.evaluation
     return {"metric": own.metric, "iou_threshold": own.iou, "plus_one": own.plus_one}
 
 

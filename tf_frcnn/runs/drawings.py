@@ -64,7 +64,7 @@ def _draw(entry: dict[str, Any], class_names: Sequence[str], folder: Path) -> No
     path = folder / entry["drawing"]
     try:
         image = load_image(Path(entry["file"]))
-        write_image(path, _drawn(image, entry["detections"], class_names))
+        write_image(path, draw_entry(image, entry["detections"], class_names))
     except (UnreadableImageError, OSError) as error:
         # The system's errors, such as a full disk, have a number.
         if getattr(error, "errno", None) is not None:
@@ -72,9 +72,16 @@ def _draw(entry: dict[str, Any], class_names: Sequence[str], folder: Path) -> No
         print(f"{entry['file']}: it could not be drawn: {error}")
 
 
-def _drawn(
+def draw_entry(
     image: np.ndarray, found: Sequence[dict[str, Any]], class_names: Sequence[str]
 ) -> np.ndarray:
+    """Returns an image with the detections of its entry, uint8 [h, w, 3].
+
+    Args:
+        image: uint8 [h, w, 3], RGB.
+        found: `detections` of the entry.
+        class_names: by label, for the colours.
+    """
     sides = [[own[s] for s in ("ymin", "xmin", "ymax", "xmax")] for own in found]
     return draw_boxes(
         image,

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tf_frcnn.assembly import Splits, build_plan
+from tf_frcnn.config import Config, load_config
+from tf_frcnn.data import ExampleSet
 from tf_frcnn.drawing.comparisons import ComparisonImages
-from tf_frcnn.models.evaluating import ground_truth_of, observe, propose
-from tf_frcnn.runs.inference import load_run
+from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.models.evaluating import (
+    ground_truth_of,
+    metric_of,
+    metric_settings,
+    observe,
+    propose,
+)
+from tf_frcnn.runs.inference import load_run, run_classes, run_config
 from tf_frcnn.runs.reports import (
     detection_metrics,
     print_metrics,
@@ -17,6 +26,7 @@ from tf_frcnn.runs.reports import (
     without_nan,
 )
 from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.stored_detections import read_detections
 from tf_frcnn.runs.writing import write_image
 
 
@@ -48,29 +58,100 @@ def evaluate_run(
     run = load_run(directory, overrides)
     examples = (splits or Splits(run.config)).read(split, run.model.class_names)
     examples.problems.print()
-    name = split.replace("/", "_")
-    metrics = {"data": examples.name, "num_images": len(examples.records)}
+    metrics = _about(examples)
     if overrides:
         metrics["settings"] = list(overrides)
         directory = _new_folder(directory / "evaluations")
     if run.model.roi_head is not None:
         truth, found = observe(run.model, examples)
-        metrics |= detection_metrics(run, truth, found, coco=coco)
-        for image_id, image in ComparisonImages(
-            examples, build_plan(run.config).keep_images
-        ).drawn(found):
-            write_image(directory / "drawings" / f"{name}_{image_id}.png", image)
+        names, settings = run.model.class_names, metric_of(run.model)
+        metrics |= detection_metrics(settings, names, truth, found, coco=coco)
+        _draw(directory, split, run.config, examples, found)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
             ground_truth_of(examples), propose(run.model, examples, training=True)
         )
+    return _report(metrics, directory, split, is_own=not overrides)
+
+
+def evaluate_detections(
+    directory: Path,
+    split: str,
+    patterns: Sequence[str],
+    *,
+    overrides: Sequence[str] = (),
+    coco: bool = False,
+) -> dict[str, Any]:
+    """Measures the lists of `tf-frcnn predict` on a split, without the network.
+
+    The figures are those of `evaluate_run`, but for the recall of proposals; they are
+    written, with the drawings, into a new folder of the run's evaluations/.
+
+    Args:
+        directory: the run folder.
+        split: of `evaluate_run`.
+        patterns: the lists, of JSON lines or Parquet, or glob patterns of them.
+        overrides: settings that replace those of the run.
+        coco: adds COCO's figures where the metric is another one.
+
+    Returns:
+        The metrics that were written.
+
+    Raises:
+        ValueError: see `read_detections`.
+    """
+    config = load_config(run_config(directory), overrides)
+    names = run_classes(directory)
+    examples = Splits(config).read(split, names)
+    examples.problems.print()
+    found = read_detections(patterns, examples)
+    metrics = _about(examples) | {"detections": list(patterns)}
+    if overrides:
+        metrics["settings"] = list(overrides)
+    metrics |= detection_metrics(
+        metric_settings(config), names, ground_truth_of(examples), found, coco=coco
+    )
+    directory = _new_folder(directory / "evaluations")
+    _draw(directory, split, config, examples, found)
+    return _report(metrics, directory, split, is_own=False)
+
+
+def _about(examples: ExampleSet) -> dict[str, Any]:
+    return {"data": examples.name, "num_images": len(examples.records)}
+
+
+def _draw(
+    directory: Path,
+    split: str,
+    config: Config,
+    examples: ExampleSet,
+    found: DetectedBoxes,
+) -> None:
+    """Draws the ground truth of the first images beside what was found in them."""
+    comparisons = ComparisonImages(examples, build_plan(config).keep_images)
+    for image_id, image in comparisons.drawn(found):
+        path = directory / "drawings" / f"{_flat(split)}_{image_id}.png"
+        write_image(path, image)
+
+
+def _report(
+    metrics: dict[str, Any], directory: Path, split: str, *, is_own: bool
+) -> dict[str, Any]:
+    """Prints and writes the metrics; says where, if they are not the run's own."""
     print_metrics(metrics)
     metrics = without_nan(metrics)
-    path = directory / f"metrics_{name}.json"
+    path = directory / f"metrics_{_flat(split)}.json"
     write_text(path, json.dumps(metrics, indent=1, allow_nan=False))
-    if overrides:
-        print(f"Metrics with these settings: {path}")
+    if not is_own:
+        origin = (
+            "of these detections" if "detections" in metrics else "with these settings"
+        )
+        print(f"Metrics {origin}: {path}")
     return metrics
+
+
+def _flat(split: str) -> str:
+    return split.replace("/", "_")
 
 
 def _new_folder(parent: Path) -> Path:

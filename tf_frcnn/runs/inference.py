@@ -137,6 +137,14 @@ def find_weights(directory: Path) -> Path:
     )
 
 
+def weights_checksum(directory: Path) -> str:
+    """Returns the SHA-256 of the weights that a run is loaded with."""
+    with warnings.catch_warnings():
+        # Of files that changed whoever loads the run is warned.
+        warnings.simplefilter("ignore")
+        return checksum(find_weights(directory))
+
+
 def changed_files(directory: Path, state: RunState) -> list[str]:
     """Returns the names of settings that are not as the run wrote them."""
     return [

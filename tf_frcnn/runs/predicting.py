@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tf_frcnn.data import DataError, Problems
-from tf_frcnn.data.readers.images import find_images, print_skipped
+from tf_frcnn.data.readers.images import find_images, listed_images, print_skipped
 from tf_frcnn.models import Detector
 from tf_frcnn.runs import predictions
 from tf_frcnn.runs.coco_results import CocoIds, write_coco_results
@@ -30,6 +30,7 @@ def predict_files(
     patterns: Sequence[str | Path],
     outputs: Outputs,
     *,
+    lists: Sequence[str | Path] = (),
     min_score: float,
     batch_size: int | None = None,
     coco: Path | None = None,
@@ -44,6 +45,7 @@ def predict_files(
         directory: the run folder.
         patterns: files, folders or glob patterns.
         outputs: where the results go.
+        lists: text files with the path of an image a line.
         min_score: detections below it are neither drawn nor listed.
         batch_size: most images per batch; None for the run's number.
         coco: file for the results in COCO's form; None for none.
@@ -55,10 +57,8 @@ def predict_files(
         ValueError: the list was begun with other weights or settings, or none of the
             images can be read.
     """
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"--batch-size {batch_size}: it must be at least 1.")
     run_config(directory)
-    files = _own_part(patterns, outputs)
+    files = _own_part(patterns, lists, outputs)
     settings = settings_of(directory, min_score, outputs)
     ids = _coco_ids(directory, coco, coco_ids, overwrite=overwrite)
     with claimed_list(outputs):
@@ -110,9 +110,13 @@ def _detect(
     print(f"Boxes in pixels of the files: {outputs.lines}")
 
 
-def _own_part(patterns: Sequence[str | Path], outputs: Outputs) -> list[str]:
-    """Returns the files of patterns, or those of them that are the shard's."""
-    files = [str(path) for path in find_images(patterns)]
+def _own_part(
+    patterns: Sequence[str | Path], lists: Sequence[str | Path], outputs: Outputs
+) -> list[str]:
+    """Returns the files of patterns and lists, or those that are the shard's."""
+    listed = (path for file in lists for path in listed_images(Path(file)))
+    found = dict.fromkeys([*find_images(patterns), *listed])
+    files = [str(path) for path in found]
     print_skipped(patterns)
     if outputs.shard is None:
         return files

@@ -92,18 +92,24 @@ def plan_drawings(
     if outputs.picture_format is None:
         return {}
     ending = ENDINGS[outputs.picture_format]
-    names = [*_free_names(files, outputs.drawings, ending, taken)]
+    names = [*free_names(files, outputs.drawings, ending, taken)]
     paths = [outputs.folder / name for name in names]
-    _require_no_image(paths, files)
+    require_no_source(paths, files)
     foreign = [path for path in paths if not _is_newer(path, begun)]
     require_free(foreign, overwrite=overwrite)
     return dict(zip(files, names, strict=True))
 
 
-def _free_names(
+def free_names(
     files: Sequence[str], start: str, ending: str, taken: Collection[str]
 ) -> Iterator[str]:
-    """Yields each image's name; names that differ in case alone are one."""
+    """Yields a name for each file, numbered where several share one.
+
+    Args:
+        files: their stems are the names; those that differ in case alone are one.
+        start, ending: of each name.
+        taken: names that are not free.
+    """
     taken = {name.lower() for name in taken}
     counts: dict[str, int] = {}
     for file in files:
@@ -124,13 +130,14 @@ def _is_newer(path: Path, begun: float | None) -> bool:
     return all(place.stat().st_mtime >= begun for place in both)
 
 
-def _require_no_image(paths: Sequence[Path], files: Sequence[str]) -> None:
+def require_no_source(paths: Sequence[Path], files: Sequence[str]) -> None:
+    """Raises a ValueError if a result would overwrite one of the given files."""
     both = (place for path in paths for place in (path, part_of(path)))
     there = [path for path in both if path.exists()]
     sources = {Path(file).resolve() for file in files} if there else ()
     for path in there:
         if path.resolve() in sources:
             raise ValueError(
-                f"{path} is one of the given images and would be overwritten; "
+                f"{path} is one of the given files and would be overwritten; "
                 "choose another folder with --output."
             )

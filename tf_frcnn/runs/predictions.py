@@ -2,9 +2,9 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tf_frcnn.data import Problems
 from tf_frcnn.data.checks.images import (
@@ -15,10 +15,10 @@ from tf_frcnn.data.checks.images import (
 )
 from tf_frcnn.data.checks.parallel import in_order
 from tf_frcnn.data.checks.progress import with_progress
+from tf_frcnn.data.checks.regular_files import read_regular_file
 from tf_frcnn.data.decoding.file_to_canvas import canvas_reader
 from tf_frcnn.data.decoding.foreign import UnreadableImageError
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import Detector
 from tf_frcnn.models.detecting import CanvasGroups, Found, detect_in_members
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.runs.drawings import Drawings
@@ -28,6 +28,23 @@ from tf_frcnn.runs.result_lines import ResultLines
 _AHEAD, _MOST_WAITING = 16, 32
 # With more images no line is printed for each.
 _MOST_PRINTED = 100
+
+
+class BatchDetector(Protocol):
+    """Something that detects objects in batches: a model, or an exported one."""
+
+    @property
+    def settings(self) -> Any:
+        """The configuration."""
+
+    @property
+    def resizing(self) -> Any:
+        """How images are brought to the network's size, `Resizing`."""
+
+    class_names: Any
+
+    def predict_on_batch(self, batch: Any) -> Any:
+        """Returns `Detections` as a dict of arrays."""
 
 
 class ImageResult(NamedTuple):
@@ -47,11 +64,17 @@ class ImageResult(NamedTuple):
     reason: str = ""
 
 
+def _read_file(file: str) -> bytes:
+    return read_regular_file(Path(file))
+
+
 def detect_each(
-    model: Detector,
+    model: BatchDetector,
     files: Sequence[str],
     problems: Problems,
     batch_size: int | None = None,
+    *,
+    read_file: Callable[[str], bytes] = _read_file,
 ) -> Iterator[ImageResult]:
     """Yields what becomes of each file, as soon as its batch is done.
 
@@ -63,6 +86,8 @@ def detect_each(
         files: paths of images.
         problems: counts those that cannot be read, and those that are all but black.
         batch_size: most images per batch; None for the recipe's number.
+        read_file: returns the bytes of a file, in threads; an OSError is the reason why
+            a file is not read.
     """
     batch_size = batch_size or model.settings.data.batch_size
     read_on_canvas = canvas_reader(model.resizing)
@@ -71,7 +96,7 @@ def detect_each(
 
     def read(file: str) -> tuple[ImageFacts, dict] | UnreadableImageError:
         try:
-            data, facts = read_checked(Path(file))
+            data, facts = read_checked(file, read_file)
             with room_for_pixels(facts):
                 return facts, read_on_canvas(data, facts.orientation)
         except UnreadableImageError as error:
@@ -126,7 +151,7 @@ def write_predictions(
     try:
         with contextlib.closing(shown):  # type: ignore[type-var]
             for result in shown:
-                entry = _entry(result, min_score)
+                entry = entry_of(result, min_score)
                 if result.found is not None and result.file in drawings.names:
                     entry["drawing"] = drawings.names[result.file]
                 lines.add(entry)
@@ -141,8 +166,8 @@ def write_predictions(
     return done
 
 
-def _entry(result: ImageResult, min_score: float) -> dict[str, Any]:
-    """Returns an image's entry of the list."""
+def entry_of(result: ImageResult, min_score: float) -> dict[str, Any]:
+    """Returns an image's entry of the list, without detections below a score."""
     if result.found is None:
         return {"file": result.file, "error": result.reason}
     height, width = result.found.size

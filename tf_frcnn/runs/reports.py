@@ -1,6 +1,8 @@
 """The results of an evaluation, as a tree of numbers and as tables."""
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import yaml
@@ -18,8 +20,7 @@ from tf_frcnn.evaluation import (
     proposal_recall,
 )
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
-from tf_frcnn.models.evaluating import metric_of
-from tf_frcnn.runs.inference import Run
+from tf_frcnn.runs.inference import Run, weights_checksum
 
 # Wide enough for the tables also where the output is a file.
 _CONSOLE = Console(width=100)
@@ -28,9 +29,10 @@ _CONSOLE = Console(width=100)
 def run_info(run: Run) -> dict:
     """Returns a run's configuration and, if measured, its test metrics.
 
-    All values can be written as JSON.
+    All values can be written as JSON. `weights` is the checksum of theirs.
     """
     info = {"config": yaml.safe_load(dump_config(run.config))}
+    info["weights"] = weights_checksum(run.directory)
     metrics = run.directory / "metrics_test.json"
     if metrics.is_file():
         info["metrics_test"] = json.loads(metrics.read_text())
@@ -38,12 +40,25 @@ def run_info(run: Run) -> dict:
 
 
 def detection_metrics(
-    run: Run, truth: GroundTruth, found: DetectedBoxes, *, coco: bool = False
+    settings: Mapping[str, Any],
+    class_names: Sequence[str],
+    truth: GroundTruth,
+    found: DetectedBoxes,
+    *,
+    coco: bool = False,
 ) -> dict:
-    """Returns the VOC figures, and COCO's with `coco` or where they are the metric."""
-    metrics = {"voc": _voc_metrics(run, truth, found)}
-    if coco or metric_of(run.model)["metric"] == COCO_METRIC:
-        numbers = evaluate_coco(truth, found, len(run.model.class_names))._asdict()
+    """Returns the VOC figures, and COCO's with `coco` or where they are the metric.
+
+    Args:
+        settings: of `metric_settings`.
+        class_names: of the K classes.
+        truth: the objects.
+        found: the detections, in the same pixels.
+        coco: whether COCO's figures are wanted in any case.
+    """
+    metrics = {"voc": _voc_metrics(dict(settings), class_names, truth, found)}
+    if coco or settings["metric"] == COCO_METRIC:
+        numbers = evaluate_coco(truth, found, len(class_names))._asdict()
         metrics["coco"] = {name: np.asarray(n).tolist() for name, n in numbers.items()}
     return metrics
 
@@ -79,9 +94,8 @@ def print_metrics(metrics: dict) -> None:
         _CONSOLE.print(f"COCO: {', '.join(numbers)}")
 
 
-def _voc_metrics(run: Run, truth, found) -> dict:
+def _voc_metrics(settings: dict[str, Any], names, truth, found) -> dict:
     """Returns both VOC metrics at the run's IoU and the area metric over many."""
-    settings, names = metric_of(run.model), run.model.class_names
     chosen = settings.pop("metric")
     results = {
         metric: evaluate_voc(truth, found, len(names), metric=metric, **settings)

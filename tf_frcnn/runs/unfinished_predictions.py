@@ -1,14 +1,13 @@
 """A list of predictions that a program before this one began."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tf_frcnn.runs.drawings import Drawings
-from tf_frcnn.runs.inference import SETTINGS_FILES, find_weights
+from tf_frcnn.runs.inference import SETTINGS_FILES, weights_checksum
 from tf_frcnn.runs.prediction_outputs import Outputs
 from tf_frcnn.runs.result_lines import read_entries, repair
 from tf_frcnn.runs.safe_files import checksum, write_text
@@ -42,12 +41,8 @@ def settings_of(directory: Path, min_score: float, outputs: Outputs) -> dict[str
         min_score: least score of a detection that is listed.
         outputs: where the results go.
     """
-    with warnings.catch_warnings():
-        # Of files that changed whoever loads the run is warned.
-        warnings.simplefilter("ignore")
-        weights = find_weights(directory)
     return {
-        "weights": checksum(weights),
+        "weights": weights_checksum(directory),
         **{name: checksum(directory / name) for name in SETTINGS_FILES},
         "--min-score": min_score,
         "--picture-format": outputs.picture_format or "none",

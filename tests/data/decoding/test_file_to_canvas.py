@@ -73,3 +73,8 @@ def test_threads_may_share_it(read):
 def test_several_short_sides_are_refused():
     with pytest.raises(ValueError, match="short_sides"):
         canvas_reader(Resizing((32, 48), 64, 8))
+
+
+def test_the_graph_of_a_resizing_is_made_once():
+    assert canvas_reader(RESIZING) is canvas_reader(Resizing(*RESIZING))
+    assert canvas_reader(RESIZING) is not canvas_reader(RESIZING._replace(long_side=63))

@@ -3,9 +3,9 @@
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -142,22 +142,30 @@ def inspect_files(
     yield from with_progress(found, len(paths), "Checking images")
 
 
-def read_checked(path: Path) -> tuple[bytes, ImageFacts]:
+def read_checked(
+    path: Path | str, read: Callable[[Any], bytes] = read_regular_file
+) -> tuple[bytes, ImageFacts]:
     """Reads and inspects a file; returns what TensorFlow decodes, and its facts.
 
     An image of a format that TensorFlow does not decode becomes a PNG in memory.
 
+    Args:
+        path: of the file.
+        read: returns the bytes of a path.
+
     Raises:
         UnreadableImageError: the file cannot be read, or is no sound image.
     """
-    data = read_decodable(path)
+    data = read_decodable(path, read)
     return data, inspect_image(data)
 
 
-def read_decodable(path: Path) -> bytes:
+def read_decodable(
+    path: Path | str, read: Callable[[Any], bytes] = read_regular_file
+) -> bytes:
     """Reads a file as `read_checked` does, and does not inspect it."""
     try:
-        data = read_regular_file(path)
+        data = read(path)
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from error
     if foreign_format(data) is None:

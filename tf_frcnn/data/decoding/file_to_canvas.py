@@ -1,5 +1,6 @@
 """From the bytes of a file to its place on a canvas, file by file."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -17,6 +18,8 @@ from tf_frcnn.data.decoding.transforms import decode_image
 CanvasReader = Callable[[bytes, int], dict[str, tf.Tensor]]
 
 
+# Its graph takes half a second to make, and pipelines ask for it again and again.
+@functools.lru_cache(maxsize=4)
 def canvas_reader(resizing: Resizing) -> CanvasReader:
     """Returns a function that reads an image as batches of evaluation have it.
 

@@ -49,6 +49,22 @@ def find_images(patterns: Sequence[str | Path]) -> list[Path]:
     return list(found)
 
 
+def listed_images(file: Path) -> list[Path]:
+    """Returns the paths of a text file with one a line; empty lines are left out.
+
+    Raises:
+        DataError: it names no image, or is not UTF-8 text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: it is not UTF-8 text, a path a line.") from error
+    paths = [Path(line.strip()) for line in lines if line.strip()]
+    if not paths:
+        raise DataError(f"{file}: it names no image; give a path a line.")
+    return paths
+
+
 def print_skipped(patterns: Sequence[str | Path]) -> None:
     """Prints how many files of the folders `find_images` leaves out, by their ending.
 
