@@ -1,7 +1,6 @@
 """The command `tf-frcnn`."""
 
 import argparse
-import os
 import re
 import signal
 import sys
@@ -23,8 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and its number.
     """
     options = _parser().parse_args(arguments)
-    # TensorFlow writes its start-up notes at level 0 and 1; errors stay visible.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

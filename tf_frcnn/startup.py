@@ -1,7 +1,8 @@
 """What happens when TensorFlow and Keras are imported after this package.
 
-TensorFlow's notes on its start (oneDNN, CUDA, CPU features) are hidden, unless the
-environment variable TF_CPP_MIN_LOG_LEVEL is set; and as soon as Keras is there, the
+TensorFlow's notes on its start (oneDNN, CUDA, CPU features) and XLA's alarms of slow
+compilations, which are no faults, are hidden, unless the environment variable
+TF_CPP_MIN_LOG_LEVEL is set; and as soon as Keras is there, the
 classes of this package are registered with it, so that `keras.saving.load_model` finds
 them. Neither library is imported here.
 """
@@ -35,7 +36,9 @@ def watch_imports(package: str, when_keras_is_there: Callable[[], object]) -> No
             is there already.
     """
     if "tensorflow" not in sys.modules and _LEVEL not in os.environ:
-        os.environ[_LEVEL] = "2"
+        # XLA's alarms come as errors. What fails raises an exception anyway, and what
+        # ends the process (level 3) is written.
+        os.environ[_LEVEL] = "3"
         sys.meta_path.insert(0, _Watch(r"tensorflow", around=_without_notes))
     if "keras" in sys.modules:
         when_keras_is_there()

@@ -105,6 +105,9 @@ WRONG_FILES = {
     "images: {canvases: [[600]]}": (
         "a.yaml: images.canvases[0] = [600] must be a list of 2 values."
     ),
+    "train: {jit_compile: maybe}": (
+        "a.yaml: train.jit_compile = 'maybe' must be one of True, False, auto."
+    ),
     "data: {policy: {wrong_size: fix}}": (
         "a.yaml: data.policy.wrong_size = 'fix' must be one of repair, drop, keep, "
         "raise."

@@ -422,16 +422,34 @@ def test_a_recipe_has_its_own_precision_whatever_the_policy(
         eager_detector(train={"precision": "int8"})
 
 
-@pytest.mark.parametrize("jit_compile", [False, "auto"])
-def test_xla_is_taken_on_request_alone(jit_compile, small_detector, monkeypatch):
+@pytest.mark.parametrize(
+    ("jit_compile", "kinds", "uses_xla"),
+    [
+        (False, ("CPU", "GPU"), False),
+        (True, ("CPU",), True),
+        ("auto", ("CPU",), False),
+        ("auto", ("CPU", "GPU"), True),
+    ],
+)
+def test_xla_is_taken_as_keras_takes_it(
+    jit_compile, kinds, uses_xla, small_detector, monkeypatch
+):
     def devices(kind=None):
-        return [SimpleNamespace(device_type="GPU")]
+        return [SimpleNamespace(device_type=own) for own in kinds]
 
     monkeypatch.setattr(tf.config, "list_physical_devices", devices)
-    model = small_detector()
+    model, stock = small_detector(), keras.Sequential([keras.layers.Dense(1)])
     assert not model.jit_compile  # also of a model that was not compiled
     model.compile("sgd", jit_compile=jit_compile)
-    assert not model.jit_compile and not model.uses_xla
+    stock.compile("sgd", jit_compile=jit_compile)
+    assert not model.jit_compile and model.uses_xla == stock.jit_compile == uses_xla
+    model.compile("sgd", jit_compile="auto", run_eagerly=True)
+    assert not model.uses_xla
+    next(iter(model.backbone.layers)).supports_jit = False
+    model.compile("sgd", jit_compile="auto")
+    assert not model.uses_xla
+    with pytest.raises(ValueError, match=r"jit_compile = 'atuo' must be True, False o"):
+        model.compile("sgd", jit_compile="atuo")
 
 
 @pytest.mark.slow
@@ -460,16 +478,19 @@ def test_eager_steps_are_those_of_the_graph(small_detector, batch):
 
 
 @pytest.mark.xla
-def test_xla_trains_and_tells_of_faulty_data_as_well(small_detector, batch):
+def test_xla_trains_and_tells_of_faulty_data_as_well(small_detector, batch, capsys):
     model = small_detector()
     model.compile(SGD(0.001), jit_compile=True)
     before = kernels_of(model)
 
     def fit(**changes):
         data = tf.data.Dataset.from_tensors(batch | changes)
-        return model.fit(data, verbose=0).history
+        return model.fit(data, verbose=2).history
 
     assert np.isfinite(fit()["loss"]).all()
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("Compiled the training step for 2 x 64x96 in ")
+    assert "Compiled" not in "".join(others)
     assert not np.array_equal(kernels_of(model), before)
     with pytest.raises(ValueError, match=r"a label is not in 0\.\.3"):
         fit(labels=np.where(batch["labels"] == 0, 4, -1))

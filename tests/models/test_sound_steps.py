@@ -141,20 +141,49 @@ def test_the_step_is_given_to_whoever_listens(small_detector, data, batch):
     assert list(bad.gradient_norms) == paths
 
 
+def scaling(small_detector, mode="stop", *, initial_scale):
+    """Builds a detector whose optimizer scales the loss."""
+    model, inner = small_detector(), keras.optimizers.SGD(0.001, momentum=0.9)
+    optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale)
+    model.compile(optimizer, on_non_finite=mode, run_eagerly=True)
+    return model
+
+
 @pytest.mark.slow
-def test_an_optimizer_that_scales_the_loss_passes_over_gradients_itself(
+def test_gradients_that_overflow_halve_the_scale_and_move_nothing_but_the_count(
     small_detector, data
 ):
-    model = small_detector()
-    inner = keras.optimizers.SGD(0.001)
-    scaled = keras.optimizers.LossScaleOptimizer(inner, initial_scale=8.0)
-    model.compile(scaled, run_eagerly=True)
+    model = scaling(small_detector, "skip", initial_scale=64.0)
     before = model.get_weights()
-    spoiled(model, range(5)).fit(data, verbose=0)
+    logs = spoiled(model, range(5)).fit(data, verbose=0).history
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    with pytest.raises(NonFiniteError):
-        spoiled(model, range(5), spoil_loss=True).fit(data, verbose=0)
+    assert float(model.optimizer.dynamic_scale) == 64.0 / 2**5
+    assert int(model.optimizer.iterations) == 5
+    assert logs["skipped"] == [0.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil_loss", [True, False], ids=["loss", "gradient"])
+def test_what_is_not_finite_with_a_scale_of_one_or_in_the_loss_is_a_fault(
+    small_detector, data, spoil_loss
+):
+    model = scaling(small_detector, initial_scale=2.0)
+    spoiled(model, range(1, 5), spoil_loss=spoil_loss)
+    with pytest.raises(NonFiniteError, match=f"at step {2 - spoil_loss} "):
+        model.fit(data, verbose=0)
+
+
+@pytest.mark.slow
+def test_the_norms_of_a_bad_step_are_those_without_the_scale(small_detector, data):
+    heard = []
+    for scale in (1.0, 1024.0):
+        model = scaling(small_detector, initial_scale=scale)
+        model.sound_steps.on_bad_step = heard.append
+        with pytest.raises(NonFiniteError):
+            spoiled(model, [0], spoil_loss=True).fit(data, verbose=0)
+    plain, scaled = ([*bad.gradient_norms.values()] for bad in heard)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-5)
 
 
 def test_what_becomes_of_a_bad_step_is_a_setting_that_is_saved(small_detector):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,8 @@ import tensorflow as tf
 
 from tf_frcnn.assembly import build_model
 from tf_frcnn.config import load_config
+from tf_frcnn.models import xla
+from tf_frcnn.models.xla import CompileTimes
 
 SMALL = [
     "backbone.weights=random",
@@ -47,3 +51,39 @@ def test_twenty_steps_under_determinism_have_the_losses_of_the_plain_run(determi
     plain, compiled = losses_of_steps(False), losses_of_steps(True)
     assert len(plain) == 20 and plain[-1, 0] < 0.99 * plain[0, 0]
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+
+
+class Clock:
+    """A clock that stands still unless it is set."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(xla.time, "perf_counter", lambda: self.now)
+
+
+@pytest.mark.parametrize("form", [dict, tuple, None], ids=["dict", "pair", "images"])
+def test_the_time_of_compiling_is_said_once_for_each_form_of_batch(monkeypatch, form):
+    said, clock = [], Clock(monkeypatch)
+    callback = CompileTimes(said.append)
+    callback.set_model(SimpleNamespace(compiled_for=((1, 4, 4),)))
+    sizes = [(2, 6, 8), (1, 4, 4), (2, 6, 8), (1, 6, 8)]
+    data = tf.data.Dataset.from_generator(
+        lambda: (np.zeros([*size, 3], np.float32) for size in sizes),
+        output_signature=tf.TensorSpec([None, None, None, 3]),
+    )
+    if form is dict:
+        data = data.map(lambda images: {"images": images})
+    if form is tuple:
+        data = data.map(lambda images: (images, {"labels": tf.constant(0)}))
+    noted = callback.noted(data)
+    assert noted.element_spec == data.element_spec
+    batches = iter(noted)
+    for seconds in (41.2, 3.0, 3.0, 1.6):
+        callback.on_train_batch_begin(0)
+        next(batches)
+        clock.now += seconds
+        callback.on_train_batch_end(0)
+    assert said == [
+        "Compiled the training step for 2 x 6x8 in 41 s.",
+        "Compiled the training step for 6x8 in 2 s.",
+    ]

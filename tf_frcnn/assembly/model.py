@@ -176,8 +176,7 @@ def backbone_of(config: Config) -> Backbone:
 def _precision(name: str) -> Iterator[None]:
     """Sets the type that layers made within the context compute in."""
     before = keras.config.dtype_policy()
-    policy = "mixed_bfloat16" if name == "bfloat16" else "float32"
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(name, name))
     try:
         yield
     finally:

@@ -147,13 +147,16 @@ class TrainSettings(Settings):
     on_non_finite: Literal["stop", "skip"] = "stop"
     """What becomes of a step with a loss or a gradient that is NaN or infinite: it ends
     the training, or it is passed over and counted; ten in a row end it then too."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Type that backbone and heads compute in; weights and boxes are float32."""
+    precision: Literal["float32", "bfloat16", "mixed_float16"] = "float32"
+    """Type that backbone and heads compute in; weights and boxes are float32. With
+    "mixed_float16" the loss is scaled, and steps whose gradients overflow are passed
+    over."""
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     """Whether all devices of this machine divide each batch, or those of the workers
     that the variable TF_CONFIG names."""
-    jit_compile: bool = False
-    """Whether XLA compiles the training step."""
+    jit_compile: Literal[True, False, "auto"] = False
+    """Whether XLA compiles the training step; "auto": on a GPU or TPU, without a
+    strategy for several devices."""
     validation_every: Count = 1
     """Epochs from one validation to the next."""
     keep_images: CountOrZero = 4

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.config import Conventions, RPNSettings, settings_config
+from tf_frcnn.ops.anchor_labels import label_and_match
 from tf_frcnn.ops.box_coder import encode_boxes
-from tf_frcnn.ops.boxes import inside_image, pairwise_iou
-from tf_frcnn.ops.matching import best_matches, inside_crowd, label_anchors
+from tf_frcnn.ops.boxes import inside_image
 from tf_frcnn.ops.sampling import random_keys, sample_anchors
 from tf_frcnn.structures import Anchors, AnchorTargets
 
@@ -61,25 +61,23 @@ class AnchorTargetLayer(keras.layers.Layer):
                 border=rpn.allowed_border,
                 plus_one=plus_one,
             )
-        iou = pairwise_iou(anchors.boxes, gt_boxes, plus_one=plus_one)
-        labels = label_anchors(
-            iou,
+        labels, matches = label_and_match(
+            anchors.boxes,
             anchor_valid,
+            gt_boxes,
             gt_valid,
+            crowd,
+            plus_one=plus_one,
             positive_iou=rpn.positive_iou,
             negative_iou=rpn.negative_iou,
             best_is_positive=rpn.best_is_positive,
         )
-        if crowd is not None:
-            ignored = inside_crowd(anchors.boxes, gt_boxes, crowd, plus_one=plus_one)
-            labels = tf.where((labels == 0) & ignored, -1, labels)
         labels = sample_anchors(
             labels,
             random_keys(tf.shape(labels), seed),
             num_samples=rpn.num_samples,
             positive_fraction=rpn.positive_fraction,
         )
-        matches = best_matches(iou, gt_valid)
         matched_boxes = tf.gather(gt_boxes, matches.index, batch_dims=1)
         deltas = encode_boxes(matched_boxes, anchors.boxes, plus_one=plus_one)
         has_target = anchor_valid & (matches.iou >= 0.0)

@@ -50,7 +50,7 @@ def advise_on_rate(model, batch_size: int) -> None:
         batch_size: images per step.
     """
     train, own_size = model.settings.train, model.settings.data.batch_size
-    optimizer = model.optimizer
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     is_of_recipe = type(optimizer).__name__.lower() == train.optimizer
     if not is_of_recipe or not isinstance(optimizer.learning_rate, keras.Variable):
         return

@@ -1,9 +1,7 @@
 """Keras models whose methods take data as users have them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -22,21 +20,22 @@ from tf_frcnn.models.batch import refuse_weights
 from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
 from tf_frcnn.models.callback_order import in_order
 from tf_frcnn.models.detecting import Found, detect_in_pictures
+from tf_frcnn.models.epoch_start import StartOfEpoch
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.models.inputs import (
     build_evaluation_batches,
     build_resizing,
     build_training_batches,
 )
-from tf_frcnn.models.optimizer import accumulated_steps, step_count
 from tf_frcnn.models.progress import Progress
-from tf_frcnn.models.replicas import distributed, on_local_devices
+from tf_frcnn.models.replicated_model import ReplicatedModel
 from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
+from tf_frcnn.models.xla import CompileTimes
 
 _WEIGHTS = ("class_weight", "sample_weight")
 
 
-class DataModel(keras.Model):
+class DataModel(ReplicatedModel):
     """A Keras model that owns its preprocessing.
 
     `fit`, `evaluate` and `predict` take what `read_data` returns, any `tf.data.Dataset`
@@ -47,12 +46,16 @@ class DataModel(keras.Model):
         preprocessing: of its images.
         class_names: of the K classes.
         box_format: of the boxes in datasets whose elements do not tell.
+        uses_xla: whether XLA compiles its steps.
+        compiled_for: (images, height, width) of the batches that it has compiled its
+            training step for.
     """
 
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     box_format: str | None
-    _predict_on_devices: Callable[[Any], dict[str, np.ndarray]] | None = None
+    uses_xla = False
+    compiled_for: tuple[tuple[int, ...], ...] = ()
 
     @property
     def settings(self) -> Config:
@@ -110,7 +113,7 @@ class DataModel(keras.Model):
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         verbose = 1 if verbose == "auto" else verbose
         steps = settings.pop("steps_per_epoch", None)
-        start = _StartOfEpoch(initial_batch)
+        start = StartOfEpoch(initial_batch)
         size = batch_size or self.settings.data.batch_size
         training = self._training_batches(x, size, steps, start, augment)
         training.with_objects()
@@ -124,12 +127,16 @@ class DataModel(keras.Model):
             own += [waiting := WaitingAdvice(can_keep=isinstance(x, ExampleSet))]
             training = training._replace(dataset=waiting.timed(training.dataset))
         if verbose:
-            own += [Progress(training, size, verbose, initial_batch)]
+            progress = Progress(training, size, verbose, initial_batch)
+            if self.uses_xla and isinstance(training.dataset, tf.data.Dataset):
+                own += [times := CompileTimes(progress.say)]
+                training = training._replace(dataset=times.noted(training.dataset))
+            own += [progress]
         if isinstance(x, ExampleSet):
             steps = None  # As many as there are.
         if isinstance(x, ExampleSet | tf.data.Dataset):
             settings["shuffle"] = False  # The order is its own.
-        training, validation = map(self._for_devices, (training, validation))
+        training, validation = map(self.for_devices, (training, validation))
         with readable_errors(), end_is_expected(steps):
             history = super().fit(
                 training.dataset,
@@ -152,7 +159,7 @@ class DataModel(keras.Model):
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         require_end(x, steps=(steps := settings.get("steps")))
         batches = self.evaluation_batches(x, batch_size).with_objects()
-        batches = self._for_devices(batches)
+        batches = self.for_devices(batches)
         with readable_errors(), end_is_expected(steps):
             losses = super().evaluate(
                 batches.dataset,
@@ -168,10 +175,8 @@ class DataModel(keras.Model):
         require_end(x, steps=(steps := settings.get("steps")))
         dataset = self.evaluation_batches(x, batch_size).dataset
         with readable_errors(), end_is_expected(steps):
-            if self._has_devices:
-                outputs = self._predict_in_turn(
-                    _require_dataset(dataset).take(steps or -1)
-                )
+            if self.has_devices:
+                outputs = self.predict_in_turn(dataset, steps)
             else:
                 outputs = super().predict(
                     dataset, batch_size=None if is_raw(x) else batch_size, **settings
@@ -180,42 +185,6 @@ class DataModel(keras.Model):
             return outputs
         order = np.argsort(outputs.pop("rows"))
         return {name: values[order] for name, values in outputs.items()}
-
-    def predict_on_batch(self, x):
-        """Returns arrays of the detections of a batch."""
-        if not self._has_devices:
-            return super().predict_on_batch(x)
-        if self._predict_on_devices is None:
-            self._predict_on_devices = on_local_devices(
-                self.predict_step, self.distribute_strategy
-            )
-        return self._predict_on_devices(x)
-
-    def make_predict_function(self, force=False):
-        """As Keras does; `force` also has the devices' function made again."""
-        if force:
-            self._predict_on_devices = None
-        return super().make_predict_function(force)
-
-    @property
-    def _has_devices(self) -> bool:
-        """Whether several devices divide each batch."""
-        return self.distribute_strategy.num_replicas_in_sync > 1
-
-    def _for_devices(self, batches: Batches) -> Batches:
-        """Returns batches that several devices divide, where there are such."""
-        is_divided = isinstance(batches.dataset, tf.distribute.DistributedDataset)
-        if not self._has_devices or batches.dataset is None or is_divided:
-            return batches
-        dataset = _require_dataset(batches.dataset)
-        return batches._replace(dataset=distributed(dataset, self.distribute_strategy))
-
-    def _predict_in_turn(self, dataset: tf.data.Dataset) -> dict[str, np.ndarray]:
-        outputs = [self.predict_on_batch(batch) for batch in dataset]
-        return {
-            name: np.concatenate([output[name] for output in outputs])
-            for name in outputs[0]
-        }
 
     def detect(
         self, images: Sequence[Picture], *, batch_size: int | None = None
@@ -246,7 +215,7 @@ class DataModel(keras.Model):
         )
 
     def _training_batches(
-        self, data, batch_size: int, steps: int | None, start: "_StartOfEpoch", augment
+        self, data, batch_size: int, steps: int | None, start: StartOfEpoch, augment
     ) -> Batches:
         require_end(data, steps_per_epoch=steps)
         if start.initial_batch and not isinstance(data, ExampleSet):
@@ -300,48 +269,3 @@ class DataModel(keras.Model):
                 f"model {', '.join(self.class_names)}; read the data with class_names "
                 "= model.class_names."
             )
-
-
-def _require_dataset(data: Any) -> tf.data.Dataset:
-    if isinstance(data, tf.data.Dataset):
-        return data
-    raise ValueError(
-        "With several devices the data must be of read_data or a tf.data.Dataset, not "
-        f"{type(data).__name__}."
-    )
-
-
-class _StartOfEpoch(keras.callbacks.Callback):
-    """Tells the data the optimizer's step at which an epoch starts.
-
-    Their order and mirroring follow from it, so that they are other ones in each epoch,
-    also of a second `fit`, and the same if an epoch is repeated after an interruption.
-
-    Args:
-        initial_batch: of the first epoch.
-
-    Attributes:
-        initial_batch: as given.
-        step: int64 variable, of updates of the weights.
-        skipped: int64 variable, batches at the epoch's start that were done before.
-    """
-
-    def __init__(self, initial_batch: int = 0):
-        super().__init__()
-        self.initial_batch = initial_batch
-        with tf.device("CPU:0"):
-            self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    def on_train_begin(self, logs=None):
-        """Notes that the next epoch is the first one."""
-        self._next_skipped = self.initial_batch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Sets the variables, before the epoch's first batch is made."""
-        done = self._next_skipped
-        optimizer = self.model.optimizer
-        steps = step_count(optimizer).numpy() - done
-        self.step.assign(steps // accumulated_steps(optimizer))
-        self.skipped.assign(done)
-        self._next_skipped = 0

@@ -37,6 +37,7 @@ from tf_frcnn.models.seeds import Turn
 from tf_frcnn.models.sound_steps import SoundSteps
 from tf_frcnn.models.trackers import Trackers
 from tf_frcnn.models.workers import as_logs
+from tf_frcnn.models.xla import takes_xla
 from tf_frcnn.structures import Proposals
 
 
@@ -178,7 +179,7 @@ class Detector(EntryPoints, DataModel):
         Args:
             optimizer: None for the recipe's, at a constant learning rate.
             loss: None; the losses are the detector's own.
-            jit_compile: True for XLA.
+            jit_compile: True for XLA; "auto" where Keras takes it: on a GPU or TPU.
             on_non_finite: "stop" or "skip", what becomes of a step with a loss or a
                 gradient that is not finite; None for the setting
                 `train.on_non_finite`. With "skip" the logs have `skipped`, the share
@@ -187,7 +188,7 @@ class Detector(EntryPoints, DataModel):
 
         Raises:
             ConfigError: `on_non_finite` is neither.
-            ValueError: there is a loss or a metric.
+            ValueError: there is a loss or a metric, or `jit_compile` is none of these.
         """
         unused = {"loss": loss} | kwargs
         for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
@@ -196,7 +197,7 @@ class Detector(EntryPoints, DataModel):
                     f"compile: {name} is not used; the losses are the detector's own, "
                     "and tf_frcnn.callbacks.MeanAveragePrecision measures the mAP."
                 )
-        self._use_xla(jit_compile is True)
+        self._use_xla(takes_xla(jit_compile, self, kwargs.get("run_eagerly", False)))
         train = self.settings.train
         if on_non_finite is not None:
             train = train.replace(on_non_finite=on_non_finite)
@@ -210,7 +211,7 @@ class Detector(EntryPoints, DataModel):
             self.optimizer.build(self.trainable_variables)
 
     def _use_xla(self, uses_xla):
-        self.uses_xla = uses_xla
+        self.uses_xla, self.compiled_for = uses_xla, ()
         compiled = tf.function(jit_compile=True) if uses_xla else (lambda step: step)
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
@@ -235,17 +236,6 @@ class Detector(EntryPoints, DataModel):
     def build_from_config(self, config):
         """Creates the weights."""
         self.build()
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Creates what is missing without a look at data.
-
-        Keras would add up the devices' batches, which have texts.
-        """
-        if not self.built:
-            self.build()
-        optimizer = getattr(self, "optimizer", None)
-        if optimizer is not None and not optimizer.built:
-            optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self):
@@ -320,6 +310,7 @@ class Detector(EntryPoints, DataModel):
         return {
             **{name: serialize(part) for name, part in self.parts.items()},
             "name": self.name,
+            "dtype": self.dtype_policy.name,
             "class_names": self.class_names,
             "weight_decay": self.weight_decay,
             "bias_rate": self.bias_rate,

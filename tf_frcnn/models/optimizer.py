@@ -37,6 +37,11 @@ def accumulated_steps(optimizer: keras.optimizers.Optimizer | None) -> int:
     return getattr(own, "gradient_accumulation_steps", None) or 1
 
 
+def loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.Variable | float:
+    """Returns what the loss is multiplied by, and with it the gradients."""
+    return getattr(optimizer, "dynamic_scale", 1.0)
+
+
 def decays_weights(optimizer: keras.optimizers.Optimizer | None) -> bool:
     """Returns whether an optimizer such as AdamW has a weight decay of its own."""
     own = getattr(optimizer, "inner_optimizer", optimizer)

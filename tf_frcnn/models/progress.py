@@ -99,6 +99,10 @@ class Progress(keras.callbacks.Callback):
         figures = [f"{n}: {logs[n]:.4f}" for n in _SHOWN if n in (logs or {})]
         return " - ".join([f"{rate:.1f} {self._unit}s/s", *figures])
 
+    def say(self, line: str) -> None:
+        """Writes a line for good, in place of the one that is written again."""
+        self._write(line, stays=False)
+
     def _write(self, line, stays):
         """Writes over the last line that stays where it is."""
         text = f"\r{line:<{self._width}}" if self._width else line

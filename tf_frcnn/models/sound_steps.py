@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_frcnn.models.batch import Batch
 from tf_frcnn.models.errors import NON_FINITE
-from tf_frcnn.models.optimizer import step_count
+from tf_frcnn.models.optimizer import loss_scale, step_count
 from tf_frcnn.models.replicas import num_replicas
 
 # So many steps in a row that are passed over stop a training.
@@ -25,7 +25,8 @@ class BadStep(NamedTuple):
         step: its number.
         batch: arrays by name, see `models.batch`; names of images as texts.
         losses: by name.
-        gradient_norms: of the trainable variables, by their paths.
+        gradient_norms: of the trainable variables, by their paths; without the scale
+            of an optimizer that scales the loss.
     """
 
     step: int
@@ -73,7 +74,7 @@ class SoundSteps:
         """Applies the gradients if all is finite; the count of steps moves anyway.
 
         An optimizer that scales the loss passes over gradients that are not finite
-        itself, so that with it the losses alone decide.
+        itself and halves the scale. While it is above 1, they are no fault.
 
         Args:
             optimizer: of the model.
@@ -92,11 +93,10 @@ class SoundSteps:
                 has moved.
         """
         step = tf.convert_to_tensor(step_count(optimizer))
-        norms = tf.stack([_norm(gradient) for gradient in gradients])
-        looked_at = list(losses.values())
-        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            looked_at.append(tf.reduce_sum(norms))
-        is_sound = tf.reduce_all(tf.math.is_finite(looked_at))
+        scale = tf.convert_to_tensor(loss_scale(optimizer))
+        norms = tf.stack([_norm(gradient) for gradient in gradients]) / scale
+        total = tf.where(scale > 1.0, 0.0, tf.reduce_sum(norms))
+        is_sound = tf.reduce_all(tf.math.is_finite([*losses.values(), total]))
 
         names = [v.path for v in variables], [*losses], [*batch]
         # TensorFlow keeps the function to the end of the process, but not the model.
@@ -110,11 +110,14 @@ class SoundSteps:
 
         def apply() -> tf.Tensor:
             optimizer.apply([tf.identity(g) for g in gradients], variables)
+            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                # It has not counted a step that it passed over.
+                step_count(optimizer).assign(step + 1)
             return tf.constant(True)
 
         def pass_over() -> tf.Tensor:
             with tf.control_dependencies([note()]):
-                step_count(optimizer).assign_add(1)
+                step_count(optimizer).assign(step + 1)
                 return tf.constant(False)
 
         if self.skips and num_replicas() > 1:

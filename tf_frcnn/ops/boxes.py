@@ -67,10 +67,13 @@ def covered_shares(
 
 def _intersections(first, second, plus_one):
     """Returns the areas that boxes share, whose shapes [..., 4] are broadcast."""
-    low = tf.maximum(first[..., :2], second[..., :2])
-    high = tf.minimum(first[..., 2:], second[..., 2:])
-    sides = tf.maximum(high - low + (1.0 if plus_one else 0.0), 0.0)
-    return sides[..., 0] * sides[..., 1]
+    # Side by side: broadcasting pairs of sides takes twice the memory and the time.
+    first, second = tf.unstack(first, axis=-1), tf.unstack(second, axis=-1)
+    low = [tf.maximum(first[n], second[n]) for n in (0, 1)]
+    high = [tf.minimum(first[n], second[n]) for n in (2, 3)]
+    offset = 1.0 if plus_one else 0.0
+    heights, widths = (tf.maximum(high[n] - low[n] + offset, 0.0) for n in (0, 1))
+    return heights * widths
 
 
 def clip_to_image(

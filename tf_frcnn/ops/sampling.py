@@ -136,11 +136,12 @@ def _take(candidates, keys, most, count):
     # The bits of floats that are not negative order as they do; no two places tie.
     order = tf.cast(tf.bitcast(keys, tf.int32), tf.int64) * tf.int32.max
     order = -order - tf.range(tf.cast(num_rows, tf.int64))
-    order = tf.where(candidates, order, tf.int64.min)
+    order = tf.where(candidates, order, -tf.int64.max)
     first = tf.math.top_k(order, tf.minimum(most, num_rows)).values
     has_place = tf.range(tf.shape(first)[1])[tf.newaxis] < count
-    worst = tf.reduce_min(tf.where(has_place, first, tf.int64.max), 1, keepdims=True)
-    return candidates & (order >= worst)
+    # The maximum of the negatives: on GPUs TensorFlow has no minimum of int64.
+    worst = tf.reduce_max(tf.where(has_place, -first, -tf.int64.max), 1, keepdims=True)
+    return candidates & (order >= -worst)
 
 
 def _nth(candidates, keys, row, count):
