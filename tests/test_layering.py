@@ -21,7 +21,7 @@ FLOORS = (
     ),
     ("data",),
     ("assembly", "callbacks", "drawing"),
-    ("runs", "doctor"),
+    ("runs", "doctor", "report"),
     ("export", "checkpoints", "client"),
     ("beam", "demo", "presets"),
     ("commands",),

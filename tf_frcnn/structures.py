@@ -50,6 +50,23 @@ class RPNOutputs(NamedTuple):
     deltas: tf.Tensor
 
 
+class Candidates(NamedTuple):
+    """The RPN's boxes before non-maximum suppression, in the order of the anchors.
+
+    Attributes:
+        boxes: float32 [B, N, 4].
+        scores: float32 [B, N].
+        large: bool [B, N], whether a box of the image is as wide and high as proposals
+            must be.
+        entered: bool [B, N], whether it is among the best, which are suppressed.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    large: tf.Tensor
+    entered: tf.Tensor
+
+
 class Proposals(NamedTuple):
     """The RPN's boxes after non-maximum suppression, best first.
 

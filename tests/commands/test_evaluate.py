@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.command_line import failure_of
 from tf_frcnn.cli import main
 from tf_frcnn.runs import evaluation
@@ -25,11 +27,27 @@ def test_the_name_of_a_configuration_means_its_run(monkeypatch):
     settings = ["--set", "evaluation.iou=0.7", "--split", "2007/test"]
     assert main(["evaluate", "runs/mine", *settings]) == 0
     assert main(["evaluate", "configs/mine.yaml"]) == 0
-    plain = {"overrides": [], "coco": False}
+    assert main(["evaluate", "runs/mine", "--report"]) == 0
+    assert main(["evaluate", "runs/mine", "--report", "--precision", "0.75"]) == 0
+    plain = {
+        "overrides": [],
+        "coco": False,
+        "report_precision": None,
+        "thresholds_by": None,
+    }
     assert calls == [
         ((Path("runs/mine"), "2007/test"), plain | {"overrides": settings[1:2]}),
         ((Path("runs/mine"), "test"), plain),
+        ((Path("runs/mine"), "test"), plain | {"report_precision": 0.9}),
+        ((Path("runs/mine"), "test"), plain | {"report_precision": 0.75}),
     ]
+
+
+@pytest.mark.parametrize("precision", ["0", "1.5", "much"])
+def test_a_precision_is_a_share(precision, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "runs/mine", "--report", "--precision", precision])
+    assert f"{precision!r} must be a number in (0, 1]" in capsys.readouterr().err
 
 
 def test_an_unknown_split_is_named(capsys, trained_run):

@@ -67,6 +67,7 @@ def test_the_page_has_the_colors_of_the_drawn_images(serving):
     with serving(None, names) as address:
         settings = httpx.get(f"{address}/settings", timeout=60).json()
     assert settings["run"] == "pets" and settings["max_megabytes"] == 1
+    assert settings["min_score"] == 0.5
     assert [own["name"] for own in settings["classes"]] == names
     for label, own in enumerate(settings["classes"]):
         assert ImageColor.getrgb(own["color"]) == class_color(label)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.one_file_pages import driver, opened  # noqa: F401
 from tests.helpers.planted_faults import plant_faults
 from tf_frcnn.config import make_config
 from tf_frcnn.data import ExampleSet, Problems, Record, read_voc

@@ -2,13 +2,11 @@ import base64
 import dataclasses
 import io
 import re
-import shutil
-from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
 
-from tests.helpers.browser import start_driver
+from tests.helpers.one_file_pages import Parsed, require_shown
 from tests.helpers.planted_faults import PlantedSet
 from tf_frcnn.config import make_config
 from tf_frcnn.data import read_voc
@@ -17,22 +15,6 @@ from tf_frcnn.doctor.page import page_of, worst_images
 
 SCRIPT = "<script>document.title = 'ran'</script>"
 IMAGE = "<img src=x onerror=\"document.title = 'ran'\">"
-
-
-class Parsed(HTMLParser):
-    """The elements, attributes and text of a page."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags, self.attributes, self.text = [], [], ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attributes]
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +63,7 @@ def test_images_are_small_and_in_the_page(page):
 
 @pytest.mark.parametrize("name", ["page", "hostile_page"])
 def test_nothing_is_loaded_and_nothing_runs(name, request):
-    parsed = Parsed(request.getfixturevalue(name))
-    assert not {"script", "iframe", "object", "embed", "base"} & {*parsed.tags}
-    for tag, name, value in parsed.attributes:
-        assert not name.startswith("on")
-        if name in ("src", "href"):
-            assert value.startswith("data:"), (tag, value)
-    policy = [v for _, name, v in parsed.attributes if name == "content"]
-    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in policy
+    Parsed(request.getfixturevalue(name)).require_nothing_from_elsewhere()
 
 
 def test_names_are_text(hostile_page):
@@ -122,49 +97,11 @@ def test_a_sound_set_has_a_page(make_set):
     assert "Reach of the anchors" not in page_of(bare, sets)
 
 
-@pytest.fixture(scope="module")
-def driver():
-    programs = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in programs:
-        pytest.skip("Debian's chromium and chromium-driver are not installed")
-    driver = start_driver(*programs)
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def opened(driver, tmp_path):
-    """Opens a page in a browser of a width; returns what it logged and asked for."""
-
-    def open_page(page, width):
-        file = tmp_path / "report.html"
-        file.write_text(page, encoding="utf-8")
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1}
-        size["mobile"] = width < 600
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        driver.get("about:blank")
-        for log in ("browser", "performance"):
-            driver.get_log(log)
-        driver.get(file.as_uri())
-        requests = re.findall(r'"url":"([^"]*)"', str(driver.get_log("performance")))
-        return driver.get_log("browser"), {r for r in requests if r != file.as_uri()}
-
-    return open_page
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("name", ["page", "hostile_page"])
 def test_a_browser_shows_the_page_and_asks_for_nothing(
     name, width, request, driver, opened
 ):
-    errors, requests = opened(request.getfixturevalue(name), width)
-    assert errors == [] and {r for r in requests if not r.startswith("data:")} <= {
-        "about:blank"
-    }
-    images = "[...document.images].filter((i) => i.complete && i.naturalWidth).length"
-    loaded = driver.execute_script(f"return [{images}, document.images.length]")
-    assert loaded[0] == loaded[1] > 0
+    require_shown(driver, opened, request.getfixturevalue(name), width)
     assert driver.title.startswith("Examination of ")
-    wide = driver.execute_script("return document.documentElement.scrollWidth")
-    assert wide <= width

@@ -9,6 +9,7 @@ from tests.helpers.golden import load_golden
 from tf_frcnn.evaluation import (
     DetectedBoxes,
     GroundTruth,
+    evaluate_by_size,
     evaluate_coco,
     evaluate_voc,
 )
@@ -48,6 +49,28 @@ def test_one_object_found_at_an_iou_of_0_61():
     assert result.ar1 == pytest.approx(0.3)
     np.testing.assert_allclose(result.class_ap, [np.nan, 0.3])
     np.testing.assert_allclose(result.class_ap50, [np.nan, 1])
+
+
+def test_own_limits_of_size_give_cocos_numbers_at_its_limits(stored):
+    truth, found = stored
+    num_classes = int(truth.labels.max()) + 1
+    coco = evaluate_coco(truth, found, num_classes)
+    by_size = evaluate_by_size(truth, found, num_classes, (32, 96))
+    assert [size.ap for size in by_size] == pytest.approx(
+        [coco.ap_small, coco.ap_medium, coco.ap_large]
+    )
+    assert sum(size.num_objects for size in by_size) == (~truth.difficult).sum()
+    (whole,) = evaluate_by_size(truth, found, num_classes, ())
+    assert (whole.ap, whole.ap50) == pytest.approx((coco.ap, coco.ap50))
+    assert whole.recall50 > whole.ap50
+
+
+def test_an_object_on_a_limit_of_size_counts_once():
+    truth = GroundTruth([0], [[0, 0, 16, 16]], [0], [False])
+    found = DetectedBoxes([0], [[0, 0, 16, 16]], [0.9], [0])
+    by_size = evaluate_by_size(truth, found, 1, (16,))
+    assert [size.num_objects for size in by_size] == [0, 1]
+    assert np.isnan(by_size[0].ap50) and by_size[1].ap50 == by_size[1].recall50 == 1
 
 
 def test_without_detections_all_scores_are_zero():

@@ -4,7 +4,9 @@ import pytest
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.export.rounding import Thresholds, find_differences, find_partners
 
-THRESHOLDS = Thresholds(score=0.05, side=0.0, iou=0.5, most=3, across_classes=False)
+THRESHOLDS = Thresholds(
+    np.full(9, 0.05), side=0.0, iou=0.5, most=3, across_classes=False
+)
 # Each pair of these overlaps by a third, the first and the last not at all.
 LEFT, MIDDLE, RIGHT = [0, 0, 10, 10], [0, 5, 10, 15], [0, 10, 10, 20]
 # IoU 0.5, and nearly so, with LEFT.

@@ -54,6 +54,18 @@ def test_detections_of_all_classes_come_by_falling_score():
     np.testing.assert_allclose(boxes, np.float32(BOXES)[[0, 1, 2, 2]], atol=1e-4)
 
 
+def test_a_class_may_have_a_threshold_of_its_own():
+    probabilities = [[0.1, 0.6, 0.3], [0.4, 0.1, 0.5], [0.5, 0.3, 0.2]]
+    own = {"class_thresholds": [0.29, 0.2], "score_threshold": 0.25}
+    _, scores, labels = detect(DetectionLayer(own), BOXES, probabilities)
+    # Of class 0 0.6 suppresses 0.1; of class 1 0.2 is not above 0.25.
+    np.testing.assert_allclose(scores, [0.6, 0.5, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(labels, [0, 1, 0])
+    own = {"class_thresholds": [0.7, 0.0]}
+    _, scores, labels = detect(DetectionLayer(own), BOXES, probabilities)
+    np.testing.assert_array_equal(labels, [1, 1])
+
+
 def test_boxes_of_all_classes_may_suppress_each_other():
     probabilities = [[0.1, 0.6, 0.3], [0.4, 0.1, 0.5], [0.5, 0.2, 0.3]]
     layer = DetectionLayer({"class_agnostic_nms": True})

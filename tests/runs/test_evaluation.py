@@ -119,6 +119,50 @@ def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_see
     assert metrics["voc"]["validation_metric"] == "area"
 
 
+def test_the_thresholds_of_the_classes_do_not_cut_curves_off(
+    run_folder, half_seeing, monkeypatch
+):
+    loaded = []
+    monkeypatch.setattr(
+        evaluation,
+        "load_run",
+        lambda *a: loaded.append(load_run(*a)) or loaded[0],
+    )
+    evaluate_run(run_folder, "test", overrides=["data.num_test=1"])
+    assert loaded[0].config.detections.class_thresholds == ()
+
+
+def test_thresholds_are_those_of_the_runs_own_settings_and_of_a_report(run_folder):
+    for settings in ({}, {"report_precision": 0.9, "overrides": ["seed=1"]}):
+        with pytest.raises(ValueError, match="needs --report, and the run's own"):
+            evaluate_run(run_folder, "test", thresholds_by="f1", **settings)
+
+
+@pytest.mark.slow
+def test_a_report_lies_beside_the_metrics_and_has_their_map(tmp_path, capsys):
+    run_folder = write_random_run(tmp_path)
+    metrics = evaluate_run(run_folder, "test", report_precision=0.8, thresholds_by="f1")
+    report = json.loads((run_folder / "report_test.json").read_text())
+    assert report["mAP"] == metrics["voc"]["mAP"]["11-point"]
+    assert report["precision"] == 0.8 and report["num_images"] == 3
+    assert report["num_missed"] == len(report["missed"]) > 0
+    misses = [row for row in report["causes"] if row["group"] == "miss"]
+    assert sum(row["number"] for row in misses) == report["num_missed"]
+    page = (run_folder / "report_test.html").read_text()
+    assert "Where the mAP is lost" in page
+    printed = capsys.readouterr().out
+    assert f"{run_folder / 'report_test.html'}" in "".join(printed.split("\n"))
+    assert report["advice"][0]["finding"] in printed
+    best = [row["best_f1"] for row in report["classes"]]
+    config = load_run(run_folder).config
+    assert config.detections.class_thresholds == pytest.approx(
+        [own["threshold"] if own else 0 for own in best], abs=1e-6
+    )
+    # With them the curves are what they were.
+    again = evaluate_run(run_folder, "test")
+    assert again["voc"] == metrics["voc"]
+
+
 @pytest.mark.slow
 def test_other_settings_change_nothing_of_the_runs_own_results(
     half_seeing, tmp_path, capsys

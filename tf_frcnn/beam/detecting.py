@@ -10,6 +10,7 @@ from apache_beam.utils.shared import Shared
 from tf_frcnn.beam.addresses import local_folder, read_file
 from tf_frcnn.data import Problems
 from tf_frcnn.export.exported import ExportedDetector
+from tf_frcnn.runs.inference import shown_from
 from tf_frcnn.runs.predictions import detect_each, entry_of
 
 NAMESPACE = "tf_frcnn"
@@ -23,11 +24,13 @@ class Detect(beam.PTransform):
 
     Args:
         model: the folder of an exported version, a path or an address.
-        min_score: detections below it are left out.
+        min_score: detections below it are left out; None for what `predict` shows.
         batch_size: most images per batch; None for the model's own number.
     """
 
-    def __init__(self, model: str, min_score: float, batch_size: int | None = None):
+    def __init__(
+        self, model: str, min_score: float | None, batch_size: int | None = None
+    ):
         super().__init__()
         self._step = _DetectInFiles(model, min_score, batch_size)
         self._count = max(_FILES, 2 * (batch_size or 1))
@@ -44,7 +47,7 @@ class _DetectInFiles(beam.DoFn):
     Arguments as of `Detect`.
     """
 
-    def __init__(self, model: str, min_score: float, batch_size: int | None):
+    def __init__(self, model: str, min_score: float | None, batch_size: int | None):
         self._place, self._min_score, self._batch_size = model, min_score, batch_size
         self._shared = Shared()
         self._counters = {
@@ -55,6 +58,9 @@ class _DetectInFiles(beam.DoFn):
     def setup(self) -> None:
         """Loads the model, unless another thread of the process has done it."""
         self._model = self._shared.acquire(self._load, tag=self._place)
+        self._least = self._min_score
+        if self._least is None:
+            self._least = shown_from(self._model.settings)
 
     def process(self, element: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yields the entry of each file, in the order of the batches."""
@@ -62,7 +68,7 @@ class _DetectInFiles(beam.DoFn):
             self._model, element, Problems(), self._batch_size, read_file=read_file
         )
         for result in found:
-            entry = entry_of(result, self._min_score)
+            entry = entry_of(result, self._least)
             self._counters[IMAGES].inc()
             self._counters[UNREADABLE].inc(int("error" in entry))
             self._counters[DETECTIONS].inc(len(entry.get("detections", ())))

@@ -28,7 +28,7 @@ def predict_on_beam(
     *,
     runner: str = "DirectRunner",
     options: Sequence[str] = (),
-    min_score: float = 0.5,
+    min_score: float | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, int]:
@@ -42,7 +42,8 @@ def predict_on_beam(
         lists: where the results go.
         runner: its name, or that of its class.
         options: Beam's, "NAME=VALUE" or "NAME".
-        min_score: detections below it are left out.
+        min_score: detections below it are left out; None for 0.5, or for 0 where the
+            model has thresholds of its classes.
         batch_size: most images per batch; None for the model's own number.
         overwrite: whether to replace lists.
 

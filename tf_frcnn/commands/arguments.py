@@ -86,7 +86,13 @@ def add_images(
         help="folder for the results (predictions)",
     )
     add_overwrite(parser)
-    parser.add_argument("--min-score", type=float, default=0.5)
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        metavar="SCORE",
+        help="of detections that are listed and drawn (0.5; 0 where the run has "
+        "detections.class_thresholds)",
+    )
     parser.add_argument(
         "--picture-format",
         choices=["jpeg", "png"],

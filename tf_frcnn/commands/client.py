@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
             service,
             options.images,
             Outputs(options.output, picture_format(options)),
-            options.min_score,
+            0.5 if options.min_score is None else options.min_score,
             batch_size=options.batch_size,
             concurrency=options.concurrency,
             overwrite=options.overwrite,

@@ -70,7 +70,7 @@ def serve_demo(
     import tensorflow as tf
 
     from tf_frcnn import demo
-    from tf_frcnn.runs.inference import load_detector
+    from tf_frcnn.runs.inference import load_detector, shown_from
 
     demo.require_packages()
     _require_limits(max_megabytes, max_megapixels)
@@ -87,6 +87,7 @@ def serve_demo(
             listener,
             name=directory.resolve().name,
             class_names=names,
+            min_score=shown_from(run.config),
             public_host=public_host,
             max_megabytes=max_megabytes,
             max_megapixels=max_megapixels,

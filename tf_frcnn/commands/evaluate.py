@@ -4,7 +4,7 @@ import argparse
 
 from tf_frcnn.commands.arguments import add_run, add_settings
 
-HELP = "mAP and proposal recall of a run"
+HELP = "mAP and proposal recall of a run, and why it misses"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="measures these lists of predict instead of detecting objects",
     )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="writes report_SPLIT.html, which says why objects are missed",
+    )
+    parser.add_argument(
+        "--precision",
+        type=_share,
+        default=0.9,
+        metavar="SHARE",
+        help="for which the report seeks the score threshold of each class (0.9)",
+    )
+    parser.add_argument(
+        "--write-thresholds",
+        choices=("f1", "precision"),
+        help="writes a score threshold of each class into the run: of the best F1, or "
+        "of --precision; with --report",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,8 +46,30 @@ def run(options: argparse.Namespace) -> None:
 
     settings = {"overrides": options.set, "coco": options.coco}
     if options.detections:
+        if options.report or options.write_thresholds:
+            raise ValueError(
+                "--report and --write-thresholds look at the network's stages, which "
+                "lists of --detections do not have."
+            )
         evaluation.evaluate_detections(
             options.run_folder, options.split, options.detections, **settings
         )
-    else:
-        evaluation.evaluate_run(options.run_folder, options.split, **settings)
+        return
+    evaluation.evaluate_run(
+        options.run_folder,
+        options.split,
+        **settings,
+        report_precision=options.precision if options.report else None,
+        thresholds_by=options.write_thresholds,
+    )
+
+
+def _share(argument: str) -> float:
+    """Returns a number in (0, 1]."""
+    try:
+        share = float(argument)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{argument!r} must be a number in (0, 1].")
+    return share

@@ -252,6 +252,9 @@ class DetectionSettings(Settings):
 
     score_threshold: BelowOne = 0.05
     """Score that a box must exceed."""
+    class_thresholds: Annotated[tuple[BelowOne, ...], FromList] = ()
+    """Scores that boxes of each class must exceed as well, in the order of the
+    classes; empty: none. `tf-frcnn evaluate` does not use them."""
     nms_iou: Share = 0.3
     """IoU above which the worse of two boxes of a class is suppressed."""
     class_agnostic_nms: bool = False
@@ -260,6 +263,16 @@ class DetectionSettings(Settings):
     """Shortest side of a detection, in pixels of the file."""
     max_per_image: Count = 100
     """Number of best boxes kept over all classes."""
+
+    def check_classes(self, num_classes: int) -> None:
+        """Raises a ConfigError where the thresholds are not those of K classes."""
+        count = len(self.class_thresholds)
+        if count not in (0, num_classes):
+            raise ConfigError(
+                f"detections.class_thresholds has {count} values, but there are "
+                f"{num_classes} classes; set it to [] or to one value per class.",
+                "detections.class_thresholds",
+            )
 
 
 class LossSettings(Settings):

@@ -54,7 +54,7 @@ def make_app(
     Args:
         detect: see `detection.image_detector`.
         settings: the answer to GET /settings: `run`, `classes` with `name` and `color`,
-            `max_megabytes`, `max_megapixels`.
+            `max_megabytes`, `max_megapixels`, `min_score`.
         max_bytes: of a body; the rest of a longer one is not kept.
         hosts: the names that requests may use for this server, without port, so that no
             foreign name can be pointed at it; None allows all.

@@ -73,6 +73,7 @@ def serve(
     class_names: Sequence[str],
     max_megabytes: float,
     max_megapixels: float,
+    min_score: float = 0.5,
     public_host: str | None = None,
 ) -> None:
     """Serves the page until it is interrupted.
@@ -85,6 +86,7 @@ def serve(
         class_names: K names, by label.
         max_megabytes: larger files are refused.
         max_megapixels: the limit of `detect`.
+        min_score: at which the slider starts.
         public_host: another name that requests may use for the server.
     """
     import uvicorn
@@ -97,6 +99,7 @@ def serve(
         "classes": _classes(class_names),
         "max_megabytes": max_megabytes,
         "max_megapixels": max_megapixels,
+        "min_score": min_score,
     }
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host

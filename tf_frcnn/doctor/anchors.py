@@ -122,7 +122,7 @@ def report_of(
 ) -> AnchorReport:
     """Measures what the anchors of a configuration reach; see `anchor_report`."""
     ious, sides = best_ious(objects, config), objects.sides
-    anchor_sides = _anchor_sides(config)
+    anchor_sides = anchor_sides_of(config)
     rows, small, large = [], [], []
     for label, name in enumerate(class_names):
         own = objects.labels == label
@@ -148,7 +148,7 @@ def report_of(
     )
 
 
-def _anchor_sides(config: Config) -> np.ndarray:
+def anchor_sides_of(config: Config) -> np.ndarray:
     """Returns float64 [levels * A], the root of each anchor's area in pixels."""
     anchors = np.concatenate(
         [base_anchors(config.anchors, s) for s in backbone_of(config).strides]

@@ -2,13 +2,9 @@
 
 import itertools
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.doctor.examination import Examination
@@ -16,8 +12,9 @@ from tf_frcnn.doctor.findings import SEVERITIES, Place
 from tf_frcnn.doctor.sizes import BAND_EDGES
 from tf_frcnn.doctor.terminal import summary
 from tf_frcnn.doctor.thumbnails import thumbnails
+from tf_frcnn.drawing.pages import render_page
 
-_TEMPLATE = "page.html"
+_TEMPLATE = Path(__file__).parent / "page.html"
 # Images shown: of each finding, in all, and pairs of those that are the same.
 _OF_EACH, _IMAGES, _PAIRS = 4, 24, 8
 FILES_LISTED = 20
@@ -54,9 +51,6 @@ class Band(NamedTuple):
 def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
     """Returns the page of an examination as HTML.
 
-    Names of files and classes come from strangers: the template escapes all that it
-    puts in, and the page allows no script and no address but that of its own images.
-
     Args:
         found: the examination.
         splits: name -> examples, for the images.
@@ -68,17 +62,11 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
         record = splits[place.split].records[place.row]
         return ShownImage(place.split or "all", record.source, reasons, thumbs[place])
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     root = os.path.join(os.path.abspath(os.path.expanduser(found.data)), "")
-    environment.filters["short"] = lambda file: os.path.abspath(file).removeprefix(root)
-    environment.filters["code"] = _with_code
-    return environment.get_template(_TEMPLATE).render(
+    short = {"short": lambda file: os.path.abspath(file).removeprefix(root)}
+    return render_page(
+        _TEMPLATE,
+        short,
         found=found,
         summary=summary(found),
         counts={s: sum(f.severity == s for f in found.findings) for s in SEVERITIES},
@@ -87,11 +75,6 @@ def page_of(found: Examination, splits: Mapping[str, ExampleSet]) -> str:
         pairs=[[shown(place) for place in pair] for pair in pairs],
         files_listed=FILES_LISTED,
     )
-
-
-def _with_code(text: str) -> Markup:
-    """Returns a text as HTML, what stands between ` as code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def worst_images(found: Examination) -> dict[Place, tuple[str, ...]]:

@@ -1,7 +1,5 @@
 """Small images with their boxes, as a page can hold them."""
 
-import base64
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -12,10 +10,10 @@ from tf_frcnn.data import ExampleSet
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.doctor.findings import Place
 from tf_frcnn.drawing.boxes import draw_boxes
+from tf_frcnn.drawing.pages import image_address
 
 # Width and height of a thumbnail, in pixels, at most.
 _SIDE = 360
-_QUALITY = 80
 
 
 def thumbnails(
@@ -48,8 +46,4 @@ def _thumbnail(image_bytes: bytes, examples: ExampleSet, index: int) -> str:
     size = [max(1, round(side * scale)) for side in image.size]
     small = np.asarray(image.resize(size, Image.Resampling.BOX))
     boxes, names = record.boxes * scale, examples.class_names
-    drawn = draw_boxes(small, boxes, record.labels, names)
-    file = io.BytesIO()
-    # With full colour, in which thin lines stay what they are.
-    Image.fromarray(drawn).save(file, "JPEG", quality=_QUALITY, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return image_address(draw_boxes(small, boxes, record.labels, names))

@@ -1,5 +1,6 @@
 """Average precision and recall as in the COCO challenge."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,11 +75,7 @@ def evaluate_coco(
 
     Source: cocodataset/cocoapi:PythonAPI/pycocotools/cocoeval.py.
     """
-    truth = check_rows(ground_truth, num_classes)
-    found = check_rows(detections, num_classes)
-    crowd = truth.crowd | (truth.difficult & (not use_difficult))
-    truth = truth._replace(crowd=crowd)
-    judged = [_judge_class(truth, found, label) for label in range(num_classes)]
+    judged = _judge(ground_truth, detections, num_classes, AREAS, use_difficult)
     precisions = np.stack([_precisions(own) for own in judged])  # [K, A, T, 101]
     recalls = {
         limit: np.stack([_recalls(own, limit) for own in judged])  # [K, A, T]
@@ -92,7 +89,78 @@ def evaluate_coco(
     return COCOResult._make([*map(_mean, numbers), class_ap, class_ap50])
 
 
-def _judge_class(truth: GroundTruth, found: DetectedBoxes, label: int) -> Judged:
+class SizeResult(NamedTuple):
+    """The objects of a range of sizes.
+
+    Attributes:
+        num_objects: their number.
+        ap: mean over classes and IoU thresholds, as in `COCOResult`; NaN without any.
+        ap50: the same at IoU 0.5.
+        recall50: share of them that is found at IoU 0.5, mean of the classes.
+    """
+
+    num_objects: int
+    ap: float
+    ap50: float
+    recall50: float
+
+
+def evaluate_by_size(
+    ground_truth: GroundTruth,
+    detections: DetectedBoxes,
+    num_classes: int,
+    sides: Sequence[float],
+) -> list[SizeResult]:
+    """Computes average precisions of objects by their sizes.
+
+    As COCO does, a range leaves out the objects of other sizes, the detections of these
+    objects, and those detections of nothing that are of another size.
+
+    Args:
+        ground_truth: the objects.
+        detections: the detections, in the same pixels.
+        num_classes: K.
+        sides: limits between the ranges, roots of areas in pixels, which rise.
+
+    Returns:
+        One more than there are limits.
+    """
+    limits = np.square([0.0, *sides, 1e5])
+    # COCO's ranges have both of their limits; an object is to be in one range.
+    areas = np.stack([limits[:-1], np.nextafter(limits[1:], 0)], axis=1)
+    judged = _judge(ground_truth, detections, num_classes, areas, False)
+    precisions = np.stack([_precisions(own) for own in judged])
+    recalls = np.stack([_recalls(own, MAX_DETECTIONS) for own in judged])
+    counts = np.sum([own.num_objects for own in judged], axis=0)
+    return [
+        SizeResult(
+            int(counts[area]),
+            _mean(precisions[:, area]),
+            _mean(precisions[:, area, 0]),
+            _mean(recalls[:, area, 0]),
+        )
+        for area in range(len(areas))
+    ]
+
+
+def _judge(
+    ground_truth: GroundTruth,
+    detections: DetectedBoxes,
+    num_classes: int,
+    areas: np.ndarray,
+    use_difficult: bool,
+) -> list[Judged]:
+    """Returns the detections of each class."""
+    truth = check_rows(ground_truth, num_classes)
+    found = check_rows(detections, num_classes)
+    crowd = truth.crowd | (truth.difficult & (not use_difficult))
+    truth = truth._replace(crowd=crowd)
+    return [_judge_class(truth, found, label, areas) for label in range(num_classes)]
+
+
+def _judge_class(
+    truth: GroundTruth, found: DetectedBoxes, label: int, areas: np.ndarray
+) -> Judged:
     """Judges the detections of a class, image by image."""
     objects, own = np.flatnonzero(truth.labels == label), found.labels == label
     objects = objects[np.argsort(truth.image_index[objects], kind="stable")]
@@ -108,16 +176,18 @@ def _judge_class(truth: GroundTruth, found: DetectedBoxes, label: int) -> Judged
             found.scores[rows[first:last]],
             truth.boxes[objects[start:end]],
             truth.crowd[objects[start:end]],
+            areas,
         )
         for start, first, end, last in zip(*starts, *ends, strict=True)
     ]
-    return _joined(parts)
+    return _joined(parts, areas)
 
 
-def _joined(parts: list[Judged]) -> Judged:
+def _joined(parts: list[Judged], areas: np.ndarray) -> Judged:
     """Returns the detections of all images, best first."""
     nothing = np.zeros([0, 4])
-    parts = parts or [judge_image(nothing, nothing[:, 0], nothing, nothing[:, 0] > 0)]
+    none = nothing, nothing[:, 0], nothing, nothing[:, 0] > 0
+    parts = parts or [judge_image(*none, areas)]
     columns = [np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)]
     order = np.argsort(-columns[0], kind="stable")
     num_objects = np.sum([part.num_objects for part in parts], axis=0)

@@ -31,7 +31,11 @@ class Judged(NamedTuple):
 
 
 def judge_image(
-    boxes: np.ndarray, scores: np.ndarray, objects: np.ndarray, crowd: np.ndarray
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    objects: np.ndarray,
+    crowd: np.ndarray,
+    areas: np.ndarray = AREAS,
 ) -> Judged:
     """Judges the best 100 detections of an image and a class.
 
@@ -40,15 +44,16 @@ def judge_image(
         scores: float [n].
         objects: float [m, 4], in the same pixels.
         crowd: bool [m], which of the objects are crowd regions.
+        areas: float [A, 2], ranges in square pixels, from and to.
 
     Source: cocodataset/cocoapi:PythonAPI/pycocotools/cocoeval.py, `evaluateImg`.
     """
     order = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
     boxes, overlaps = boxes[order], _overlaps(boxes[order], objects, crowd)
-    right, counted = np.zeros([2, len(AREAS), len(IOU_THRESHOLDS), len(order)], bool)
-    unwanted = crowd | _outside(objects)
+    right, counted = np.zeros([2, len(areas), len(IOU_THRESHOLDS), len(order)], bool)
+    unwanted = crowd | _outside(objects, areas)
     for area, (ignored, is_outside) in enumerate(
-        zip(unwanted, _outside(boxes), strict=True)
+        zip(unwanted, _outside(boxes, areas), strict=True)
     ):
         match = _matches(overlaps, crowd, ignored)
         is_ignored = np.append(ignored, False)[match]
@@ -69,10 +74,10 @@ def _overlaps(boxes: np.ndarray, objects: np.ndarray, crowd: np.ndarray) -> np.n
     return iou.reshape(shape)
 
 
-def _outside(boxes: np.ndarray) -> np.ndarray:
+def _outside(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Returns bool [A, n], which boxes are of another area."""
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return (area < AREAS[:, :1]) | (area > AREAS[:, 1:])
+    return (area < areas[:, :1]) | (area > areas[:, 1:])
 
 
 def _matches(

@@ -14,6 +14,20 @@ from tf_frcnn.evaluation.overlaps import (
 )
 
 
+class Judgement(NamedTuple):
+    """Detections, n of them, as they are judged.
+
+    Attributes:
+        hit: int64 [n], row of the object that each reaches, -1 for none.
+        right: bool [n], whether it is the object's first.
+        counted: bool [n], False where it is neither right nor wrong.
+    """
+
+    hit: np.ndarray
+    right: np.ndarray
+    counted: np.ndarray
+
+
 class VOCResult(NamedTuple):
     """Average precision of each class, and the curves behind it.
 
@@ -79,14 +93,17 @@ def evaluate_voc(
     detections = check_rows(detections, num_classes)
     by_score = np.argsort(-detections.scores, kind="stable")
     detections = DetectedBoxes(*(column[by_score] for column in detections))
-    reach = functools.partial(
-        _reached, detections, num_classes, iou_threshold, strict, plus_one=plus_one
+    _, right, counted = judge_voc(
+        ground_truth,
+        detections,
+        num_classes,
+        iou_threshold=iou_threshold,
+        plus_one=plus_one,
+        strict=strict,
+        use_difficult=use_difficult,
     )
-    objects, crowds = (_part(ground_truth, is_crowd) for is_crowd in (False, True))
-    countable = ~objects.difficult | use_difficult
-    right, counted = _judge(reach(objects), countable)
-    counted &= right | (reach(crowds, of_crowds=True) < 0)
-    num_objects = np.bincount(objects.labels[countable], minlength=num_classes)
+    countable = ~ground_truth.crowd & (~ground_truth.difficult | use_difficult)
+    num_objects = np.bincount(ground_truth.labels[countable], minlength=num_classes)
     of_class = [detections.labels == label for label in range(num_classes)]
     curves = [
         _curve(right[rows], counted[rows], n)
@@ -103,6 +120,37 @@ def evaluate_voc(
         precisions=[precision for _, precision in curves],
         num_objects=num_objects,
     )
+
+
+def judge_voc(
+    ground_truth: GroundTruth,
+    detections: DetectedBoxes,
+    num_classes: int,
+    *,
+    iou_threshold: float = 0.5,
+    plus_one: bool = False,
+    strict: bool = False,
+    use_difficult: bool = False,
+) -> Judgement:
+    """Judges each detection; arguments as of `evaluate_voc`.
+
+    Returns:
+        In the order of the detections; `hit` counts the rows of the ground truth.
+    """
+    truth = check_rows(ground_truth, num_classes)
+    found = check_rows(detections, num_classes)
+    by_score = np.argsort(-found.scores, kind="stable")
+    found = DetectedBoxes(*(column[by_score] for column in found))
+    reach = functools.partial(
+        _reached, found, num_classes, iou_threshold, strict, plus_one=plus_one
+    )
+    objects = _part(truth, False)
+    index = reach(objects)
+    right, counted = _judge(index, ~objects.difficult | use_difficult)
+    counted &= right | (reach(_part(truth, True), of_crowds=True) < 0)
+    hit = np.append(np.flatnonzero(~truth.crowd), -1)[index]
+    place = np.argsort(by_score)
+    return Judgement(hit[place], right[place], counted[place])
 
 
 def _image_and_class(rows: GroundTruth | DetectedBoxes, num_classes: int) -> np.ndarray:

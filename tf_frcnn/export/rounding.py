@@ -18,14 +18,14 @@ class Thresholds(NamedTuple):
     """What decides whether a box becomes a detection.
 
     Attributes:
-        score: that it must exceed.
+        scores: float [K], that it must exceed, of each class.
         side: its shortest, in pixels of the file; 0 for no limit.
         iou: with a better one, above which it is suppressed.
         most: detections of an image that are kept.
         across_classes: whether boxes of different classes suppress each other.
     """
 
-    score: float
+    scores: np.ndarray
     side: float
     iou: float
     most: int
@@ -136,7 +136,7 @@ def may_be_missing(
         thresholds: of both models.
     """
     box, score, label = (column[row] for column in detections[1:])
-    if abs(score - thresholds.score) <= MAX_SCORE_ERROR:
+    if abs(score - thresholds.scores[label]) <= MAX_SCORE_ERROR:
         return True
     if abs((box[2:] - box[:2]).min() - thresholds.side) <= MAX_BOX_ERROR:
         return True

@@ -126,7 +126,7 @@ class Original:
             print(
                 f"Note: none of the sample images ({len(self._samples.records)}) has a "
                 "detection above the score threshold "
-                f"{self._thresholds.score:g}, so that boxes and scores could not be "
+                f"{self._thresholds.scores.min():g}, so that boxes and scores could not be "
                 "compared; the export has no detection either."
             )
         if self._num_accepted:
@@ -141,7 +141,10 @@ class Original:
     def _thresholds(self) -> Thresholds:
         own = self._model.roi_head.detections
         return Thresholds(
-            score=own.score_threshold,
+            scores=np.maximum(
+                own.class_thresholds or np.zeros(len(self._model.class_names)),
+                own.score_threshold,
+            ),
             side=own.min_size,
             iou=own.nms_iou,
             most=own.max_per_image,
@@ -185,6 +188,7 @@ def _without_suppression(model: FasterRCNN) -> Iterator[None]:
     own, proposals = layer.detections, model.rpn.proposal_layer.proposals
     layer.detections = own.replace(
         score_threshold=max(0.0, own.score_threshold - MAX_SCORE_ERROR),
+        class_thresholds=(),
         min_size=max(0.0, own.min_size - MAX_BOX_ERROR),
         nms_iou=1.0,
         max_per_image=proposals.test_post_nms * len(model.class_names),

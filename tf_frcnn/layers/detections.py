@@ -60,7 +60,7 @@ class DetectionLayer(keras.layers.Layer):
             `Detections` in the pixels of the proposals, by falling score.
         """
         num_classes, num_proposals = logits.shape[-1] - 1, logits.shape[1]
-        boxes = self._decode(proposals.boxes, deltas, image_sizes, num_classes)
+        boxes = self.refine(proposals.boxes, deltas, image_sizes, num_classes)
         # From here on classes come before proposals.
         scores = tf.transpose(tf.nn.softmax(logits)[..., 1:], [0, 2, 1])
         boxes = tf.transpose(boxes, [0, 2, 1, 3])
@@ -68,7 +68,7 @@ class DetectionLayer(keras.layers.Layer):
         heights, widths = box_sides(boxes, plus_one=self.conventions.plus_one)
         valid = (
             proposals.valid[:, tf.newaxis]
-            & (scores > self.detections.score_threshold)
+            & (scores > self._thresholds())
             & (heights >= self.detections.min_size)
             & (widths >= self.detections.min_size)
         )
@@ -95,8 +95,13 @@ class DetectionLayer(keras.layers.Layer):
         labels = tf.gather(labels, index, batch_dims=1)
         return self._best_of_all_groups(boxes, scores, labels, num_groups)
 
-    def _decode(self, proposal_boxes, deltas, image_sizes, num_classes):
-        """Returns float32 [B, P, K, 4], the boxes of each class."""
+    def _thresholds(self):
+        """Returns the scores that boxes must exceed: one, or float32 [K, 1]."""
+        least, own = self.detections.score_threshold, self.detections.class_thresholds
+        return tf.maximum(tf.constant(own), least)[:, tf.newaxis] if own else least
+
+    def refine(self, proposal_boxes, deltas, image_sizes, num_classes):
+        """Returns float32 [B, P, K, 4], the boxes of each class; see `call`."""
         if deltas.shape[2] > 1:
             deltas = deltas[:, :, 1:]
         boxes = decode_boxes(

@@ -7,7 +7,7 @@ from tf_frcnn.config import Conventions, ProposalSettings, settings_config
 from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
-from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
+from tf_frcnn.structures import Anchors, Candidates, Proposals, RPNOutputs
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -60,6 +60,41 @@ class ProposalLayer(keras.layers.Layer):
         """
         num_before, num_after = self.proposals.counts(training)
         candidates = self._candidates(rpn, anchors, image_sizes)
+        groups = self._cut(candidates, rpn, anchors, scales, num_before)
+        if training or self.proposals.test_nms:
+            kept = self._without_overlaps(groups, num_after)
+        else:
+            kept = _joined(groups)
+        return _padded(_best(kept, kept.scores, num_after), num_after)
+
+    def before_suppression(
+        self, rpn: RPNOutputs, anchors: Anchors, image_sizes, scales
+    ) -> Candidates:
+        """Returns what inference makes proposals of; arguments as of `call`."""
+        candidates = self._candidates(rpn, anchors, image_sizes)
+        large = candidates._replace(valid=anchors.valid)
+        # In the place of their levels the rows are carried through the cut.
+        rows = tf.broadcast_to(tf.range(tf.shape(rpn.scores)[1]), tf.shape(rpn.scores))
+        numbered = candidates._replace(levels=rows)
+        num_before, _ = self.proposals.counts(training=False)
+        kept = _joined(self._cut(numbered, rpn, anchors, scales, num_before))
+        image = tf.broadcast_to(
+            tf.range(tf.shape(rows)[0])[:, tf.newaxis], tf.shape(kept.levels)
+        )
+        return Candidates(
+            boxes=candidates.boxes,
+            scores=candidates.scores,
+            large=self._without_small(large, scales).valid,
+            entered=tf.scatter_nd(
+                tf.boolean_mask(tf.stack([image, kept.levels], axis=-1), kept.valid),
+                tf.boolean_mask(tf.ones_like(kept.levels), kept.valid),
+                tf.shape(rows),
+            )
+            > 0,
+        )
+
+    def _cut(self, candidates, rpn, anchors, scales, count):
+        """Returns the `count` best of each level or of all, large ones only."""
         if not self.conventions.cut_first:
             candidates = self._without_small(candidates, scales)
         groups, ranks = [candidates], [_ranks(rpn)]
@@ -68,14 +103,10 @@ class ProposalLayer(keras.layers.Layer):
             columns = [_split(values, sizes) for values in candidates]
             groups = [Proposals(*level) for level in zip(*columns, strict=True)]
             ranks = _split(ranks[0], sizes)
-        groups = [_best(*own, num_before) for own in zip(groups, ranks, strict=True)]
+        groups = [_best(*own, count) for own in zip(groups, ranks, strict=True)]
         if self.conventions.cut_first:
             groups = [self._without_small(group, scales) for group in groups]
-        if training or self.proposals.test_nms:
-            kept = self._without_overlaps(groups, num_after)
-        else:
-            kept = _joined(groups)
-        return _padded(_best(kept, kept.scores, num_after), num_after)
+        return groups
 
     def _candidates(self, rpn, anchors, image_sizes):
         """Returns every anchor's box as `Proposals`, in the order of the anchors."""

@@ -63,6 +63,7 @@ class RoIHead(keras.layers.Layer):
         self.num_classes, self.num_proposals = num_classes, num_proposals
         self.roi, self.conventions = RoISettings.of(roi), Conventions.of(conventions)
         self.detections = DetectionSettings.of(detections)
+        self.detections.check_classes(num_classes)
         self.loss = LossSettings.of(loss)
         self.stage_losses = StageLosses(self.loss, "roi")
         self.pooling = RoIPooling(
@@ -187,14 +188,37 @@ class RoIHead(keras.layers.Layer):
         logits: tf.Tensor,
         deltas: tf.Tensor,
         batch: Batch,
+        layer: DetectionLayer | None = None,
     ) -> Detections:
-        """Makes detections, continuous corners in pixels of the file."""
+        """Makes detections, continuous corners in pixels of the file.
+
+        Args:
+            proposals: in network pixels.
+            logits, deltas: of these.
+            batch: see `models.batch`.
+            layer: other than the head's own, to try its settings.
+        """
         own = proposals._replace(boxes=in_file(proposals.boxes, batch))
-        found = self.detection_layer(own, logits, deltas, batch["file_sizes"])
+        layer = layer or self.detection_layer
+        found = layer(own, logits, deltas, batch["file_sizes"])
         boxes = with_last_pixel(
             found.boxes, found.valid, plus_one=self.conventions.plus_one
         )
         return found._replace(boxes=boxes)
+
+    def refined_boxes(
+        self, proposals: Proposals, deltas: tf.Tensor, batch: Batch
+    ) -> tf.Tensor:
+        """Returns float32 [B, P, K, 4], what `detect` chooses its boxes from."""
+        boxes = self.detection_layer.refine(
+            in_file(proposals.boxes, batch),
+            deltas,
+            batch["file_sizes"],
+            self.num_classes,
+        )
+        valid = proposals.valid[..., tf.newaxis]
+        plus_one = self.conventions.plus_one
+        return with_last_pixel(boxes, valid, plus_one=plus_one)
 
     def get_config(self):
         """Returns the constructor's arguments, with the box head's configuration."""

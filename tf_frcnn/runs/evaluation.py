@@ -18,7 +18,10 @@ from tf_frcnn.models.evaluating import (
     observe,
     propose,
 )
-from tf_frcnn.runs.inference import load_run, run_classes, run_config
+from tf_frcnn.report.contents import Report, report_on
+from tf_frcnn.report.observing import observe_stages
+from tf_frcnn.report.page import page_of
+from tf_frcnn.runs.inference import load_detector, load_run, run_classes, run_config
 from tf_frcnn.runs.reports import (
     detection_metrics,
     print_metrics,
@@ -27,6 +30,7 @@ from tf_frcnn.runs.reports import (
 )
 from tf_frcnn.runs.safe_files import write_text
 from tf_frcnn.runs.stored_detections import read_detections
+from tf_frcnn.runs.thresholds import write_thresholds
 from tf_frcnn.runs.writing import write_image
 
 
@@ -37,6 +41,8 @@ def evaluate_run(
     overrides: Sequence[str] = (),
     coco: bool = False,
     splits: Splits | None = None,
+    report_precision: float | None = None,
+    thresholds_by: str | None = None,
 ) -> dict[str, Any]:
     """Measures a run on a split, prints tables, and writes them as JSON.
 
@@ -51,27 +57,48 @@ def evaluate_run(
         overrides: settings that replace those of the run.
         coco: adds COCO's figures where the metric is another one.
         splits: those of the run's configuration, if they were read already.
+        report_precision: also writes report_SPLIT.html and report_SPLIT.json, which
+            say why objects are missed, with score thresholds of this precision; None
+            for no report.
+        thresholds_by: writes the thresholds of the report into the run's settings, see
+            `runs.thresholds`; None for not. The evaluation itself has none.
 
     Returns:
         The metrics that were written.
+
+    Raises:
+        ValueError: a report is asked for, of a model of one stage; or thresholds are,
+            of other settings than the run's, or without a report.
     """
-    run = load_run(directory, overrides)
+    _check_thresholds(thresholds_by, report_precision, overrides)
+    wants_report = report_precision is not None
+    # A threshold would cut off the end of each class's curve.
+    settings = ["detections.class_thresholds=[]", *overrides]
+    run = (load_detector if wants_report else load_run)(directory, settings)
     examples = (splits or Splits(run.config)).read(split, run.model.class_names)
     examples.problems.print()
     metrics = _about(examples)
     if overrides:
         metrics["settings"] = list(overrides)
         directory = _new_folder(directory / "evaluations")
+    seen = observe_stages(run.model, examples) if wants_report else None
     if run.model.roi_head is not None:
-        truth, found = observe(run.model, examples)
-        names, settings = run.model.class_names, metric_of(run.model)
-        metrics |= detection_metrics(settings, names, truth, found, coco=coco)
+        truth, found = seen[:2] if seen else observe(run.model, examples)
+        names, metric = run.model.class_names, metric_of(run.model)
+        metrics |= detection_metrics(metric, names, truth, found, coco=coco)
         _draw(directory, split, run.config, examples, found)
     if run.model.rpn is not None:
         metrics |= recall_metrics(
             ground_truth_of(examples), propose(run.model, examples, training=True)
         )
-    return _report(metrics, directory, split, is_own=not overrides)
+    metrics = _write(metrics, directory, split, is_own=not overrides)
+    if seen and report_precision:
+        report = report_on(run.model, examples, seen, report_precision)
+        page = page_of(report, examples, str(run.directory))
+        _write_report(report, page, directory / f"report_{_flat(split)}.json")
+        if thresholds_by:
+            write_thresholds(directory, report.thresholds, thresholds_by)
+    return metrics
 
 
 def evaluate_detections(
@@ -113,7 +140,7 @@ def evaluate_detections(
     )
     directory = _new_folder(directory / "evaluations")
     _draw(directory, split, config, examples, found)
-    return _report(metrics, directory, split, is_own=False)
+    return _write(metrics, directory, split, is_own=False)
 
 
 def _about(examples: ExampleSet) -> dict[str, Any]:
@@ -134,7 +161,7 @@ def _draw(
         write_image(path, image)
 
 
-def _report(
+def _write(
     metrics: dict[str, Any], directory: Path, split: str, *, is_own: bool
 ) -> dict[str, Any]:
     """Prints and writes the metrics; says where, if they are not the run's own."""
@@ -152,6 +179,28 @@ def _report(
 
 def _flat(split: str) -> str:
     return split.replace("/", "_")
+
+
+def _check_thresholds(
+    by: str | None, precision: float | None, overrides: Sequence[str]
+) -> None:
+    """Raises a ValueError where thresholds would not be those of the run."""
+    if by and (overrides or precision is None):
+        raise ValueError(
+            "--write-thresholds needs --report, and the run's own settings: leave out "
+            "--set and --no-follow."
+        )
+
+
+def _write_report(report: Report, page: str, figures: Path) -> None:
+    """Writes a report's page, and its figures, whose file is given, beside it."""
+    write_text(figures.with_suffix(".html"), page)
+    tree = without_nan(report.tree)
+    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(figures, f"{text}\n")
+    for advice in report.advice:
+        print(f"{advice.finding} {advice.remedy}")
+    print(f"Report: {figures.with_suffix('.html')} and {figures}")
 
 
 def _new_folder(parent: Path) -> Path:

@@ -201,6 +201,11 @@ def run_classes(directory: Path) -> tuple[str, ...]:
         raise ValueError(f"{path}: it is not UTF-8 text.") from error
 
 
+def shown_from(config: Config) -> float:
+    """Returns the score from which detections are shown unless the user says so."""
+    return 0.0 if config.detections.class_thresholds else 0.5
+
+
 def take_weights(run: Run, model: Detector) -> None:
     """Sets a model's weights to those of a run, for the parts that both have.
 

@@ -4,13 +4,19 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from tf_frcnn.config import load_config
 from tf_frcnn.data import DataError, Problems
 from tf_frcnn.data.readers.images import find_images, listed_images, print_skipped
 from tf_frcnn.models import Detector
 from tf_frcnn.runs import predictions
 from tf_frcnn.runs.coco_results import CocoIds, write_coco_results
 from tf_frcnn.runs.drawings import Drawings
-from tf_frcnn.runs.inference import load_detector, run_classes, run_config
+from tf_frcnn.runs.inference import (
+    load_detector,
+    run_classes,
+    run_config,
+    shown_from,
+)
 from tf_frcnn.runs.outputs import require_writable
 from tf_frcnn.runs.prediction_outputs import Outputs, claimed_list, plan_drawings
 from tf_frcnn.runs.predictions import write_predictions
@@ -31,7 +37,7 @@ def predict_files(
     outputs: Outputs,
     *,
     lists: Sequence[str | Path] = (),
-    min_score: float,
+    min_score: float | None = None,
     batch_size: int | None = None,
     coco: Path | None = None,
     coco_ids: Path | None = None,
@@ -46,7 +52,8 @@ def predict_files(
         patterns: files, folders or glob patterns.
         outputs: where the results go.
         lists: text files with the path of an image a line.
-        min_score: detections below it are neither drawn nor listed.
+        min_score: detections below it are neither drawn nor listed; None for 0.5, or
+            for 0 where the run has thresholds of its classes.
         batch_size: most images per batch; None for the run's number.
         coco: file for the results in COCO's form; None for none.
         coco_ids: COCO's file that has the ids for it; see `coco_results.CocoIds`.
@@ -57,7 +64,8 @@ def predict_files(
         ValueError: the list was begun with other weights or settings, or none of the
             images can be read.
     """
-    run_config(directory)
+    config = load_config(run_config(directory))
+    min_score = shown_from(config) if min_score is None else min_score
     files = _own_part(patterns, lists, outputs)
     settings = settings_of(directory, min_score, outputs)
     ids = _coco_ids(directory, coco, coco_ids, overwrite=overwrite)

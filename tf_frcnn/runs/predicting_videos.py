@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tf_frcnn.config import load_config
 from tf_frcnn.data import DataError
 from tf_frcnn.data.checks.progress import with_progress
 from tf_frcnn.data.decoding.pictures import ImageError
@@ -19,7 +20,7 @@ from tf_frcnn.data.readers.video import (
 from tf_frcnn.drawing.video import VideoWriter
 from tf_frcnn.models import Detector
 from tf_frcnn.runs.drawings import draw_entry
-from tf_frcnn.runs.inference import load_detector, run_config
+from tf_frcnn.runs.inference import load_detector, run_config, shown_from
 from tf_frcnn.runs.outputs import require_free, require_writable
 from tf_frcnn.runs.prediction_outputs import free_names, require_no_source
 from tf_frcnn.runs.predictions import ImageResult, entry_of
@@ -44,7 +45,7 @@ def predict_videos(
     patterns: Sequence[str],
     folder: Path,
     *,
-    min_score: float,
+    min_score: float | None = None,
     batch_size: int | None = None,
     draws: bool = True,
     overwrite: bool = False,
@@ -55,7 +56,8 @@ def predict_videos(
         directory: the run folder.
         patterns: video files, glob patterns, addresses or devices of cameras.
         folder: of the results, named like the videos.
-        min_score: detections below it are neither drawn nor listed.
+        min_score: detections below it are neither drawn nor listed; None for 0.5, or
+            for 0 where the run has thresholds of its classes.
         batch_size: most frames per batch; None for the run's number.
         draws: whether to write videos, too.
         overwrite: whether to replace files; never a video given.
@@ -65,7 +67,8 @@ def predict_videos(
         KeyboardInterrupt: the user stopped it, as one does with a camera; likewise.
         OSError: a result exists, or cannot be written; nothing was computed.
     """
-    run_config(directory)
+    config = load_config(run_config(directory))
+    min_score = shown_from(config) if min_score is None else min_score
     require_packages()
     places = find_videos(patterns)
     outputs = _plan(places, folder, draws=draws, overwrite=overwrite)

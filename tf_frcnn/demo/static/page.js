@@ -12,11 +12,13 @@ let entry = null; // Of the image shown, as in detections.jsonl.
 let running = null; // Aborts the current request.
 
 settings.then(
-  ({ run, classes, max_megabytes, max_megapixels }) => {
+  ({ run, classes, max_megabytes, max_megapixels, min_score }) => {
     for (const { name, color } of classes) colors.set(name, color);
     const count = classes.length === 1 ? "1 class" : `${classes.length} classes`;
     element("about").textContent = `${run}, ${count}`;
     document.title = `${run} – Faster R-CNN`;
+    slider.value = min_score;
+    update();
     element("limits").textContent =
       `JPEG, PNG, BMP or GIF, up to ${max_megabytes} MB and ${max_megapixels} megapixels.`;
   },

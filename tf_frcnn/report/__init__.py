@@ -1,0 +1,1 @@
+"""Where a detector's mAP is lost, as a page and as JSON."""
