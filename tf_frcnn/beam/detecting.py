@@ -58,9 +58,8 @@ class _DetectInFiles(beam.DoFn):
     def setup(self) -> None:
         """Loads the model, unless another thread of the process has done it."""
         self._model = self._shared.acquire(self._load, tag=self._place)
-        self._least = self._min_score
-        if self._least is None:
-            self._least = shown_from(self._model.settings)
+        usual = shown_from(self._model.settings)
+        self._least = usual if self._min_score is None else self._min_score
 
     def process(self, element: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yields the entry of each file, in the order of the batches."""
