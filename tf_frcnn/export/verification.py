@@ -126,8 +126,8 @@ class Original:
             print(
                 f"Note: none of the sample images ({len(self._samples.records)}) has a "
                 "detection above the score threshold "
-                f"{self._thresholds.scores.min():g}, so that boxes and scores could not "
-                "be compared; the export has no detection either."
+                f"{self._thresholds.scores.min():g}, so that boxes and scores could "
+                "not be compared; the export has no detection either."
             )
         if self._num_accepted:
             print(
