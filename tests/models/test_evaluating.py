@@ -110,6 +110,8 @@ def test_proposals_are_those_of_training_in_pixels_of_the_file(
 class Seeing:
     """A detector that finds each object as it is in the batch, in network pixels."""
 
+    distribute_strategy = tf.distribute.get_strategy()
+
     def predict_on_batch(self, batch):
         scales = tf.tile(batch["scales"], [1, 2])[:, tf.newaxis]
         valid = batch["labels"] >= 0
