@@ -95,7 +95,8 @@ class _Loader(importlib.abc.Loader):
         return self._own.create_module(spec)
 
     def exec_module(self, module):
-        sys.meta_path.remove(self._watch)
+        with contextlib.suppress(ValueError):  # Another module was first.
+            sys.meta_path.remove(self._watch)
         module.__spec__.loader = module.__loader__ = self._own
         with self._watch.around():
             self._own.exec_module(module)

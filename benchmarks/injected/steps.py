@@ -33,11 +33,11 @@ def spoil(kind, step):
 
     compute = FasterRCNN.compute_losses
 
-    def spoiled(self, inputs, at, training=False):
-        losses = compute(self, inputs, at, training)
+    def spoiled(self, inputs, turn, training=False):
+        losses = compute(self, inputs, turn, training)
         if not training:
             return losses
-        is_it = tf.cast(at, tf.int64) == step
+        is_it = tf.cast(turn.step, tf.int64) == step
         if kind == "loss":
             factor = tf.where(is_it, np.nan, 1.0)
             names = ("loss", "roi_class_loss")

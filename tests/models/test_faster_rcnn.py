@@ -291,7 +291,7 @@ def test_weight_decay_is_half_the_sum_of_squares_of_trainable_kernels(tiny_detec
 def test_losses_are_summed_in_a_fixed_order(tiny_detector, two_images):
     # AddN begins with any term that it may overwrite; which ones depends on threads.
     model = tiny_detector()
-    compute = tf.function(lambda: model.compute_losses(two_images, step=0))
+    compute = tf.function(lambda: model.compute_losses(two_images, 0))
     operations = compute.get_concrete_function().graph.get_operations()
     assert not [operation for operation in operations if operation.type == "AddN"]
 

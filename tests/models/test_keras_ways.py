@@ -114,7 +114,8 @@ def test_weights_of_classes_and_samples_are_refused(name, eager_detector, data, 
 
 def gradients_at(model, batch, step):
     batch = {name: tf.constant(values) for name, values in batch.items()}
-    _, gradients = model._compute_losses_and_gradients(batch, step)
+    turn = model.turn_of(tf.constant(step), tf.shape(batch["images"])[0])
+    _, gradients = model._compute_losses_and_gradients(batch, turn)
     return np.concatenate([g.numpy().ravel() for g in gradients])
 
 
@@ -183,9 +184,9 @@ def test_a_scaled_loss_draws_other_samples_at_each_step(eager_detector, data):
     model = eager_detector(scaling)
     steps, compute = [], model.compute_losses
 
-    def watched(batch, step, training=False):
-        steps.append(int(step))
-        return compute(batch, step, training=training)
+    def watched(batch, turn, training=False):
+        steps.append(int(turn.step))
+        return compute(batch, turn, training=training)
 
     model.compute_losses = watched
     model.fit(data, verbose=0)

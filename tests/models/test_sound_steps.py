@@ -23,10 +23,11 @@ def spoiled(model, steps, *, spoil_loss=False, nth=-1):
     """Makes a loss, or one variable's gradient alone, NaN at the given steps."""
     compute = model._gradient_step
 
-    def gradient_step(batch, step):
-        losses, gradients = compute(batch, step)
+    def gradient_step(batch, turn):
+        losses, gradients = compute(batch, turn)
         gradients = list(gradients)
-        is_bad = tf.reduce_any(tf.cast(step, tf.int64) == tf.constant(steps, tf.int64))
+        step = tf.cast(turn.step, tf.int64)
+        is_bad = tf.reduce_any(step == tf.constant(steps, tf.int64))
         factor = tf.where(is_bad, np.nan, 1.0)
         if spoil_loss:
             losses["roi_class_loss"] *= factor

@@ -14,6 +14,13 @@ def unit_keys(shape):
     )
 
 
+def test_no_positive_anchor_is_sampled_where_none_has_a_place(in_mode):
+    labels = np.int32([[1, 1, 0, 0, 0, -1]])
+    keys = np.float32([[0.5, 0.1, 0.2, 0.4, 0.3, 0.0]])
+    sampled = in_mode(sample_anchors)(labels, keys, num_samples=1)
+    np.testing.assert_array_equal(sampled, [[-1, -1, 0, -1, -1, -1]])
+
+
 def test_keys_are_uniform_and_a_function_of_the_seed(in_mode):
     draw = in_mode(lambda seed: random_keys([2, 5000], seed))
     keys = draw(np.array([3, 4, 0]))

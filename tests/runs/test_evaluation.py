@@ -156,7 +156,7 @@ def test_a_report_lies_beside_the_metrics_and_has_their_map(tmp_path, capsys):
     best = [row["best_f1"] for row in report["classes"]]
     config = load_run(run_folder).config
     assert config.detections.class_thresholds == pytest.approx(
-        [own["threshold"] if own else 0 for own in best], abs=1e-6
+        [own["threshold"] if own else 0.5 for own in best], abs=1e-6
     )
     # With them the curves are what they were.
     again = evaluate_run(run_folder, "test")

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "by, scores", [(F1, (0.5, 0.25, 0.4, 0)), (PRECISION, (0.75, 0.25, 0.8, 0))]
+    "by, scores", [(F1, (0.5, 0.25, 0.4, 0.5)), (PRECISION, (0.75, 0.25, 0.8, 0.5))]
 )
 def test_thresholds_are_settings_of_the_run_like_others(folder, by, scores, capsys):
     before = load_config(folder / "config.yaml")

@@ -1,6 +1,7 @@
 """The devices that a configuration trains on."""
 
 import functools
+import json
 import os
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ def build_strategy(config: Config) -> tf.distribute.Strategy:
     each other first.
 
     Raises:
-        ConfigError: there are to be several workers, but TF_CONFIG is not set.
+        ConfigError: there are to be several workers, but TF_CONFIG does not name them.
     """
     return _strategy(config.train.strategy)
 
@@ -29,10 +30,19 @@ def _strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy(
             [device.name for device in devices[0] or devices[1]]
         )
-    if "TF_CONFIG" not in os.environ:
+    if not _names_workers(text := os.environ.get("TF_CONFIG", "")):
         raise ConfigError(
-            "train.strategy = 'multi_worker' needs the environment variable TF_CONFIG, "
-            "which names all workers and this one's place; see docs/distributed.md.",
+            f"The environment variable TF_CONFIG = {text!r}: train.strategy = "
+            "'multi_worker' needs the addresses of all workers and this one's place in "
+            "it, as JSON; see docs/distributed.md.",
             "train.strategy",
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _names_workers(text: str) -> bool:
+    try:
+        names = json.loads(text)
+        return bool(names["cluster"]) and {"type", "index"} <= names["task"].keys()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False

@@ -45,6 +45,8 @@ def copy_folder(address: str, target: Path) -> None:
     start = address.rstrip("/") + "/"
     (found,) = FileSystems.match([f"{start}**"])
     for file in found.metadata_list:
+        if file.path.endswith("/"):  # Stands for a folder.
+            continue
         own = target / PurePosixPath(file.path.removeprefix(start))
         own.parent.mkdir(parents=True, exist_ok=True)
         with _opened(file.path) as source, own.open("wb") as copy:

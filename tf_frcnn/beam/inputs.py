@@ -49,9 +49,9 @@ class FindImages(beam.PTransform):
         remote = [pattern for pattern in self._images.patterns if is_remote(pattern)]
         known = [address for address in remote if not _is_pattern(address)]
         parts = [pipeline | "Files" >> beam.Create([*self._own, *known])]
-        for address in filter(_is_pattern, remote):
+        for address in dict.fromkeys(filter(_is_pattern, remote)):
             parts.append(pipeline | f"Match {address}" >> _Matched(address))
-        for path in self._images.lists:
+        for path in dict.fromkeys(self._images.lists):
             parts.append(pipeline | f"Read {path}" >> _Listed(path))
         return parts | beam.Flatten() | beam.Distinct()
 

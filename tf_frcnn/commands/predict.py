@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.images and not options.files_from:
         raise ValueError("predict: give images, or a list of them by --files-from.")
     if find_videos(options.images):
-        _refuse(options, _NOT_OF_VIDEOS, "videos have no")
+        _refuse(options, (*_NOT_OF_VIDEOS, *_ONLY_ON_BEAM), "videos have no")
         _predict_videos(options)
     elif options.runner:
         _refuse(options, _NOT_ON_BEAM, "--runner goes without")

@@ -87,8 +87,7 @@ def run_training(
 
     is_chief = workers_of(build_strategy(config)).is_chief
     check_parts(config)
-    if is_chief:
-        check_run_folder(directory, resume)
+    check_run_folder(directory, resume)
     start = _start_of(init, config) if init else {}
     splits = Splits(config)
     if not is_chief:

@@ -6,7 +6,8 @@ canvas); `scales` float32 [B, 2], network pixels per file pixel along y and x (d
 1); `file_sizes` float32 [B, 2], (height, width) in pixels of the file (default: as the
 scales have it, rounded); and for training `boxes` float32 [B, G, 4] in network pixels
 and `labels` int32 [B, G] in 0..K-1, -1 in padded rows, and `crowd` bool [B, G], where
-there are crowd regions: boxes in which nothing is learned. Other keys are not read.
+there are crowd regions: boxes in which nothing is learned. Several devices add
+`image_weights` float32 [B], of the images' losses. Other keys are not read.
 Keras's pairs of a batch, or its images, and a dict of the rest do as well.
 """
 

@@ -128,7 +128,8 @@ class DataModel(ReplicatedModel):
             training = training._replace(dataset=waiting.timed(training.dataset))
         if verbose:
             progress = Progress(training, size, verbose, initial_batch)
-            if self.uses_xla and isinstance(training.dataset, tf.data.Dataset):
+            is_dataset = isinstance(training.dataset, tf.data.Dataset)
+            if self.uses_xla and is_dataset and not self.has_devices:
                 own += [times := CompileTimes(progress.say)]
                 training = training._replace(dataset=times.noted(training.dataset))
             own += [progress]
@@ -176,7 +177,7 @@ class DataModel(ReplicatedModel):
         dataset = self.evaluation_batches(x, batch_size).dataset
         with readable_errors(), end_is_expected(steps):
             if self.has_devices:
-                outputs = self.predict_in_turn(dataset, steps)
+                outputs = self.predict_in_turn(dataset, **settings)
             else:
                 outputs = super().predict(
                     dataset, batch_size=None if is_raw(x) else batch_size, **settings

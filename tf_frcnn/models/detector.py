@@ -207,6 +207,11 @@ class Detector(EntryPoints, DataModel):
             optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         leave_reduced(self.optimizer)
+        if self.has_devices and accumulated_steps(self.optimizer) > 1:
+            raise ValueError(
+                "compile: gradient_accumulation_steps is for one device; with several "
+                "take a larger batch instead."
+            )
         if self.built:
             self.optimizer.build(self.trainable_variables)
 

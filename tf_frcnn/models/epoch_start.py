@@ -37,6 +37,8 @@ class StartOfEpoch(keras.callbacks.Callback):
         done = self._next_skipped
         optimizer = self.model.optimizer
         steps = step_count(optimizer).numpy() - done
-        self.step.assign(steps // accumulated_steps(optimizer))
+        updates, more = divmod(steps, accumulated_steps(optimizer))
+        # Within an update no epoch begins like another one.
+        self.step.assign(updates + (more << 32))
         self.skipped.assign(done)
         self._next_skipped = 0

@@ -23,6 +23,13 @@ from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.workers import gathered, workers_of
 
+_NOTHING = DetectedBoxes(
+    np.zeros(0, np.int64),
+    np.zeros([0, 4], np.float32),
+    np.zeros(0, np.float32),
+    np.zeros(0, np.int32),
+)
+
 
 class Evaluation(NamedTuple):
     """The result of `evaluate`.
@@ -124,8 +131,10 @@ def observe(
     workers = workers_of(model.distribute_strategy)
     if workers.total == 1 or not isinstance(data, ExampleSet):
         return _observe(model, data, batch_size)
-    rows = np.array(workers.rows(len(data.records)))
-    _, own = _observe(model, data.subset(rows), batch_size)
+    rows = np.array(workers.rows(len(data.records)), np.int64)
+    own = _NOTHING
+    if len(rows):
+        _, own = _observe(model, data.subset(rows), batch_size)
     own = own._replace(image_index=rows[own.image_index])
     found = DetectedBoxes(*gathered(own, model.distribute_strategy))
     return ground_truth_of(data), found

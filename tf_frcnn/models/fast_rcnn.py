@@ -44,7 +44,7 @@ class FastRCNN(Detector):
             features, rois, canvas, seed=seeds.dropout, training=training
         )
         return self.with_sum(
-            self.roi_head.losses_of(logits, deltas, rois, batch.get("weights"))
+            self.roi_head.losses_of(logits, deltas, rois, batch.get("image_weights"))
         )
 
     def _stored_proposals(self, batch):

@@ -66,5 +66,7 @@ class FasterRCNN(Detector):
             features, rois, canvas, seed=seeds.dropout, training=training
         )
         losses = self.rpn.losses_of(rpn, batch, seeds.anchors)
-        losses |= self.roi_head.losses_of(logits, deltas, rois, batch.get("weights"))
+        losses |= self.roi_head.losses_of(
+            logits, deltas, rois, batch.get("image_weights")
+        )
         return self.with_sum(losses)

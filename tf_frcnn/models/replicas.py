@@ -65,8 +65,9 @@ def filled(data: Any, parts: int) -> Batch:
         parts: their number.
 
     Returns:
-        Its images, and perhaps some of them again. `weights` float32 [B'] are 0 for
-        those, and B' / B for the others, so that means over all are those of the batch.
+        Its images, and perhaps some of them again. `image_weights` float32 [B'] are 0
+        for those, and B' / B for the others, so that means over all are those of the
+        batch.
     """
     batch = batch_of(data)
     batch = batch if isinstance(batch, dict) else {"images": batch}
@@ -75,7 +76,7 @@ def filled(data: Any, parts: int) -> Batch:
     rows = tf.range(size)
     weight = tf.cast(size, tf.float32) / tf.cast(count, tf.float32)
     whole = {name: tf.gather(v, rows % count) for name, v in batch.items()}
-    return whole | {"weights": tf.where(rows < count, weight, 0.0)}
+    return whole | {"image_weights": tf.where(rows < count, weight, 0.0)}
 
 
 def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
@@ -133,7 +134,7 @@ def on_local_devices(
 
     def call(data: Any) -> dict[str, np.ndarray]:
         batch = filled(data, devices)
-        del batch["weights"]
+        count = int(tf.math.count_nonzero(batch.pop("image_weights")))
         parts = {name: _parts(values, devices) for name, values in batch.items()}
         own = strategy.experimental_distribute_values_from_function(
             lambda context: {
@@ -141,7 +142,6 @@ def on_local_devices(
                 for name, values in parts.items()
             }
         )
-        count = int(tf.shape(batch_of(data)["images"])[0])
         return {name: value.numpy()[:count] for name, value in run(own).items()}
 
     return call

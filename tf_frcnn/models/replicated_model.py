@@ -56,10 +56,20 @@ class ReplicatedModel(keras.Model):
         dataset = _require_dataset(batches.dataset)
         return batches._replace(dataset=distributed(dataset, self.distribute_strategy))
 
-    def predict_in_turn(self, data: Any, steps: int | None) -> dict[str, np.ndarray]:
-        """Returns the detections of all batches of a dataset, or of so many."""
+    def predict_in_turn(
+        self, data: Any, steps: int | None = None, verbose: Any = 0, callbacks=None
+    ) -> dict[str, np.ndarray]:
+        """Returns the detections of all batches of a dataset, or of so many.
+
+        Raises:
+            ValueError: there are callbacks, or no batches.
+        """
+        if callbacks:
+            raise ValueError("predict: callbacks are for one device; leave them out.")
         batches = _require_dataset(data).take(steps or -1)
         outputs = [self.predict_on_batch(batch) for batch in batches]
+        if not outputs:
+            raise ValueError("predict: the dataset has no batches.")
         return {
             name: np.concatenate([output[name] for output in outputs])
             for name in outputs[0]

@@ -122,7 +122,7 @@ class RegionProposalNetwork(keras.layers.Layer):
             batch.get("crowd"),
         )
         logits, deltas = state.outputs[::2]
-        own = targets.labels, batch.get("weights")
+        own = targets.labels, batch.get("image_weights")
         return {
             "rpn_class_loss": self.stage_losses.of_classes(logits, *own),
             "rpn_box_loss": self.stage_losses.of_boxes(deltas, targets.deltas, *own),

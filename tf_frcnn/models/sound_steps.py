@@ -27,16 +27,19 @@ class BadStep(NamedTuple):
         losses: by name.
         gradient_norms: of the trainable variables, by their paths; without the scale
             of an optimizer that scales the loss.
+        is_part: whether the batch is what one of several devices had of it.
     """
 
     step: int
     batch: dict[str, np.ndarray]
     losses: dict[str, float]
     gradient_norms: dict[str, float]
+    is_part: bool = False
 
     def __str__(self) -> str:
-        names = self.batch.get("image_ids", ["unknown"])
-        head = f"{NON_FINITE} {self.step} (images {', '.join(names)}):"
+        names = ", ".join(self.batch.get("image_ids", ["unknown"]))
+        images = f"those of one device are {names}" if self.is_part else names
+        head = f"{NON_FINITE} {self.step} (images {images}):"
         losses = ", ".join(f"{n} {value:g}" for n, value in self.losses.items())
         if not np.isfinite(list(self.losses.values())).all():
             return f"{head} {losses}"
@@ -55,7 +58,8 @@ class SoundSteps:
 
     Attributes:
         skips: whether a bad step is passed over, with a warning, and not an error.
-        on_bad_step: called with the `BadStep`, while the weights are those before it.
+        on_bad_step: called with the `BadStep`, while the weights are those before it;
+            not where several devices divide the batch.
     """
 
     def __init__(self) -> None:
@@ -98,7 +102,8 @@ class SoundSteps:
         total = tf.where(scale > 1.0, 0.0, tf.reduce_sum(norms))
         is_sound = tf.reduce_all(tf.math.is_finite([*losses.values(), total]))
 
-        names = [v.path for v in variables], [*losses], [*batch]
+        is_part = num_replicas() > 1
+        names = [v.path for v in variables], [*losses], [*batch], is_part
         # TensorFlow keeps the function to the end of the process, but not the model.
         own = weakref.proxy(self)
 
@@ -120,7 +125,7 @@ class SoundSteps:
                 step_count(optimizer).assign(step + 1)
                 return tf.constant(False)
 
-        if self.skips and num_replicas() > 1:
+        if self.skips and is_part:
             raise ValueError(
                 "on_non_finite = 'skip' is for one device; with a strategy compile "
                 "the model with 'stop'."
@@ -137,6 +142,7 @@ class SoundSteps:
         variables: Sequence[str],
         losses: Sequence[str],
         batch: Sequence[str],
+        is_part: bool,
         values: Sequence[tf.Tensor],
     ) -> bool:
         """Tells of a bad step; its values come in the order of `update`."""
@@ -147,8 +153,9 @@ class SoundSteps:
             batch=dict(zip(batch, arrays, strict=True)),
             losses=dict(zip(losses, map(float, others), strict=False)),
             gradient_norms=dict(zip(variables, map(float, norms), strict=True)),
+            is_part=is_part,
         )
-        if self.on_bad_step is not None:
+        if self.on_bad_step is not None and not is_part:
             self.on_bad_step(bad)
         self._in_a_row = self._in_a_row + 1 if bad.step == self._last + 1 else 1
         self._last = bad.step

@@ -141,6 +141,7 @@ def _take(candidates, keys, most, count):
     has_place = tf.range(tf.shape(first)[1])[tf.newaxis] < count
     # The maximum of the negatives: on GPUs TensorFlow has no minimum of int64.
     worst = tf.reduce_max(tf.where(has_place, -first, -tf.int64.max), 1, keepdims=True)
+    worst = tf.maximum(worst, -tf.int64.max)  # There may be no place at all.
     return candidates & (order >= -worst)
 
 

@@ -5,10 +5,14 @@ import hashlib
 import warnings
 from pathlib import Path
 
+import numpy as np
+import tensorflow as tf
+
 from tf_frcnn.config import Config, dump_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.models import Detector
 from tf_frcnn.models.optimizer import step_count
+from tf_frcnn.models.workers import gathered, workers_of
 from tf_frcnn.runs.checkpoints import usable_checkpoint
 from tf_frcnn.runs.inference import (
     CLASSES_FILE,
@@ -106,6 +110,27 @@ def resume_training(directory: Path, model: Detector, state: RunState) -> RunSta
     return state.replace(
         files=old.files, checkpoints=(checkpoint, *whole[1:]), best=old.best
     )
+
+
+def require_equal_states(state: RunState, strategy: tf.distribute.Strategy) -> None:
+    """Raises a ValueError where workers begin with other data, or at another place.
+
+    Args:
+        state: of this worker.
+        strategy: of all workers.
+    """
+    if workers_of(strategy).total == 1:
+        return
+    facts = state.data, *[f"{c.sha256}{c.step}" for c in state.checkpoints[:1]]
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()
+    # Each half is a whole number that float64 holds.
+    own = np.array([[int(digest[:12], 16), int(digest[12:24], 16)]])
+    (rows,) = gathered([own], strategy)
+    if (rows != rows[0]).any():
+        raise ValueError(
+            "The workers do not begin alike: they read other training data, or another "
+            "checkpoint. Let all of them see the same data and the same run folder."
+        )
 
 
 def _at_epoch(checkpoint: Checkpoint, old: RunState, new: RunState) -> Checkpoint:

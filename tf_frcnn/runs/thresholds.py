@@ -1,12 +1,12 @@
 """The score thresholds of the classes, as a part of a run's settings."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tf_frcnn.config import load_config
 from tf_frcnn.evaluation.operating_points import OperatingPoint
 from tf_frcnn.report.figures import Thresholds
 from tf_frcnn.runs.inference import run_classes, run_config, write_settings
+from tf_frcnn.runs.locks import claimed
 from tf_frcnn.runs.state import RunState, read_state, write_state
 
 # By what thresholds are chosen.
@@ -17,7 +17,7 @@ def write_thresholds(directory: Path, thresholds: Thresholds, by: str) -> None:
     """Writes `detections.class_thresholds` into a run's configuration.
 
     A class that does not reach the precision gets the threshold of its best F1; one
-    without any right detection gets none.
+    without any right detection gets 0.5, from which detections are shown without it.
 
     Args:
         directory: the run folder.
@@ -25,6 +25,13 @@ def write_thresholds(directory: Path, thresholds: Thresholds, by: str) -> None:
         by: `F1`, or `PRECISION` for that of the precision that was asked for.
     """
     names = run_classes(directory)
+    with claimed(directory):
+        values = _write(directory, names, thresholds, by)
+    scores = ", ".join(f"{n} {v:.2f}" for n, v in zip(names, values, strict=True))
+    print(f"detections.class_thresholds: {scores}.")
+
+
+def _write(directory, names, thresholds, by) -> tuple[float, ...]:
     points = thresholds.best_f1 if by == F1 else thresholds.at_precision
     chosen = [own or best for own, best in zip(points, thresholds.best_f1, strict=True)]
     for name, own in zip(names, points, strict=True):
@@ -35,13 +42,8 @@ def write_thresholds(directory: Path, thresholds: Thresholds, by: str) -> None:
     detections = config.detections.replace(class_thresholds=values)
     files = write_settings(directory, config.replace(detections=detections), names)
     write_state(directory, (read_state(directory) or RunState()).replace(files=files))
-    _print(names, values)
+    return values
 
 
 def _score(point: OperatingPoint | None) -> float:
-    return 0.0 if point is None else round(point.threshold, 6)
-
-
-def _print(names: Sequence[str], values: Sequence[float]) -> None:
-    scores = ", ".join(f"{n} {v:.2f}" for n, v in zip(names, values, strict=True))
-    print(f"detections.class_thresholds: {scores}.")
+    return 0.5 if point is None else round(point.threshold, 6)

@@ -42,6 +42,7 @@ from tf_frcnn.runs.resuming import (
     check_run_folder,
     new_state,
     report_changes,
+    require_equal_states,
     resume_training,
     resumed_classes,
 )
@@ -119,20 +120,21 @@ def train(
     strategy = build_strategy(config)
     is_chief = workers_of(strategy).is_chief
     check_parts(config)
-    if is_chief:
-        check_run_folder(directory, resume)
+    check_run_folder(directory, resume)
     with claimed(directory) if is_chief else contextlib.nullcontext():
         if resume:
             report_changes(directory, config)
         splits = splits or Splits(config)
-        with strategy.scope():
+        with together(workers_of(strategy)), strategy.scope():
             prepared = _prepare(
                 config, directory, resume, start_from, class_order, splits
             )
+        if is_chief:
+            prepared = _begin(prepared)
         if prepared.start.epoch >= prepared.plan.epochs:
             print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
         elif is_chief:
-            _fit(_begin(prepared))
+            _fit(prepared)
         else:
             own = [_validation(prepared), EarlierLosses(prepared.start)]
             _fit_model(prepared, own, verbose=0)
@@ -211,6 +213,7 @@ def _prepare(
     state = new_state(config, examples, steps_per_epoch)
     if resume:
         state = resume_training(directory, model, state)
+    require_equal_states(state, model.distribute_strategy)
     if not state.checkpoints and not start_from:
         _load_initial_weights(config, model)
     return _Prepared(
