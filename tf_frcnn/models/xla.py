@@ -31,7 +31,7 @@ def takes_xla(
         raise ValueError(f"jit_compile = {jit_compile!r} must be True, False or auto.")
     if jit_compile != "auto":
         return bool(jit_compile)
-    kinds = {device.device_type for device in tf.config.get_visible_devices()}
+    kinds = {device.device_type for device in tf.config.list_physical_devices()}
     is_divided = model.distribute_strategy.num_replicas_in_sync > 1
     layers = model._flatten_layers(include_self=False)
     return (
