@@ -233,7 +233,7 @@ def test_a_training_step(folder):
     batch["boxes"] = tf.constant(BOXES[np.newaxis, :, YX] * scales)
     batch["labels"] = tf.constant(LABELS[np.newaxis] - 1, tf.int32)
     with tf.GradientTape() as tape:
-        losses = model.compute_losses(batch, step=0, training=True)
+        losses = model.compute_losses(batch, 0, training=True)
     for own, name_there in {
         "rpn_class_loss": "loss_objectness",
         "rpn_box_loss": "loss_rpn_box_reg",
