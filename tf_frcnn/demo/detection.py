@@ -35,7 +35,7 @@ def image_detector(
     resizing.require_one_short_side()
     signatures = Signatures(model, resizing, max_pixels)
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def detect_in_graph(data):
         return signatures.detect_in_file(data, tf.constant("image"))
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tf_frcnn.data import Resizing
 from tf_frcnn.data.decoding.encoded import decode_or_refuse, refuse
 from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
+from tf_frcnn.export.grouping import detect_in_groups
 from tf_frcnn.models import FasterRCNN
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
@@ -50,22 +51,21 @@ class Signatures:
     def of_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Detects objects in encoded images, string [B].
 
-        They are processed one by one, so that no image's result depends on the others.
+        Those of one canvas pass the network together, which no image's result depends
+        on, but for rounding.
         """
         with tf.control_dependencies([_refuse_none(image_bytes, "image_bytes")]):
-            rows = tf.range(tf.size(image_bytes))
+            count = tf.size(image_bytes)
 
-        def detect(element):
-            row, data = element
+        def read(row):
             name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
-            return self.detect_in_file(data, name)
+            return {n: v[0] for n, v in self._read(image_bytes[row], name).items()}
 
-        found = tf.map_fn(
-            detect,
-            (rows, image_bytes),
-            fn_output_signature=_found_spec(
-                self.model.roi_head.detections.max_per_image
-            ),
+        found = detect_in_groups(
+            count,
+            read,
+            self.model,
+            _found_spec(self.model.roi_head.detections.max_per_image),
         )
         return detection_outputs(found, found["file_sizes"], self.model.class_names)
 
@@ -79,10 +79,14 @@ class Signatures:
         Returns:
             `Detections` of this image as a dict, and its `file_sizes` float32 [2].
         """
-        image = decode_or_refuse(data, name, self.max_pixels)
-        batch = self._batch(image[tf.newaxis], name)
+        batch = self._read(data, name)
         found = self.model(batch) | {"file_sizes": batch["file_sizes"]}
         return {key: value[0] for key, value in found.items()}
+
+    def _read(self, data, name):
+        """Returns the batch of one encoded image."""
+        image = decode_or_refuse(data, name, self.max_pixels)
+        return self._batch(image[tf.newaxis], name)
 
     def of_tensor(self, image_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """Detects objects in decoded images of one size, uint8 [B, H, W, 3]."""
@@ -145,7 +149,6 @@ def _found_spec(num):
         "scores": tf.TensorSpec([num], tf.float32),
         "labels": tf.TensorSpec([num], tf.int32),
         "valid": tf.TensorSpec([num], tf.bool),
-        "file_sizes": tf.TensorSpec([2], tf.float32),
     }
 
 

@@ -142,7 +142,8 @@ def detect_in_batches(model, batches: tf.data.Dataset) -> Iterator[tuple[dict, d
 def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict, Any]]:
     """Yields each batch and a step's outputs for it, as arrays; images are left out."""
     # One graph for all canvases and for a last, smaller batch.
-    graph = tf.function(step, input_signature=[batches.element_spec])
+    signature = [batches.element_spec]
+    graph = tf.function(step, input_signature=signature, autograph=False)
     with readable_errors():
         for batch in batches:
             outputs = tf.nest.map_structure(lambda value: value.numpy(), graph(batch))

@@ -217,7 +217,8 @@ class Detector(EntryPoints, DataModel):
 
     def _use_xla(self, uses_xla):
         self.uses_xla, self.compiled_for = uses_xla, ()
-        compiled = tf.function(jit_compile=True) if uses_xla else (lambda step: step)
+        in_xla = tf.function(jit_compile=True, autograph=False)
+        compiled = in_xla if uses_xla else (lambda step: step)
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
         self._detection_step = compiled(self.call)

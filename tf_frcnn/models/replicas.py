@@ -122,7 +122,7 @@ def on_local_devices(
         strategy: of the devices.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def run(parts):
         outputs = strategy.run(step, args=(parts,))
         return tf.nest.map_structure(

@@ -49,7 +49,8 @@ def canvas_reader(resizing: Resizing) -> CanvasReader:
             return tf.identity(size)
 
     @tf.function(
-        input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)]
+        input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)],
+        autograph=False,
     )
     def read_in_graph(data, orientation):
         with tf.device("CPU:0"):

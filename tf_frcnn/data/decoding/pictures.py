@@ -114,7 +114,7 @@ def _decode(data: bytes, name: str) -> tf.Tensor:
         raise ImageError(f"{name}: {reason}.") from error
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def _decode_in_graph(data):
     return decode_or_refuse(data, tf.constant("image"), _MAX_PIXELS)
 

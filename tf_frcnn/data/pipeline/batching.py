@@ -133,6 +133,7 @@ def training_batches(
     kept = pixel_cache(examples, resizing, cache, resized=is_resized)
     reader = ImageReader(table, replacements, kept)
 
+    @tf.autograph.experimental.do_not_convert
     def epoch_batches(epoch):
         epoch_seed = seed_of_epoch(seed, epoch)
 
@@ -203,6 +204,7 @@ def evaluation_batches(
     table = record_table(examples, resizing, proposals=proposals)
     reader = ImageReader(table, Replacements(examples, table.groups.numpy(), None))
 
+    @tf.autograph.experimental.do_not_convert
     def prepare(index, encoded):
         example = reader.read((index, encoded))
         return table.groups[index], resize_example(example, resizing)

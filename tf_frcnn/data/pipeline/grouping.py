@@ -160,8 +160,13 @@ def _padded(windows, examples, canvases, num_boxes, num_workers):
     Only references have passed the one thread that groups.
     """
     _, spec = examples.element_spec
+
+    @tf.autograph.experimental.do_not_convert
+    def pad(_, packs, sizes):
+        return pad_together(packs, sizes, spec, canvases, num_boxes)
+
     return windows.map(
-        lambda _, packs, sizes: pad_together(packs, sizes, spec, canvases, num_boxes),
+        pad,
         num_parallel_calls=num_workers or tf.data.AUTOTUNE,
         deterministic=True,
     )

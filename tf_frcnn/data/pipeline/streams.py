@@ -183,6 +183,7 @@ class Stream:
     def _prepared(self, one_pass, num_workers=None):
         """Returns the examples of what `one_pass()`, called when each begins, makes."""
 
+        @tf.autograph.experimental.do_not_convert
         def prepared(_):
             self.num_read.assign(0)
             self.left_out.assign(0)
