@@ -1,0 +1,41 @@
+"""Steps of a recipe of this package, one image each; see `compare.py`."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+from compared.answering import NUM_CLASSES, answer, arguments
+from gpu import made_up
+
+from tf_frcnn.assembly import build_model, compile_model
+from tf_frcnn.config import load_config
+
+RECIPES = {"vgg16": "vgg16_voc07", "resnet50_fpn": "torchvision_resnet50_fpn"}
+
+
+def main():
+    asked = arguments(RECIPES)
+    height, width = asked.canvas
+    settings = {
+        "backbone.weights": "random",
+        "images.short_side": min(height, width),
+        "images.long_side": max(height, width),
+        "train.precision": asked.precision,
+        "data.batch_size": 1,
+    }
+    config = load_config(
+        RECIPES[asked.detector], [f"{name}={v}" for name, v in settings.items()]
+    )
+    model = build_model(config, [f"class {k}" for k in range(NUM_CLASSES)])
+    compile_model(config, model, steps_per_epoch=1000)
+    made = made_up.batch(1, asked.canvas, NUM_CLASSES)
+    del made["step"]
+    batch = {name: tf.constant(values) for name, values in made.items()}
+    steps = {"training": model.train_step, "inference": model.predict_step}
+    graph = tf.function(steps[asked.kind], autograph=False)
+    answer(lambda: tf.nest.map_structure(lambda value: value.numpy(), graph(batch)))
+
+
+if __name__ == "__main__":
+    main()
