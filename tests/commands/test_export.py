@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -9,6 +10,9 @@ from tf_frcnn.cli import main
 from tf_frcnn.commands import export
 from tf_frcnn.commands.export import export_run
 from tf_frcnn.data import SHAPE_CLASSES
+
+
+NOTHING = {"overrides": [], "version": None, "calibrate": None}
 
 
 @pytest.fixture
@@ -33,11 +37,12 @@ def test_an_export_goes_where_it_is_told(calls, capsys):
     overrides = ["score_threshold=0.25", "max_per_image=9", "class_agnostic_nms=true"]
     overrides = [f"detections.{setting}" for setting in overrides]
     assert calls == [
-        {"file_format": "savedmodel", "overrides": [], "version": None},
+        {"file_format": "savedmodel", **NOTHING},
         {
             "file_format": "savedmodel",
             "overrides": overrides,
             "version": 7,
+            "calibrate": None,
             "max_megapixels": 12.5,
         },
     ]
@@ -48,10 +53,17 @@ def test_an_export_for_another_runtime_takes_a_canvas(calls, capsys):
     assert main([*arguments, "onnx"]) == 0
     assert capsys.readouterr().out == "ONNX: models/new/mine\n"
     assert main([*arguments, "tflite", "--canvas", "320x416"]) == 0
-    common = {"overrides": [], "version": None}
+    int8 = ["--weights", "int8", "--calibrate", "photos"]
+    assert main([*arguments, "onnx", *int8]) == 0
     assert calls == [
-        {"file_format": "onnx", **common},
-        {"file_format": "tflite", **common, "canvas": (320, 416)},
+        {"file_format": "onnx", **NOTHING},
+        {"file_format": "tflite", **NOTHING, "canvas": (320, 416)},
+        {
+            "file_format": "onnx",
+            **NOTHING,
+            "weights": "int8",
+            "calibrate": Path("photos"),
+        },
     ]
 
 
@@ -59,6 +71,11 @@ def test_an_export_for_another_runtime_takes_a_canvas(calls, capsys):
     ("options", "message"),
     [
         (["--canvas", "320x416"], "--canvas needs --format onnx or tflite"),
+        (["--weights", "int8"], "--weights needs --format onnx or tflite"),
+        (
+            ["--format", "tflite", "--weights", "int8", "--calibrate", "photos"],
+            "--calibrate needs --format onnx --weights int8",
+        ),
         (
             ["--format", "onnx", "--max-megapixels", "9"],
             "--max-megapixels needs --format savedmodel",

@@ -100,12 +100,13 @@ def test_another_runtime_detects_the_same_in_shapes_and_in_blood(
 @pytest.fixture
 def stand_in(model, monkeypatch):
     """A runtime whose file is empty and which runs the model itself."""
-    functions = []
+    functions, given = [], []
     packages, shift = ["keras"], [0.0]
 
-    def write(function, inputs, path):
+    def write(function, inputs, path, calibration):
         assert inputs[0].shape == [1, 96, 160, 3]
         functions.append(function)
+        given[:] = calibration
         path.write_bytes(b"")
 
     def load(path):
@@ -117,9 +118,10 @@ def stand_in(model, monkeypatch):
 
         return run
 
-    runtime = Runtime("model.onnx", packages, write, load)
+    writers = {"float32": write, "int8": write}
+    runtime = Runtime("model.onnx", packages, writers, load)
     monkeypatch.setitem(RUNTIMES, "onnx", runtime)
-    return SimpleNamespace(packages=packages, shift=shift)
+    return SimpleNamespace(packages=packages, shift=shift, calibration=given)
 
 
 def test_a_version_says_what_goes_in_and_comes_out(
@@ -184,3 +186,56 @@ def test_a_missing_package_is_named_with_its_installation(
     message = r'needs no_such_package; install with pip install "tf-frcnn\[onnx\]"'
     with pytest.raises(ImportError, match=message):
         convert_model(model, resizing, tmp_path, images, file_format="onnx")
+
+
+@needs_packages
+@pytest.mark.parametrize(
+    ("file_format", "weights"),
+    [("onnx", "int8"), ("tflite", "float16"), ("tflite", "int8")],
+)
+def test_smaller_weights_find_most_of_the_detections(
+    model, resizing, images, file_format, weights, tmp_path, capsys
+):
+    settings = {"file_format": file_format, "canvas": (160, 160)}
+    paths = [
+        convert_model(model, resizing, tmp_path / w, images, weights=w, **settings)
+        for w in ("float32", weights)
+    ]
+    whole, small = (path / RUNTIMES[file_format].file for path in paths)
+    assert small.stat().st_size < 0.7 * whole.stat().st_size
+    info = json.loads((paths[1] / "model_info.json").read_text())
+    agreement = info["agreement"]
+    assert info["weights"] == weights and agreement["images"] == 3
+    assert agreement["detections"] >= 4 and agreement["score_difference"] > 0
+    assert agreement["found"] >= 0.75 * agreement["detections"]
+    words = f"with {weights} weights finds {agreement['found']} of the model's"
+    assert words in capsys.readouterr().out
+
+
+def test_smaller_weights_are_calibrated_and_compared(
+    model, resizing, images, stand_in, tmp_path, monkeypatch
+):
+    stand_in.shift[0] = 0.01
+    settings = {"file_format": "onnx", "canvas": (96, 160), "weights": "int8"}
+    one = images.subset([0])
+    path = convert_model(model, resizing, tmp_path, images, calibration=one, **settings)
+    (inputs,) = stand_in.calibration
+    assert inputs["images"].shape == (1, 96, 160, 3)
+    agreement = json.loads((path / "model_info.json").read_text())["agreement"]
+    assert agreement["found"] == agreement["detections"] > 2
+    assert agreement["score_difference"] == pytest.approx(0.01, abs=1e-4)
+    assert agreement["box_difference"] < 0.01
+    # Nothing is found again where boxes may not even be equal.
+    monkeypatch.setattr("tf_frcnn.export.agreement.MIN_IOU", 1.1)
+    with pytest.raises(ExportError, match=r"int8 weights finds 0 of the model's \d"):
+        convert_model(model, resizing, tmp_path, images, **settings)
+    assert [version.name for version in tmp_path.iterdir()] == ["1"]
+
+
+def test_weights_that_a_format_does_not_have_are_refused(
+    model, resizing, images, stand_in, tmp_path
+):
+    message = r"weights = 'float16' must be one of float32, int8 for the format onnx"
+    with pytest.raises(ValueError, match=message):
+        settings = {"file_format": "onnx", "weights": "float16"}
+        convert_model(model, resizing, tmp_path, images, **settings)

@@ -41,6 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=tuple(_NAMES), default="savedmodel")
     parser.add_argument(
+        "--weights",
+        choices=("float32", "float16", "int8"),
+        help="of ONNX (float32, int8) and TFLite (float32)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=expanded_path,
+        metavar="FOLDER",
+        help="images on which ONNX fixes ranges for int8 (the run's samples)",
+    )
+    parser.add_argument(
         "--canvas",
         type=_canvas,
         metavar="HEIGHTxWIDTH",
@@ -71,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         file_format=options.format,
         overrides=[f"detections.{n}={v}" for n, v in changed.items() if v is not None],
         version=options.version,
+        calibrate=options.calibrate,
         **_settings_of_format(options),
     )
     print(f"{_NAMES[options.format]}: {version}")
@@ -79,16 +91,19 @@ def run(options: argparse.Namespace) -> None:
 def _settings_of_format(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the settings of the format; raises for those of the other kind."""
     is_saved_model = options.format == "savedmodel"
-    if is_saved_model and options.canvas:
-        raise ValueError("--canvas needs --format onnx or tflite.")
+    for name in ("canvas", "weights"):
+        if is_saved_model and getattr(options, name):
+            raise ValueError(f"--{name} needs --format onnx or tflite.")
+    if options.calibrate and (options.format, options.weights) != ("onnx", "int8"):
+        raise ValueError("--calibrate needs --format onnx --weights int8.")
     if not is_saved_model and options.max_megapixels is not None:
         raise ValueError(
             "--max-megapixels needs --format savedmodel: other files take no encoded "
             "images."
         )
-    own = "max_megapixels" if is_saved_model else "canvas"
-    value = getattr(options, own)
-    return {} if value is None else {own: value}
+    names = ("max_megapixels",) if is_saved_model else ("canvas", "weights")
+    own = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in own.items() if value is not None}
 
 
 def export_run(
@@ -97,6 +112,7 @@ def export_run(
     *,
     file_format: str = "savedmodel",
     overrides: Sequence[str] = (),
+    calibrate: Path | None = None,
     **settings: Any,
 ) -> Path:
     """Exports a run and checks the export on the run's sample images.
@@ -107,8 +123,10 @@ def export_run(
         file_format: "savedmodel", or a key of `export.RUNTIMES`, whose files compute in
             float32 whatever the run trained in.
         overrides: settings that replace those of the run.
-        **settings: `version` and `max_megapixels` of `export_model`, or `version` and
-            `canvas` of `convert_model`.
+        calibrate: folder or file of images for int8 weights; None for the run's
+            samples.
+        **settings: `version` and `max_megapixels` of `export_model`, or `version`,
+            `canvas` and `weights` of `convert_model`.
 
     Returns:
         The folder of the version that was written.
@@ -132,9 +150,10 @@ def export_run(
         settings["file_format"] = file_format
         overrides = [*overrides, "train.precision=float32"]
     run = load_detector(directory, overrides)
-    samples = read_images(
-        find_images([directory / SAMPLES_FOLDER]), run.model.class_names
-    )
+    names = run.model.class_names
+    samples = read_images(find_images([directory / SAMPLES_FOLDER]), names)
+    if calibrate is not None:
+        settings["calibration"] = read_images(find_images([calibrate]), names)
     resizing, info = run.model.resizing, run_info(run)
     write = convert_model if is_converted else export_model
     return write(run.model, resizing, target, samples, info=info, **settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tf_frcnn.data import ExampleSet, Resizing
 from tf_frcnn.data.pipeline.canvases import network_sizes
+from tf_frcnn.export.agreement import agreement_with
 from tf_frcnn.export.fixed_canvas import (
     Canvas,
     canvas_function,
@@ -43,6 +44,8 @@ def convert_model(
     samples: ExampleSet,
     *,
     file_format: str,
+    weights: str = "float32",
+    calibration: ExampleSet | None = None,
     canvas: Canvas | None = None,
     version: int | None = None,
     info: Mapping | None = None,
@@ -59,6 +62,12 @@ def convert_model(
         directory: versions are written to directory/1, directory/2, ...
         samples: images to test the file on, as far as the canvas holds them.
         file_format: a key of `RUNTIMES`.
+        weights: their type in the file: "float32"; "int8", a quarter of the size; of
+            TensorFlow Lite also "float16". Others than float32 need not give the
+            model's detections: how many are found again is printed and written to
+            model_info.json.
+        calibration: images on which ONNX Runtime fixes the ranges of values for int8
+            weights; None for the samples.
         canvas: (height, width) in pixels; None for that of `default_canvas`.
         version: the number; None for the one after the highest.
         info: further contents of model_info.json.
@@ -67,7 +76,8 @@ def convert_model(
         The folder of the version.
 
     Raises:
-        ExportError: the file's detections differ from the model's own.
+        ExportError: the file's detections differ from the model's own; of smaller
+            weights, it finds less than half of them.
         FileExistsError: the version exists.
         ImportError: a package for the runtime is not installed.
         ValueError: a setting is not allowed, the canvas holds none of the samples, the
@@ -76,7 +86,9 @@ def convert_model(
     """
     resizing.require_one_short_side()
     _require_packages(file_format)
+    _require_weights(file_format, weights)
     canvas = canvas or default_canvas(resizing)
+    calibration = held_samples(calibration or samples, resizing, canvas)
     samples = held_samples(samples, resizing, canvas)
     resizing = resizing._replace(canvases=(canvas,))
     function, runtime = canvas_function(model), RUNTIMES[file_format]
@@ -84,9 +96,15 @@ def convert_model(
     def fill(part):
         part.mkdir()
         path = part / runtime.file
-        runtime.write(function, canvas_inputs(canvas), path)
-        _verify(path, runtime.load(path), model, resizing, samples)
+        own = [r.inputs["preprocessed"] for r in sample_requests(calibration, resizing)]
+        runtime.writers[weights](function, canvas_inputs(canvas), path, own)
         of_file = {"canvas": canvas, "inputs": _INPUTS, "outputs": _OUTPUTS}
+        if weights == "float32":
+            _verify(path, runtime.load(path), model, resizing, samples)
+        else:
+            agreement = agreement_with(model, resizing, samples, runtime.load(path))
+            print(agreement.require_half(path.name, weights))
+            of_file |= {"weights": weights, "agreement": agreement._asdict()}
         describe(part, model, of_file | dict(info or {}))
 
     return add_version(directory, version, file_format, fill)
@@ -102,6 +120,15 @@ def _require_packages(file_format):
         raise ImportError(
             f"export: the format {file_format} needs {', '.join(missing)}; install "
             f'with pip install "tf-frcnn[{file_format}]".'
+        )
+
+
+def _require_weights(file_format, weights):
+    known = RUNTIMES[file_format].writers
+    if weights not in known:
+        raise ValueError(
+            f"export: weights = {weights!r} must be one of {', '.join(known)} for the "
+            f"format {file_format}."
         )
 
 

@@ -99,7 +99,7 @@ class Original:
         record = self._samples.records[row]
         what = f"{what} of {record.source}"
         own = detections_of_image(self._detections, row)
-        found = _detections_in(output, self._model.class_names, what)
+        found = detections_in(output, self._model.class_names, what)
         sides = np.tile([record.height, record.width], 2)
         found = found._replace(boxes=found.boxes * sides)
         candidates = functools.partial(self._candidates_of, row)
@@ -202,7 +202,7 @@ def _without_suppression(model: FasterRCNN) -> Iterator[None]:
         model.make_predict_function(force=True)
 
 
-def _detections_in(
+def detections_in(
     output: Mapping[str, np.ndarray], class_names: Sequence[str], what: str
 ) -> DetectedBoxes:
     """Returns the detections of an output, boxes as shares of the image's sides.

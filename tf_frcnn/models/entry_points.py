@@ -95,7 +95,8 @@ class EntryPoints:
             directory: versions are written to directory/1, directory/2, ...
             format: "savedmodel", "onnx" or "tflite".
             **settings: of `tf_frcnn.export.export_model` or `convert_model`, such as
-                `version`; `samples`, on which it is checked, are drawn if not given.
+                `version` or `weights`; `samples`, on which it is checked, are drawn if
+                not given.
 
         Returns:
             The folder of the version.
