@@ -11,7 +11,6 @@ from tf_frcnn.commands import export
 from tf_frcnn.commands.export import export_run
 from tf_frcnn.data import SHAPE_CLASSES
 
-
 NOTHING = {"overrides": [], "version": None, "calibrate": None}
 
 
