@@ -1,7 +1,9 @@
-"""Times this package beside torchvision, step by step in turn, and prints a table.
+r"""Times this package beside torchvision, step by step in turn, and prints a table.
 
     pip install torchvision
     python benchmarks/compare.py
+    python benchmarks/compare.py --programs onnxruntime openvino torchvision \\
+        --work "resnet50_fpn 800x1066 inference"
 
 Each program waits in a process of its own until it is asked for a step, one after the
 other, so that other work on the machine falls on all alike. A step is one image of
@@ -29,16 +31,21 @@ WORK = {
     ]
     for kind in ("inference", "training")
 }
-PRECISIONS = ("float32", "bfloat16")
+# Module, the precisions, and whether it trains, too.
+PROGRAMS = {
+    "tensorflow": ("compared.ours", ("float32", "bfloat16"), True),
+    "onnxruntime": ("compared.converted onnxruntime", ("float32", "int8"), False),
+    "openvino": ("compared.converted openvino", ("float32", "int8"), False),
+    "torchvision": ("compared.theirs", ("float32", "bfloat16"), True),
+}
 
 
 class Program:
     """A process that does a step when it is asked to."""
 
-    def __init__(self, python, module, detector, kind, precision, height, width):
-        words = [detector, kind, precision, str(height), str(width)]
+    def __init__(self, python, module, *words):
         self.process = subprocess.Popen(
-            [python, "-m", module, *words],
+            [python, "-m", *module.split(), *map(str, words)],
             cwd=Path(__file__).parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -70,14 +77,17 @@ class Program:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", nargs="+", default=list(WORK), choices=list(WORK))
-    parser.add_argument("--steps", type=int, default=7, help="of each program (7)")
     parser.add_argument(
-        "--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS
+        "--programs",
+        nargs="+",
+        default=["tensorflow", "torchvision"],
+        choices=list(PROGRAMS),
     )
+    parser.add_argument("--steps", type=int, default=7, help="of each program (7)")
     parser.add_argument("--peer-python", default=sys.executable, metavar="PYTHON")
     options = parser.parse_args()
     print(f"{machine()}; batch 1, medians of {options.steps} steps.\n")
-    print("| work | precision | ours | torchvision | ratio | peak memory, each |")
+    print("| work | program | precision | step | torchvision's float32 / it | memory |")
     print("|---|---|---|---|---|---|")
     for name in options.work:
         for line in rows(name, options):
@@ -85,27 +95,25 @@ def main():
 
 
 def rows(name, options):
-    """Returns the table's rows of a work, one for each precision."""
+    """Returns the table's rows of a work, one for each program and precision."""
     detector, kind, height, width = WORK[name]
-    sides = {"ours": sys.executable, "theirs": options.peer_python}
-    programs = {
-        (side, precision): Program(
-            python, f"compared.{side}", detector, kind, precision, height, width
-        )
-        for precision in options.precisions
-        for side, python in sides.items()
-    }
+    programs = {}
+    for program in options.programs:
+        module, precisions, trains = PROGRAMS[program]
+        python = options.peer_python if program == "torchvision" else sys.executable
+        for precision in precisions if trains or kind == "inference" else ():
+            words = module, detector, kind, precision, height, width
+            programs[program, precision] = Program(python, *words)
     for _ in range(options.steps):
         for program in programs.values():
             program.step()
     for program in programs.values():
         program.end()
-    for precision in options.precisions:
-        own, peer = (programs[side, precision] for side in sides)
+    peer = programs["torchvision", "float32"].median()
+    for (program, precision), own in programs.items():
         yield (
-            f"| {name} | {precision} | {own.median():.2f} s | {peer.median():.2f} s | "
-            f"{peer.median() / own.median():.2f} | {own.peak_gb:.1f} / "
-            f"{peer.peak_gb:.1f} GB |"
+            f"| {name} | {program} | {precision} | {own.median():.2f} s | "
+            f"{peer / own.median():.2f} | {own.peak_gb:.1f} GB |"
         )
 
 

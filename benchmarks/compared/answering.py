@@ -14,7 +14,7 @@ def arguments(names):
     parser = argparse.ArgumentParser()
     parser.add_argument("detector", choices=names)
     parser.add_argument("kind", choices=["training", "inference"])
-    parser.add_argument("precision", choices=["float32", "bfloat16"])
+    parser.add_argument("precision", choices=["float32", "bfloat16", "int8"])
     parser.add_argument("canvas", type=int, nargs=2)
     return parser.parse_args()
 

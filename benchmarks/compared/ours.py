@@ -16,18 +16,7 @@ RECIPES = {"vgg16": "vgg16_voc07", "resnet50_fpn": "torchvision_resnet50_fpn"}
 
 def main():
     asked = arguments(RECIPES)
-    height, width = asked.canvas
-    settings = {
-        "backbone.weights": "random",
-        "images.short_side": min(height, width),
-        "images.long_side": max(height, width),
-        "train.precision": asked.precision,
-        "data.batch_size": 1,
-    }
-    config = load_config(
-        RECIPES[asked.detector], [f"{name}={v}" for name, v in settings.items()]
-    )
-    model = build_model(config, [f"class {k}" for k in range(NUM_CLASSES)])
+    model, config = built(asked)
     compile_model(config, model, steps_per_epoch=1000)
     made = made_up.batch(1, asked.canvas, NUM_CLASSES)
     del made["step"]
@@ -35,6 +24,22 @@ def main():
     steps = {"training": model.train_step, "inference": model.predict_step}
     graph = tf.function(steps[asked.kind], autograph=False)
     answer(lambda: tf.nest.map_structure(lambda value: value.numpy(), graph(batch)))
+
+
+def built(asked):
+    """Returns the model that is asked for, with random weights, and its settings."""
+    height, width = asked.canvas
+    settings = {
+        "backbone.weights": "random",
+        "images.short_side": min(height, width),
+        "images.long_side": max(height, width),
+        "train.precision": asked.precision.replace("int8", "float32"),
+        "data.batch_size": 1,
+    }
+    config = load_config(
+        RECIPES[asked.detector], [f"{name}={v}" for name, v in settings.items()]
+    )
+    return build_model(config, [f"class {k}" for k in range(NUM_CLASSES)]), config
 
 
 if __name__ == "__main__":
