@@ -51,12 +51,12 @@ def canvas_of(resizing):
     return side, side
 
 
-def made_up_batch(batch_size, canvas):
+def made_up_batch(batch_size, canvas, num_boxes=NUM_BOXES, num_classes=NUM_CLASSES):
     rng = np.random.default_rng(0)
-    corners = rng.uniform(0, 0.6, [batch_size, NUM_BOXES, 2])
-    sides = rng.uniform(0.1, 0.4, [batch_size, NUM_BOXES, 2])
+    shape = (batch_size, num_boxes)
+    corners = rng.uniform(0, 0.6, [*shape, 2])
+    sides = rng.uniform(0.1, 0.4, [*shape, 2])
     boxes = np.concatenate([corners, corners + sides], axis=-1) * [*canvas, *canvas]
-    shape = (batch_size, NUM_BOXES)
     return {
         "images": tf.constant(
             rng.uniform(0, 255, [batch_size, *canvas, 3]), tf.float32
@@ -64,7 +64,7 @@ def made_up_batch(batch_size, canvas):
         "image_sizes": tf.constant([canvas] * batch_size, tf.float32),
         "scales": tf.ones([batch_size, 2]),
         "boxes": tf.constant(boxes, tf.float32),
-        "labels": tf.constant(rng.integers(0, NUM_CLASSES, shape), tf.int32),
+        "labels": tf.constant(rng.integers(0, num_classes, shape), tf.int32),
     }
 
 

@@ -214,7 +214,7 @@ def test_training_batches_obey_the_settings(config_of, monkeypatch):
         assert per_epoch == 2  # four images, three at a time
     same = {"batch_size": 3, "seed": 5, "proposals": None, "balance": None}
     same |= {"augmentation": NO_AUGMENTATION, "max_unreadable": 4}
-    same |= {"cache": "memory", "num_workers": 3}
+    same |= {"cache": "memory", "num_workers": 3, "shard": None}
     resizing = Resizing((48, 80), 96, ((96, 96),), "caffe")
     assert [positional for positional, _ in calls] == [(examples, resizing)] * 2
     assert [settings for _, settings in calls] == [

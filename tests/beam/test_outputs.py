@@ -46,8 +46,11 @@ def test_lists_of_an_earlier_pipeline_go_on_request_only(tmp_path):
         (tmp_path / name).touch()
     lists = Lists(str(tmp_path))
     with pytest.raises(FileExistsError, match=r"of-00002\.jsonl exists already"):
-        lists.make_room(overwrite=False)
-    Lists(str(tmp_path), "parquet").make_room(overwrite=False)
+        lists.require_room(overwrite=False)
+    parquet = Lists(str(tmp_path), "parquet")
+    parquet.require_room(overwrite=False)
+    parquet.make_room()
+    lists.require_room(overwrite=True)
     assert len([*tmp_path.iterdir()]) == 5
-    lists.make_room(overwrite=True)
+    lists.make_room()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)

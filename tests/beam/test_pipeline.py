@@ -14,6 +14,7 @@ from tf_frcnn.beam.inputs import Images
 from tf_frcnn.beam.outputs import Lists
 from tf_frcnn.beam.pipeline import predict_on_beam
 from tf_frcnn.cli import main
+from tf_frcnn.commands import predict as predicting
 from tf_frcnn.config import load_config
 from tf_frcnn.data import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
@@ -130,6 +131,18 @@ def test_images_none_of_which_is_readable_are_an_error(sizes_alone, photos, tmp_
         predict_on_beam("model", Images([str(photos / "cut.png")]), lists)
     (entry,) = entries_of(tmp_path)
     assert "damaged" in entry["error"]
+
+
+def test_nothing_is_exported_for_a_pipeline_that_cannot_start(
+    photos, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(predicting, "_exported", lambda _: pytest.fail("exported"))
+    (tmp_path / "detections-00000-of-00001.jsonl").touch()
+    words = ["predict", "run", photos, "--runner", "DirectRunner", "--output", tmp_path]
+    assert "of-00001.jsonl exists already" in failure_of(capsys, *words)
+    words += ["--overwrite", "--beam", "workers=2"]
+    assert failure_of(capsys, *words).startswith("--beam workers=2: DirectRunner of")
+    assert (tmp_path / "detections-00000-of-00001.jsonl").exists()
 
 
 def test_a_remote_pattern_without_images_is_an_error(sizes_alone, photos, tmp_path):

@@ -50,6 +50,13 @@ def test_a_precision_is_a_share(precision, capsys):
     assert f"{precision!r} must be a number in (0, 1]" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [[], ["--detections", "list.jsonl"]])
+def test_a_precision_without_a_report_is_an_error(more, capsys):
+    words = ["evaluate", "runs/mine", "--precision", "0.8", *more]
+    line = failure_of(capsys, *words)
+    assert line == "--precision 0.8 is for the report; add --report."
+
+
 def test_an_unknown_split_is_named(capsys, trained_run):
     line = failure_of(capsys, "evaluate", trained_run, "--split", "trainval")
     assert line.startswith("split = 'trainval'")

@@ -69,3 +69,18 @@ def test_joined_sets_pass_over_a_missing_file_if_asked_to(tmp_path):
     joined = concatenate([examples, replace(example_set("b", 1), images=none)])
     stream = joined.stream(tolerant=True).as_numpy_iterator()
     assert [*stream] == [(0, b"a0"), (1, b"")]
+
+
+def test_joined_sets_read_what_was_left_unread(tmp_path):
+    (file := tmp_path / "b0").write_bytes(b"of a file")
+    stored = StoredImages(tf.constant([str(file)]), are_paths=True)
+    joined = concatenate(
+        [example_set("a", 2), replace(example_set("b", 1), images=stored)]
+    )
+    unread = dict(joined.stream(unread=True).as_numpy_iterator())
+    assert unread == {0: b"a0", 1: b"a1", 2: str(file).encode()}
+    read = [
+        joined.images.read(tf.constant(row), tf.constant(item)).numpy()
+        for row, item in unread.items()
+    ]
+    assert read == [b"a0", b"a1", b"of a file"]

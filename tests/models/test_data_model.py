@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
+from tf_frcnn.data.pipeline.shards import Shard
+from tf_frcnn.models import data_model
 from tf_frcnn.models.inputs import build_evaluation_batches, build_training_batches
 
 
@@ -273,3 +275,24 @@ def test_training_batches_are_those_of_the_recipe(stub, shapes):
     model.fit(shapes, epochs=1, verbose=0)
     own = build_training_batches(model.settings, shapes, epoch=0)
     assert names_in(model.trained) == names_in(own.dataset.take(own.steps))
+
+
+@pytest.mark.slow
+def test_a_worker_of_two_prepares_its_part_of_each_batch(stub, shapes, monkeypatch):
+    own = Shard(1, 2, 1)
+    monkeypatch.setattr(data_model, "shard_of", lambda strategy: own)
+    model = stub()
+    settings = {"validation_data": shapes, "batch_size": 2, "verbose": 0}
+    model.fit(shapes, **settings)
+    for seen, build in (
+        (model.trained, build_training_batches),
+        (model.tested, build_evaluation_batches),
+    ):
+        whole = build(model.settings, shapes, batch_size=2).dataset.take(2)
+        assert names_in(seen) == [names[1:] for names in names_in(whole)]
+        assert [batch["image_weights"].numpy() for batch in seen] == [1.0, 1.0]
+    # Of images that may change their shape the batches are whole.
+    whole = build_training_batches(
+        model.settings, shapes, augment=lambda *changed: changed[:3], shard=own
+    )
+    assert not whole.are_parts

@@ -1,7 +1,9 @@
 """Files by their paths on this machine, or by addresses that Beam opens, as gs://."""
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -55,13 +57,15 @@ def copy_folder(address: str, target: Path) -> None:
         raise FileNotFoundError(f"{address}: there are no files.")
 
 
-def local_folder(place: str) -> Path:
-    """Returns a folder, or a copy of a remote one in the folder for temporary files."""
+@contextlib.contextmanager
+def local_folder(place: str) -> Iterator[Path]:
+    """Gives a folder, or for the time being a copy of a remote one."""
     if not is_remote(place):
-        return Path(place)
-    target = Path(tempfile.mkdtemp(prefix="tf_frcnn-"))
-    copy_folder(place, target)
-    return target
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="tf_frcnn-") as folder:
+        copy_folder(place, Path(folder))
+        yield Path(folder)
 
 
 def _opened(place: str):

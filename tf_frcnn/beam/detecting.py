@@ -74,4 +74,6 @@ class _DetectInFiles(beam.DoFn):
             yield entry
 
     def _load(self) -> ExportedDetector:
-        return ExportedDetector(local_folder(self._place))
+        # Once it is loaded, nothing is read from its files any more.
+        with local_folder(self._place) as folder:
+            return ExportedDetector(folder)

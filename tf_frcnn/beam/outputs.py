@@ -43,23 +43,21 @@ class Lists(NamedTuple):
         """A glob pattern of them, of any number and this format."""
         return f"{self._start}-?????-of-?????.{self.file_format}"
 
-    def make_room(self, *, overwrite: bool) -> None:
-        """Removes the lists of an earlier pipeline.
+    def require_room(self, *, overwrite: bool) -> None:
+        """Raises a FileExistsError if there are lists of an earlier pipeline.
 
         Args:
-            overwrite: whether the user said so.
-
-        Raises:
-            FileExistsError: there are some, and the user did not.
+            overwrite: whether the user lets them be replaced.
         """
-        (found,) = FileSystems.match([self.pattern])
-        paths = [file.path for file in found.metadata_list]
-        if paths and not overwrite:
+        if not overwrite and (paths := self._paths()):
             raise FileExistsError(
                 f"{paths[0]} exists already; choose another folder with --output, or "
                 "say --overwrite to replace the lists there."
             )
-        if paths:
+
+    def make_room(self) -> None:
+        """Removes the lists of an earlier pipeline."""
+        if paths := self._paths():
             FileSystems.delete(paths)
 
     def writer(self) -> beam.PTransform:
@@ -72,6 +70,10 @@ class Lists(NamedTuple):
             return "Rows" >> beam.Map(_row_of) | writing
         writing = beam.io.WriteToText(self._start, file_name_suffix=ending)
         return "Lines" >> beam.Map(json.dumps) | writing
+
+    def _paths(self) -> list[str]:
+        (found,) = FileSystems.match([self.pattern])
+        return [file.path for file in found.metadata_list]
 
     @property
     def _start(self) -> str:

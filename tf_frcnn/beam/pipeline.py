@@ -5,20 +5,28 @@ from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from tf_frcnn.beam.addresses import is_remote
 from tf_frcnn.beam.detecting import DETECTIONS, IMAGES, NAMESPACE, UNREADABLE, Detect
 from tf_frcnn.beam.inputs import FindImages, Images
+from tf_frcnn.beam.options import pipeline_options
 from tf_frcnn.beam.outputs import Lists
 from tf_frcnn.data import DataError
 from tf_frcnn.runs.outputs import require_writable
 
-# Beam's DirectRunner downloads another program, Prism, and falls back to this one.
-_OWN_RUNNERS = {
-    "DirectRunner": "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-}
+
+def check_pipeline(
+    lists: Lists, runner: str, options: Sequence[str], *, overwrite: bool
+) -> None:
+    """Raises what `predict_on_beam` would raise before it computes anything.
+
+    Arguments as of that function; the images are not looked for.
+    """
+    pipeline_options(runner, options)
+    if not is_remote(lists.folder):
+        require_writable(Path(lists.folder))
+    lists.require_room(overwrite=overwrite)
 
 
 def predict_on_beam(
@@ -52,17 +60,15 @@ def predict_on_beam(
 
     Raises:
         DataError: none of the images is readable, or there are none.
+        ValueError: Beam does not know an option.
         OSError: lists exist, or cannot be written; nothing was computed.
     """
-    words = [f"--runner={_OWN_RUNNERS.get(runner, runner)}"]
-    words += [f"--{option.removeprefix('--')}" for option in options]
-    pipeline = beam.Pipeline(options=PipelineOptions(words))
+    check_pipeline(lists, runner, options, overwrite=overwrite)
+    pipeline = beam.Pipeline(options=pipeline_options(runner, options))
     found = pipeline | "Find" >> FindImages(images)
     entries = found | "Detect" >> Detect(model, min_score, batch_size)
     _ = entries | "Write" >> lists.writer()
-    if not is_remote(lists.folder):
-        require_writable(Path(lists.folder))
-    lists.make_room(overwrite=overwrite)
+    lists.make_room()
     result = pipeline.run()
     result.wait_until_finish()
     counts = _counts_of(result)

@@ -6,6 +6,8 @@ from tf_frcnn.commands.arguments import add_run, add_settings
 
 HELP = "mAP and proposal recall of a run, and why it misses"
 
+_PRECISION = 0.9
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
@@ -28,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         type=_share,
-        default=0.9,
         metavar="SHARE",
-        help="for which the report seeks the score threshold of each class (0.9)",
+        help="for which the report seeks the score threshold of each class "
+        f"({_PRECISION})",
     )
     parser.add_argument(
         "--write-thresholds",
@@ -44,6 +46,10 @@ def run(options: argparse.Namespace) -> None:
     """Measures a run on a split."""
     from tf_frcnn.runs import evaluation
 
+    if options.precision is not None and not options.report:
+        raise ValueError(
+            f"--precision {options.precision:g} is for the report; add --report."
+        )
     settings = {"overrides": options.set, "coco": options.coco}
     if options.detections:
         if options.report or options.write_thresholds:
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         options.run_folder,
         options.split,
         **settings,
-        report_precision=options.precision if options.report else None,
+        report_precision=(options.precision or _PRECISION) if options.report else None,
         thresholds_by=options.write_thresholds,
     )
 

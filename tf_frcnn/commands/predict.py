@@ -138,9 +138,11 @@ def _predict_on_beam(options: argparse.Namespace) -> None:
     require_packages()
     from tf_frcnn.beam.inputs import Images
     from tf_frcnn.beam.outputs import Lists
-    from tf_frcnn.beam.pipeline import predict_on_beam
+    from tf_frcnn.beam.pipeline import check_pipeline, predict_on_beam
 
     lists = Lists(str(options.output), options.list_format or "jsonl")
+    # Before a model is exported.
+    check_pipeline(lists, options.runner, options.beam, overwrite=options.overwrite)
     counts = predict_on_beam(
         str(_exported(options.run_folder)),
         Images(options.images, options.files_from),

@@ -55,6 +55,7 @@ class ImageSource(Protocol):
         counts: tf.Tensor | None = None,
         *,
         tolerant: bool = False,
+        unread: bool = False,
     ) -> tf.data.Dataset:
         """Returns (index int64 [], bytes string []) of each image.
 
@@ -63,6 +64,13 @@ class ImageSource(Protocol):
             counts: int64 [n], how often each comes; None: once.
             tolerant: whether an image that cannot be read has no bytes, instead of
                 ending the stream.
+            unread: whether there is what `read` takes, instead of bytes.
+        """
+
+    def read(self, index: tf.Tensor, unread: tf.Tensor) -> tf.Tensor:
+        """Returns the bytes of an image of a stream of unread ones, string [].
+
+        It has none if it cannot be read.
         """
 
     @property
@@ -107,6 +115,7 @@ class ExampleSet:
         counts: tf.Tensor | None = None,
         *,
         tolerant: bool = False,
+        unread: bool = False,
     ) -> tf.data.Dataset:
         """Streams the encoded images, each exactly once unless `counts` says otherwise.
 
@@ -116,11 +125,14 @@ class ExampleSet:
             counts: int64 [n], how often each image comes; likewise.
             tolerant: whether an image that cannot be read has no bytes, instead of
                 ending the stream.
+            unread: whether there is what `images.read` takes, instead of bytes.
 
         Returns:
             A dataset of (index int64 [] into `records`, bytes string []).
         """
-        return self.images.stream(shuffle_seed, counts, tolerant=tolerant)
+        return self.images.stream(
+            shuffle_seed, counts, tolerant=tolerant, unread=unread
+        )
 
     def with_classes(self, class_names: Sequence[str]) -> "ExampleSet":
         """Returns the set with its classes in the given order.
@@ -174,6 +186,7 @@ class StoredImages:
         counts: tf.Tensor | None = None,
         *,
         tolerant: bool = False,
+        unread: bool = False,
     ) -> tf.data.Dataset:
         """Streams in stored order, or in a uniformly random one."""
         order = tf.range(tf.size(self.items, out_type=tf.int64))
@@ -181,13 +194,17 @@ class StoredImages:
 
         def read(index):
             item = self.items[index]
-            if not self.are_paths:
+            if unread or not self.are_paths:
                 return index, item
             return index, _read_or_empty(item) if tolerant else tf.io.read_file(item)
 
         return tf.data.Dataset.from_tensor_slices(order).map(
             read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
+
+    def read(self, index: tf.Tensor, unread: tf.Tensor) -> tf.Tensor:
+        """Returns the bytes of an image, none if it cannot be read."""
+        return _read_or_empty(unread) if self.are_paths else unread
 
     def fetch(self, row: int) -> bytes:
         """Returns the bytes of one image, read anew.

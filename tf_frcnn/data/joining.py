@@ -1,5 +1,6 @@
 """Several sets as one."""
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class JoinedImages:
         counts: tf.Tensor | None = None,
         *,
         tolerant: bool = False,
+        unread: bool = False,
     ) -> tf.data.Dataset:
         """Streams the parts in turn, or mixed."""
         sizes = [size for _, size in self.parts]
@@ -69,6 +71,7 @@ class JoinedImages:
                 None if shuffle_seed is None else shuffle_seed + 1 + part,
                 own[part],
                 tolerant=tolerant,
+                unread=unread,
             ).map(
                 lambda index, image, offset=int(offsets[part]): (index + offset, image)
             )
@@ -81,6 +84,17 @@ class JoinedImages:
             tf.data.Dataset.from_tensor_slices(turns),
             stop_on_empty_dataset=False,
         )
+
+    def read(self, index: tf.Tensor, unread: tf.Tensor) -> tf.Tensor:
+        """Returns the bytes of an image, as its part reads them."""
+        ends = np.cumsum([size for _, size in self.parts])
+        part = tf.searchsorted(tf.constant(ends), index[tf.newaxis], side="right")[0]
+        starts = [0, *ends[:-1].tolist()]
+        reads = [
+            functools.partial(source.read, index - start, unread)
+            for (source, _), start in zip(self.parts, starts, strict=True)
+        ]
+        return tf.switch_case(part, reads)
 
     @property
     def fetch(self) -> Callable[[int], bytes] | None:

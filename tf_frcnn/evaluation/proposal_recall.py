@@ -9,6 +9,8 @@ from tf_frcnn.evaluation.overlaps import GroundTruth, check_rows, paired_iou
 
 # Quotients, so that 0.6 equals an IoU of 6 / 10.
 _IOU_THRESHOLDS = np.arange(50, 100, 5) / 100
+# So many fit the processor's cache.
+_PAIRS_AT_ONCE = 16_000
 
 
 class ProposedBoxes(NamedTuple):
@@ -83,17 +85,73 @@ def _best_overlaps(
     limits: Sequence[int],
 ) -> np.ndarray:
     """Returns float64 [M, n], each object's best IoU with so many best proposals."""
-    order = np.argsort(proposals.image_index, kind="stable")
-    proposed_in = proposals.image_index[order]
     by_image = np.argsort(images, kind="stable")
-    _, starts = np.unique(images[by_image], return_index=True)
+    numbers, object_starts, object_counts = np.unique(
+        images[by_image], return_index=True, return_counts=True
+    )
+    order, starts, counts = _ranked(proposals, numbers)
+    most = max(limits)
     best = np.zeros([len(limits), len(boxes)])
-    for rows in np.split(by_image, starts)[1:]:
-        image = images[rows[0]]
-        own = order[slice(*np.searchsorted(proposed_in, [image, image + 1]))]
-        ranked = np.argsort(-proposals.scores[own], kind="stable")[: max(limits)]
-        proposed = proposals.boxes[own[ranked]]
-        overlaps = paired_iou(boxes[rows, np.newaxis], proposed)
+    for block in _blocks(object_counts, np.minimum(counts, most)):
+        objects, _ = _rows(object_starts[block], object_counts[block])
+        found, is_found = _rows(starts[block], np.minimum(counts[block], most))
+        objects = by_image[objects]
+        own = np.take(boxes, objects, axis=0)[:, :, np.newaxis]
+        proposed = np.take(proposals.boxes, order[found], axis=0)[:, np.newaxis]
+        overlaps = paired_iou(own, proposed)
+        if not is_found.all():
+            overlaps = np.where(is_found[:, np.newaxis], overlaps, 0.0)
         for row, limit in enumerate(limits):
-            best[row, rows] = overlaps[:, :limit].max(axis=1, initial=0.0)
+            best[row, objects] = overlaps[..., :limit].max(axis=2)
     return best
+
+
+def _blocks(object_counts: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Returns lists of images with as many objects, and nearly as many proposals.
+
+    Images without proposals are in none.
+    """
+    order = np.lexsort([counts, object_counts])
+    order = order[counts[order] > 0]
+    objects, counts = object_counts[order], counts[order]
+    block = np.cumsum(objects * counts) // _PAIRS_AT_ONCE
+    # Side by side, none takes more than twice its own room.
+    keys = np.stack([block, objects, np.log2(counts).astype(int)])
+    ends = np.flatnonzero(np.diff(keys, axis=1).any(axis=0)) + 1
+    return np.split(order, ends) if len(order) else []
+
+
+def _rows(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of n images side by side, int [n, m], and which are their own.
+
+    Args:
+        starts: int [n], of the images' rows.
+        counts: int [n], of them, at least 1; m is the largest.
+    """
+    place = np.arange(counts.max())
+    is_own = place < counts[:, np.newaxis]
+    return np.where(is_own, starts[:, np.newaxis] + place, 0), is_own
+
+
+def _ranked(
+    proposals: ProposedBoxes, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the order of the proposals, the best of an image first, by images.
+
+    Args:
+        proposals: n of them.
+        images: int [m], rising.
+
+    Returns:
+        int [n]; and int [m] each, where in it an image's proposals start, and how many
+        they are.
+    """
+    order = np.argsort(proposals.image_index, kind="stable")
+    own, scores = proposals.image_index[order], proposals.scores[order]
+    starts, ends = (np.searchsorted(own, images, side) for side in ("left", "right"))
+    # Those of a network come ranked.
+    if (np.diff(scores)[own[1:] == own[:-1]] > 0).any():
+        for start, end in zip(starts, ends, strict=True):
+            ranked = np.argsort(-scores[start:end], kind="stable")
+            order[start:end] = order[start:end][ranked]
+    return order, starts, ends - starts

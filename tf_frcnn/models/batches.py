@@ -25,12 +25,14 @@ class Batches(NamedTuple):
         steps: number of batches per pass; None where it is not known.
         num_images: number of images per pass; None where it is not known.
         stream: where the dataset is one of single examples.
+        are_parts: whether they are a worker's parts of batches.
     """
 
     dataset: Any
     steps: int | None = None
     num_images: int | None = None
     stream: Stream | None = None
+    are_parts: bool = False
 
     def limited_to(self, steps: int | None, batch_size: int) -> "Batches":
         """Returns training batches whose number per epoch is given.
@@ -52,6 +54,7 @@ class Batches(NamedTuple):
             self.dataset.take(count).apply(known),
             count,
             round(count * self.images_per_step(batch_size)),
+            are_parts=self.are_parts,
         )
 
     def after(self, skipped: tf.Variable) -> "Batches":

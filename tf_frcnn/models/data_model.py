@@ -9,6 +9,7 @@ from tf_frcnn.config import Config
 from tf_frcnn.data.decoding.pictures import PICTURES, Picture
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.data.pipeline.shards import Shard
 from tf_frcnn.layers import Preprocessing
 from tf_frcnn.models.advice import (
     ExplosionAdvice,
@@ -28,6 +29,7 @@ from tf_frcnn.models.inputs import (
     build_training_batches,
 )
 from tf_frcnn.models.progress import Progress
+from tf_frcnn.models.replicas import shard_of
 from tf_frcnn.models.replicated_model import ReplicatedModel
 from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 from tf_frcnn.models.xla import CompileTimes
@@ -119,7 +121,7 @@ class DataModel(ReplicatedModel):
         training.with_objects()
         validation_batch_size = validation_batch_size or batch_size
         require_end(validation_data, validation_steps=settings.get("validation_steps"))
-        validation = self.evaluation_batches(validation_data, validation_batch_size)
+        validation = self._shared_batches(validation_data, validation_batch_size)
         validation.with_objects()
         own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
         own += [ExplosionAdvice(initial_batch)]
@@ -159,7 +161,7 @@ class DataModel(ReplicatedModel):
         """Returns the losses as Keras does; `tf_frcnn.evaluate` measures the mAP."""
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
         require_end(x, steps=(steps := settings.get("steps")))
-        batches = self.evaluation_batches(x, batch_size).with_objects()
+        batches = self._shared_batches(x, batch_size).with_objects()
         batches = self.for_devices(batches)
         with readable_errors(), end_is_expected(steps):
             losses = super().evaluate(
@@ -240,16 +242,26 @@ class DataModel(ReplicatedModel):
             box_format=self.box_format,
             epoch=start.step,
             augment=augment,
+            shard=shard_of(self.distribute_strategy),
         )
         batches = batches.limited_to(steps, batch_size)
         return batches.after(start.skipped) if start.initial_batch else batches
 
-    def evaluation_batches(self, data, batch_size: int | None = None) -> Batches:
+    def _shared_batches(self, data, batch_size: int | None) -> Batches:
+        """Returns batches of one pass, of which workers prepare their parts."""
+        shard = shard_of(self.distribute_strategy)
+        return self.evaluation_batches(data, batch_size, shard=shard)
+
+    def evaluation_batches(
+        self, data, batch_size: int | None = None, *, shard: Shard | None = None
+    ) -> Batches:
         """Returns data as the batches of one pass.
 
         Args:
             data: as `fit` takes them; batches are returned as they are.
             batch_size: images per batch; None for the recipe's number.
+            shard: of a worker that is to have its part of each batch; None for whole
+                ones.
         """
         if not is_raw(data):
             return Batches(data)
@@ -261,6 +273,7 @@ class DataModel(ReplicatedModel):
             num_classes=len(self.class_names),
             batch_size=batch_size,
             box_format=self.box_format,
+            shard=shard,
         )
 
     def _check_classes(self, data: ExampleSet) -> None:

@@ -23,6 +23,7 @@ from tf_frcnn.data.pipeline.batching import (
 from tf_frcnn.data.pipeline.canvases import derive_canvases
 from tf_frcnn.data.pipeline.own_groups import check_room
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals, read_proposals
+from tf_frcnn.data.pipeline.shards import Shard
 from tf_frcnn.data.pipeline.streams import Stream
 from tf_frcnn.models.batches import Batches
 
@@ -36,6 +37,7 @@ def build_training_batches(
     box_format: str | None = None,
     epoch: int | tf.Variable = 0,
     augment: Any = None,
+    shard: Shard | None = None,
 ) -> Batches:
     """Makes training batches as a configuration has them.
 
@@ -49,6 +51,8 @@ def build_training_batches(
         epoch: number of the first epoch, or a variable that has it when it begins.
         augment: a user's own change of images and boxes, made before those of
             `config.augment`; see `data.augmentation.user_function.as_function`.
+        shard: of a worker that is to prepare its part of each batch alone, as far as it
+            can be known before images are decoded; else the batches are whole.
 
     Raises:
         DataError: the settings ask for what cannot be done with such data.
@@ -72,6 +76,7 @@ def build_training_batches(
         return Batches(dataset, steps, stream.num_images, stream)
     proposals = _stored_proposals(config, data, for_training=True)
     rates = build_balance(config, data)
+    shard = shard if settings["augmentation"].begins_resized else None
     dataset = training_batches(
         data,
         resizing,
@@ -81,6 +86,7 @@ def build_training_batches(
         balance=rates,
         max_unreadable=own.max_unreadable,
         cache=own.cache,
+        shard=shard,
     )
     steps = num_batches(
         data,
@@ -90,7 +96,7 @@ def build_training_batches(
         balance=rates,
     )
     count = len(data.records) if rates is None else rates.num_images
-    return Batches(dataset, steps, count)
+    return Batches(dataset, steps, count, are_parts=shard is not None)
 
 
 def build_evaluation_batches(
@@ -100,6 +106,7 @@ def build_evaluation_batches(
     num_classes: int = 0,
     batch_size: int | None = None,
     box_format: str | None = None,
+    shard: Shard | None = None,
 ) -> Batches:
     """Makes batches of one pass, unmirrored; their `rows` tell the images' places.
 
@@ -115,9 +122,10 @@ def build_evaluation_batches(
         return Batches(dataset, num_images=stream.num_images, stream=stream)
     proposals = _stored_proposals(config, data, for_training=False)
     dataset = evaluation_batches(
-        data, resizing, batch_size=batch_size, proposals=proposals
+        data, resizing, batch_size=batch_size, proposals=proposals, shard=shard
     )
-    return Batches(dataset, num_images=len(data.records))
+    count = len(data.records)
+    return Batches(dataset, num_images=count, are_parts=shard is not None)
 
 
 def build_augmentation(config: Config, augment: Any = None) -> Augmentation:

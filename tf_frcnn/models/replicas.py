@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.data.pipeline.shards import Shard, filled_places
 from tf_frcnn.models.batch import Batch, batch_of
+from tf_frcnn.models.workers import workers_of
 
 
 def num_replicas() -> int:
@@ -71,22 +73,29 @@ def filled(data: Any, parts: int) -> Batch:
     """
     batch = batch_of(data)
     batch = batch if isinstance(batch, dict) else {"images": batch}
-    count = tf.shape(batch["images"])[0]
-    size = -(-count // parts) * parts
-    rows = tf.range(size)
-    weight = tf.cast(size, tf.float32) / tf.cast(count, tf.float32)
-    whole = {name: tf.gather(v, rows % count) for name, v in batch.items()}
-    return whole | {"image_weights": tf.where(rows < count, weight, 0.0)}
+    places, weights = filled_places(tf.shape(batch["images"])[0], parts)
+    whole = {name: tf.gather(v, places) for name, v in batch.items()}
+    return whole | {"image_weights": weights}
 
 
-def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
+def shard_of(strategy: tf.distribute.Strategy) -> Shard | None:
+    """Returns this worker's place among those of a strategy; None if it is alone."""
+    workers = workers_of(strategy)
+    if workers.total == 1:
+        return None
+    devices = strategy.num_replicas_in_sync // workers.total
+    return Shard(workers.number, workers.total, devices)
+
+
+def distributed(
+    dataset: tf.data.Dataset, strategy: tf.distribute.Strategy, *, are_parts: bool
+) -> Any:
     """Returns batches of which each device gets its part, in order.
 
-    All workers read the whole dataset.
-
     Args:
-        dataset: of batches for all devices together.
+        dataset: of batches for all devices together, which all workers read whole.
         strategy: of the devices.
+        are_parts: whether the batches are this worker's parts already.
     """
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -94,6 +103,8 @@ def distributed(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> A
         devices = context.num_replicas_in_sync // workers
 
         def divide(*data):
+            if are_parts:
+                return {name: _parts(v, devices) for name, v in data[0].items()}
             batch = filled(data if len(data) > 1 else data[0], devices * workers)
             return {
                 name: _parts(v, workers, devices)[number] for name, v in batch.items()

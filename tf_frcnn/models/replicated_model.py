@@ -54,7 +54,10 @@ class ReplicatedModel(keras.Model):
         if not self.has_devices or batches.dataset is None or is_divided:
             return batches
         dataset = _require_dataset(batches.dataset)
-        return batches._replace(dataset=distributed(dataset, self.distribute_strategy))
+        divided = distributed(
+            dataset, self.distribute_strategy, are_parts=batches.are_parts
+        )
+        return batches._replace(dataset=divided)
 
     def predict_in_turn(
         self, data: Any, steps: int | None = None, verbose: Any = 0, callbacks=None

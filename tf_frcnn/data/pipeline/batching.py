@@ -16,10 +16,14 @@ where the data have crowd regions,
 
     crowd        bool [B, G]           False in padded rows
 
-and, with cached proposals,
+with cached proposals,
 
     proposals       float32 [B, P, 4]  network pixels, zero in padded rows
     proposal_valid  bool [B, P]        False in padded rows
+
+and, in a worker's part of a batch,
+
+    image_weights   float32 [b]        of the images' losses
 
 Of an augmented image, `image_sizes` is what is seen of it, and `file_sizes` is the file
 turned and cropped, before it is scaled.
@@ -28,6 +32,9 @@ G is 8, 16, 32 and so on, as the batch needs; the example set's `max_boxes` if t
 less (four times as many with mosaics). Images of one batch share a canvas, so that B is
 less than the batch size where the images of a canvas are used up.
 """
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -55,12 +62,13 @@ from tf_frcnn.data.pipeline.grouping import (
     resize_example,
 )
 from tf_frcnn.data.pipeline.own_groups import in_own_group
-from tf_frcnn.data.pipeline.padding import LEAST_ROWS
-from tf_frcnn.data.pipeline.pixel_cache import pixel_cache
+from tf_frcnn.data.pipeline.padding import LEAST_ROWS, Batch, pad_together
+from tf_frcnn.data.pipeline.pixel_cache import Item, pixel_cache
 from tf_frcnn.data.pipeline.proposal_cache import CachedProposals
 from tf_frcnn.data.pipeline.reading import ImageReader
 from tf_frcnn.data.pipeline.record_table import record_table
 from tf_frcnn.data.pipeline.replacing import Replacements
+from tf_frcnn.data.pipeline.shards import Shard, described, pad_own_part
 
 
 def training_batches(
@@ -78,6 +86,7 @@ def training_batches(
     max_unreadable: int = 0,
     cache: str = "none",
     num_workers: int | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """Streams shuffled batches without end, epoch after epoch.
 
@@ -117,6 +126,9 @@ def training_batches(
             where nothing random comes before; the batches are those of "none".
         num_workers: images, and batches, that are prepared side by side; None lets
             tf.data choose.
+        shard: of a worker that prepares no more than its part of each batch; None for
+            whole batches. Nothing may change before images have the network's size, see
+            `Augmentation.begins_resized`.
 
     Returns:
         An infinite dataset of batches; `num_batches` make an epoch.
@@ -132,13 +144,14 @@ def training_batches(
     is_resized = augmentation.begins_resized and len(resizing.short_sides) == 1
     kept = pixel_cache(examples, resizing, cache, resized=is_resized)
     reader = ImageReader(table, replacements, kept)
+    is_drawn = _groups_are_drawn(augmentation, balance)
 
     @tf.autograph.experimental.do_not_convert
     def epoch_batches(epoch):
         epoch_seed = seed_of_epoch(seed, epoch)
 
-        def prepare(place: tf.Tensor, item: tuple[tf.Tensor, tf.Tensor]):
-            fields = augment_example(
+        def prepare(place: tf.Tensor, item: Item) -> Batch:
+            return augment_example(
                 lambda k: reader.read(_item(item, k)),
                 resizing,
                 augmentation,
@@ -149,29 +162,38 @@ def training_batches(
                 if is_resized
                 else None,
             )
-            if _groups_are_drawn(augmentation, balance):
-                return in_own_group(fields, resizing.canvases)
+
+        def grouped(place: tf.Tensor, item: Item) -> tuple[tf.Tensor, Batch]:
+            if shard is not None:
+                side = draw_short_side(resizing, epoch_seed, place)
+                return described(
+                    place, item, table, resizing, side, by_own_size=is_drawn
+                )
+            if is_drawn:
+                return in_own_group(prepare(place, item), resizing.canvases)
             index, _ = _item(item, 0)
-            return table.groups[index], fields
+            return table.groups[index], prepare(place, item)
 
         counts = balance and balance.counts(balance_seed_of(epoch_seed))
-        images = examples.stream(epoch_seed, counts, tolerant=True)
+        images = examples.stream(
+            epoch_seed, counts, tolerant=True, unread=shard is not None
+        )
         if augmentation.mosaic:
             images = with_followers(images, num_images)
-        prepared = images.enumerate().map(
-            prepare,
+        examples_in_groups = images.enumerate().map(
+            grouped,
             num_parallel_calls=num_workers or tf.data.AUTOTUNE,
             deterministic=True,
         )
         num_boxes = _num_boxes(examples, augmentation)
-        is_drawn = _groups_are_drawn(augmentation, balance)
         into_batches = pad_by_groups if is_drawn else group_into_batches
         return into_batches(
-            prepared,
+            examples_in_groups,
             resizing.canvases if is_drawn else table.canvases,
             batch_size,
             num_boxes=num_boxes,
             num_workers=num_workers,
+            pad=_pad(shard, examples, prepare),
         )
 
     def epochs_from(_):
@@ -188,6 +210,7 @@ def evaluation_batches(
     *,
     batch_size: int,
     proposals: CachedProposals | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """Streams every image exactly once, unmirrored, always in the same order.
 
@@ -204,17 +227,26 @@ def evaluation_batches(
     table = record_table(examples, resizing, proposals=proposals)
     reader = ImageReader(table, Replacements(examples, table.groups.numpy(), None))
 
-    @tf.autograph.experimental.do_not_convert
-    def prepare(index, encoded):
-        example = reader.read((index, encoded))
-        return table.groups[index], resize_example(example, resizing)
+    def prepare(_, item: Item) -> Batch:
+        return resize_example(reader.read(item), resizing)
 
-    prepared = examples.stream(tolerant=True).map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    @tf.autograph.experimental.do_not_convert
+    def grouped(place: tf.Tensor, item: Item) -> tuple[tf.Tensor, Batch]:
+        if shard is not None:
+            return described(place, item, table, resizing)
+        return table.groups[item[0]], prepare(place, item)
+
+    examples_in_groups = (
+        examples.stream(tolerant=True, unread=shard is not None)
+        .enumerate()
+        .map(grouped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     )
-    num_boxes = _num_boxes(examples, NO_AUGMENTATION)
     batches = group_into_batches(
-        prepared, table.canvases, batch_size, num_boxes=num_boxes
+        examples_in_groups,
+        table.canvases,
+        batch_size,
+        num_boxes=_num_boxes(examples, NO_AUGMENTATION),
+        pad=_pad(shard, examples, prepare),
     )
     count = num_batches(examples, resizing, batch_size=batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
@@ -250,6 +282,15 @@ def _num_boxes(examples: ExampleSet, augmentation: Augmentation) -> int | None:
     most = examples.max_boxes * (NUM_IMAGES if augmentation.mosaic else 1)
     is_small = augmentation.function is None and most <= LEAST_ROWS
     return most if is_small else None
+
+
+def _pad(
+    shard: Shard | None, examples: ExampleSet, prepare: Callable[..., Batch]
+) -> Callable[..., Batch]:
+    if shard is None:
+        return pad_together
+    read = examples.images.read
+    return functools.partial(pad_own_part, shard=shard, read=read, prepare=prepare)
 
 
 def _item(item, k: int):

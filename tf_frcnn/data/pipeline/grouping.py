@@ -115,6 +115,7 @@ def group_into_batches(
     *,
     num_boxes: int | None = None,
     num_workers: int | None = None,
+    pad: Callable[..., Batch] = pad_together,
 ) -> tf.data.Dataset:
     """Batches examples of the same group; what is left over comes last.
 
@@ -124,6 +125,7 @@ def group_into_batches(
         batch_size: images per batch.
         num_boxes: G; None for a `padded_number` of what the batch needs.
         num_workers: batches that are made side by side; None lets tf.data choose.
+        pad: makes a batch of what `pad_together` is given.
 
     Returns:
         A dataset of batches, see `batching`.
@@ -131,7 +133,7 @@ def group_into_batches(
     windows = examples.map(_packed).group_by_window(
         _group_of, lambda _, window: window.batch(batch_size), batch_size
     )
-    return _padded(windows, examples, canvases, num_boxes, num_workers)
+    return _padded(windows, examples, canvases, num_boxes, num_workers, pad)
 
 
 def pad_by_groups(
@@ -141,6 +143,7 @@ def pad_by_groups(
     *,
     num_boxes: int | None = None,
     num_workers: int | None = None,
+    pad: Callable[..., Batch] = pad_together,
 ) -> tf.data.Dataset:
     """Batches examples of the same group; what is left over makes mixed batches.
 
@@ -151,10 +154,10 @@ def pad_by_groups(
         _group_of, lambda _, window: window, batch_size
     )
     windows = in_groups.batch(batch_size)
-    return _padded(windows, examples, canvases, num_boxes, num_workers)
+    return _padded(windows, examples, canvases, num_boxes, num_workers, pad)
 
 
-def _padded(windows, examples, canvases, num_boxes, num_workers):
+def _padded(windows, examples, canvases, num_boxes, num_workers, pad):
     """Returns the batches of what was packed and brought together, in its order.
 
     Only references have passed the one thread that groups.
@@ -162,11 +165,11 @@ def _padded(windows, examples, canvases, num_boxes, num_workers):
     _, spec = examples.element_spec
 
     @tf.autograph.experimental.do_not_convert
-    def pad(_, packs, sizes):
-        return pad_together(packs, sizes, spec, canvases, num_boxes)
+    def padded(_, packs, sizes):
+        return pad(packs, sizes, spec, canvases, num_boxes)
 
     return windows.map(
-        pad,
+        padded,
         num_parallel_calls=num_workers or tf.data.AUTOTUNE,
         deterministic=True,
     )

@@ -38,12 +38,20 @@ def in_own_group(fields: Batch, canvases: Canvases) -> tuple[tf.Tensor, Batch]:
     with tf.control_dependencies([does_fit]):
         images = tf.identity(fields["images"])
     size = tf.shape(images, tf.int64)[:2]
+    return group_of_size(size, canvases), fields | {"images": images}
+
+
+def group_of_size(size: tf.Tensor, canvases: Canvases) -> tf.Tensor:
+    """Returns the group of an image that some canvas holds, int64 [].
+
+    Args:
+        size: int64 [2], its (height, width) in network pixels.
+        canvases: as `lay_on_canvas` takes them.
+    """
     if isinstance(canvases, int):
         height, width = tf.unstack(own_canvases(size, canvases))
-        group = height * _SIDES + width
-    else:
-        group = smallest_canvas(size, tf.constant(canvases, tf.int64))
-    return group, fields | {"images": images}
+        return height * _SIDES + width
+    return smallest_canvas(size, tf.constant(canvases, tf.int64))
 
 
 def check_room(resizing: Resizing, augmentation: Augmentation) -> None:

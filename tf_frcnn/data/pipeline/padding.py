@@ -41,17 +41,18 @@ def padded_number(count: tf.Tensor) -> tf.Tensor:
     return tf.constant(_NUMBERS)[tf.reduce_sum(tf.cast(_NUMBERS < count, tf.int32))]
 
 
-def with_rows(objects: Batch) -> Batch:
+def with_rows(objects: Batch, least: tf.Tensor | int = 0) -> Batch:
     """Pads the rows of objects to a `padded_number`, if G is not known or 0.
 
     Args:
         objects: [B, G, ...] each, those of `OF_OBJECTS` that there are.
+        least: int32 [], number of rows that there are to be at least.
     """
     labels = objects["labels"]
     if labels.shape.rank and labels.shape[1]:
         return objects
     count = tf.shape(labels)[1]
-    missing = padded_number(count) - count
+    missing = padded_number(tf.maximum(count, least)) - count
     return {name: _with_more(name, v, missing) for name, v in objects.items()}
 
 
@@ -67,15 +68,18 @@ def pad_together(
     spec: Mapping[str, tf.TensorSpec],
     canvases: tf.Tensor | int,
     num_boxes: int | None,
+    *,
+    least_objects: tf.Tensor | int = 0,
 ) -> Batch:
     """Makes a batch; each pixel is copied once, to its place on the canvas.
 
     Args:
         packs: variant [B], examples of `packing.packed`.
-        image_sizes: float32 [B, 2], their (height, width).
+        image_sizes: float32 [n, 2], (height, width) of all that the canvas must hold.
         spec: of an example's fields before they were packed.
         canvases: as `canvas_for` takes them.
         num_boxes: G; None for a `padded_number` of what the batch needs.
+        least_objects: int32 [], for which there is to be room then.
 
     Returns:
         The batch, see `batching`.
@@ -91,14 +95,15 @@ def pad_together(
     padding = {name: _FIELDS[name][1] for name in spec}
     examples = tf.data.Dataset.from_tensor_slices(packs)
     examples = examples.map(lambda pack: unpacked(pack, spec))
-    count = tf.shape(sizes, tf.int64)[0]
-    batch = examples.padded_batch(count, shapes, padding).with_options(_plain())
+    count = tf.size(packs, tf.int64)
+    batch = examples.padded_batch(count, shapes, padding).with_options(quick_options())
     batch = batch.get_single_element()
-    return batch | with_rows({n: batch[n] for n in OF_OBJECTS if n in batch})
+    objects = {name: batch[name] for name in OF_OBJECTS if name in batch}
+    return batch | with_rows(objects, least_objects)
 
 
-def _plain():
-    """Returns options of a dataset of a few elements, for which tuning does not pay."""
+def quick_options() -> tf.data.Options:
+    """Returns those of a dataset of a few elements, for which tuning does not pay."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False

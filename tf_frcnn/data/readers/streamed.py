@@ -74,6 +74,7 @@ class SequentialImages:
         counts: tf.Tensor | None = None,
         *,
         tolerant: bool = False,
+        unread: bool = False,
     ) -> tf.data.Dataset:
         """Streams in stored order, or through the shuffle buffer."""
         rows = tf.constant(self.rows)
@@ -95,6 +96,10 @@ class SequentialImages:
             )
 
         return images.batch(self.buffer).enumerate().flat_map(mixed)
+
+    def read(self, index: tf.Tensor, unread: tf.Tensor) -> tf.Tensor:
+        """Returns the bytes, which the stream had to read."""
+        return unread
 
     def select(self, rows: Sequence[int]) -> "SequentialImages":
         """Returns the source of these rows only."""
