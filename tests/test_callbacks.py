@@ -62,14 +62,22 @@ def test_the_map_joins_the_logs_of_validated_epochs_and_of_the_last(
     left = detected(0, None, None)
     seen = []
     validation = MeanAveragePrecision(
-        two_images, every=2, on_detections=lambda *call: seen.append(call)
+        two_images,
+        every=2,
+        by_class=True,
+        on_evaluation=lambda *call: seen.append(call),
     )
     history = fit(line, [validation], epochs=5).history
     assert history["val_mAP"] == [0.0, 1.0, 1.0]  # after epochs 2, 4 and 5
     assert left == []
-    assert [epoch for epoch, _ in seen] == [1, 3, 4]
-    assert len(seen[0][1].labels) == 0
-    assert len(seen[1][1].labels) == 3
+    epochs, truths, found, results = zip(*seen, strict=True)
+    assert epochs == (1, 3, 4)
+    assert [len(own.labels) for own in found[:2]] == [0, 3]
+    assert all(len(truth.labels) == 3 for truth in truths)
+    assert [result.mean for result in results] == history["val_mAP"]
+    by_class = {n: values for n, values in history.items() if "AP/" in n}
+    assert by_class.keys() == {f"val_AP/{name}" for name in line.class_names}
+    assert all(values == history["val_mAP"] for values in by_class.values())
 
 
 @pytest.mark.parametrize(

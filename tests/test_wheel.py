@@ -79,7 +79,8 @@ def test_the_wheel_has_all_that_the_package_needs(wheel):
     package = ROOT / "tf_frcnn"
     kept = [path for path in package.rglob("*") if "__pycache__" not in path.parts]
     expected = {str(path.relative_to(ROOT)) for path in kept if path.is_file()}
-    expected |= {f"tf_frcnn/recipes/{path.name}" for path in CONFIGS.glob("*.yaml")}
+    recipes = [*CONFIGS.glob("*.yaml"), *CONFIGS.glob("curves/*.csv")]
+    expected |= {f"tf_frcnn/recipes/{p.relative_to(CONFIGS)}" for p in recipes}
     assert {"tf_frcnn/py.typed", "tf_frcnn/demo/static/page.html"} <= expected
     assert {name for name in names if ".dist-info/" not in name} == expected
 

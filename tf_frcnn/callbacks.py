@@ -8,8 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.data.examples import ExampleSet
-from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models.evaluating import evaluate_boxes, observe
+from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
+from tf_frcnn.models.evaluating import Evaluation, evaluate_boxes, observe
+from tf_frcnn.models.training_figures import TrainingFigures
+
+__all__ = ["MeanAveragePrecision", "TrainingFigures"]
+
+OnEvaluation = Callable[[int, GroundTruth, DetectedBoxes, Evaluation], None]
 
 
 class MeanAveragePrecision(keras.callbacks.Callback):
@@ -21,7 +26,9 @@ class MeanAveragePrecision(keras.callbacks.Callback):
     Args:
         data: the validation data, as `fit` takes them.
         every: epochs from one measurement to the next; the last one is measured too.
-        on_detections: called with the epoch (from 0) and the detections.
+        by_class: whether the logs get `val_AP/NAME` too, of each class with objects.
+        on_evaluation: called with the epoch (from 0), the objects, the detections and
+            the result.
         **metric: as of `tf_frcnn.evaluate`.
     """
 
@@ -32,12 +39,13 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         data: ExampleSet | tf.data.Dataset,
         *,
         every: int = 1,
-        on_detections: Callable[[int, DetectedBoxes], None] | None = None,
+        by_class: bool = False,
+        on_evaluation: OnEvaluation | None = None,
         **metric: Any,
     ):
         super().__init__()
-        self.data, self.every = data, every
-        self.on_detections, self.metric = on_detections, metric
+        self.data, self.every, self.by_class = data, every, by_class
+        self.on_evaluation, self.metric = on_evaluation, metric
 
     def on_epoch_end(self, epoch, logs=None):
         """Detects, measures, and adds the result to the logs."""
@@ -46,5 +54,8 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         truth, found = observe(self.model, self.data)
         result = evaluate_boxes(self.model, truth, found, **self.metric)
         logs["val_mAP"] = float(np.nan_to_num(result.mean))
-        if self.on_detections:
-            self.on_detections(epoch, found)
+        if self.by_class:
+            figures = result.by_class.items()
+            logs |= {f"val_AP/{n}": ap for n, ap in figures if not np.isnan(ap)}
+        if self.on_evaluation:
+            self.on_evaluation(epoch, truth, found, result)

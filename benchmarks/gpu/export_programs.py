@@ -129,7 +129,7 @@ def training_step(model):
         number = batch.pop("step")
         losses, gradients = model._compute_losses_and_gradients(batch, number)
         model.optimizer.apply(gradients, model.trainable_variables)
-        return losses
+        return {name: losses[name] for name in model.loss_names}
 
     return step
 

@@ -19,7 +19,7 @@ def rates_of(config, steps_per_epoch, *steps):
     return [float(rate(step)) if callable(rate) else float(rate) for step in steps]
 
 
-@pytest.mark.parametrize("schedule", ["steps", "cosine"])
+@pytest.mark.parametrize("schedule", ["steps", "cosine", "plateau"])
 @pytest.mark.parametrize(("steps_per_epoch", "rise"), [(4000, 1000), (200, 200)])
 def test_a_larger_batch_has_a_larger_rate_that_rises(
     config_of, schedule, steps_per_epoch, rise

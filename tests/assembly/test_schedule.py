@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.assembly.schedule import WarmUpCosine, WarmUpStepDecay
+from tf_frcnn.assembly.schedule import (
+    WarmUpCosine,
+    WarmUpPlateau,
+    WarmUpStepDecay,
+)
 
 SCHEDULE = WarmUpStepDecay(
     0.01, decay_steps=(30, 40), decay_factor=0.5, warmup_steps=10, warmup_factor=0.2
@@ -106,3 +110,17 @@ def test_a_cosine_from_its_config_is_the_same():
     copy = keras.saving.deserialize_keras_object(config)
     rates = [copy(step) for step in OF_COSINE]
     np.testing.assert_allclose(rates, list(OF_COSINE.values()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_plateau_falls_when_it_is_told_and_as_often(compiled):
+    schedule = WarmUpPlateau(0.01, decay_factor=0.5, warmup_steps=10, warmup_factor=0.2)
+    rate_at = tf.function(schedule) if compiled else schedule
+    for decays, step, expected in ((0, 0, 0.002), (0, 10, 0.01), (3, 50, 0.00125)):
+        schedule.num_decays.assign(decays)
+        rate = rate_at(tf.constant(step, tf.int64))
+        assert rate.dtype == tf.float32
+        np.testing.assert_allclose(rate, expected, rtol=1e-6)
+    config = keras.saving.serialize_keras_object(schedule)
+    copy = keras.saving.deserialize_keras_object(config)
+    np.testing.assert_allclose(copy(5), 0.006, rtol=1e-6)

@@ -21,6 +21,8 @@ def test_training_leaves_everything_in_the_trained_run(trained_run):
         "classes.txt",
         "problems.json",
         "log.csv",
+        "times.csv",
+        "report.html",
         "metrics_test.json",
         "weights/best.weights.h5",
         "state.json",
@@ -31,6 +33,8 @@ def test_training_leaves_everything_in_the_trained_run(trained_run):
     } <= files
     assert any("tfevents" in file for file in files)
     assert not any("part" in Path(file).name for file in files)
+    page = (trained_run / "report.html").read_text()
+    assert "drawings/test_shapes_2000000_00000.png" in page and "on test" in page
     with (trained_run / "log.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["loss"]) > 0 and 0 <= float(row["val_mAP"]) <= 1

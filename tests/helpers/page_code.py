@@ -9,6 +9,8 @@ a stand-in, and all of these are here:
 - time: `fit` runs one epoch, of two steps where it is told a number of steps;
 - TensorFlow Datasets: `tfds.load` and the reader "tfds_voc" give drawn images with
   VOC's features and classes;
+- trackers of trainings: `wandb` and `mlflow` keep nothing, their callbacks only look
+  at the logs;
 - servers: what is sent to localhost:8501 and :8500 reaches small servers with a real
   export.
 """
@@ -17,6 +19,7 @@ import contextlib
 import csv
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,6 +192,7 @@ def stand_ins(patch, material, code):
     small_networks(patch)
     short_trainings(patch)
     drawn_voc(patch)
+    trackers(patch)
     for name in FILES:
         if re.search(rf"(?<!\w){name}(?!\w)", code):
             material.copy(name, Path.cwd())
@@ -284,6 +288,29 @@ def tfds_dataset(examples):
         "labels_no_difficult": numbers,
     }
     return tf.data.Dataset.from_generator(elements, output_signature=spec)
+
+
+def trackers(patch):
+    import keras
+
+    class Logger(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            assert logs["gradient_norm"] > 0 and "val_mAP" in logs
+
+    def nothing(*args, **settings):
+        return contextlib.nullcontext()
+
+    of_wandb = SimpleNamespace(WandbMetricsLogger=Logger)
+    of_keras = SimpleNamespace(MlflowCallback=Logger)
+    wandb = SimpleNamespace(init=nothing)
+    mlflow = SimpleNamespace(
+        **{"start_run": nothing, "log_dict": nothing, "log_artifact": nothing}
+    )
+    for name, module in {
+        **{"wandb": wandb, "wandb.integration": wandb, "mlflow": mlflow},
+        **{"wandb.integration.keras": of_wandb, "mlflow.keras": of_keras},
+    }.items():
+        patch.setitem(sys.modules, name, module)
 
 
 def redirect(patch, address, actual):

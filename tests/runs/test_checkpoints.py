@@ -17,7 +17,8 @@ from tf_frcnn.runs.checkpoints import (
     write_first_checkpoint,
 )
 from tf_frcnn.runs.signals import Interrupted, Stop
-from tf_frcnn.runs.state import RunState, read_state
+from tf_frcnn.runs.standing import Judge
+from tf_frcnn.runs.state import RunState, Standing, read_state
 
 STEPS = 3
 
@@ -57,7 +58,7 @@ def checkpoints_of(line, tmp_path):
             tmp_path,
             state,
             images_per_epoch=10,
-            figure="val_mAP",
+            judge=Judge("val_mAP", Standing(), patience=None, plateau_patience=3),
             keep=keep,
             seconds=seconds,
             stop=stop or Stop(),

@@ -23,6 +23,7 @@ from tf_frcnn.data.checks.problems import Problem
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import FasterRCNN, NonFiniteError
 from tf_frcnn.models.evaluating import ground_truth_of
+from tf_frcnn.models.training_figures import TIMES
 from tf_frcnn.runs.training import train, write_samples
 
 LAST, BEST = "weights/step_00000006.weights.h5", "weights/best.weights.h5"
@@ -125,9 +126,12 @@ def test_the_log_has_a_row_for_every_epoch(whole_run):
         parts = [row[name] for name in FasterRCNN.loss_names if name != "loss"]
         assert sum(map(float, parts)) == pytest.approx(float(row["loss"]), rel=1e-5)
     validation = {f"val_{name}" for name in FasterRCNN.loss_names} | {"val_mAP"}
-    assert rows[0].keys() == {
-        "epoch", "learning_rate", *FasterRCNN.loss_names, *validation
-    }  # fmt: skip
+    validation |= {f"val_AP/{name}" for name in SHAPE_CLASSES}
+    figures = {"gradient_norm", "positive_anchors", "proposal_recall"}
+    figures |= {f"foreground_rois/{name}" for name in SHAPE_CLASSES}
+    figures |= {"foreground_rois", "step", "epoch", "learning_rate"}
+    assert rows[0].keys() == {*figures, *FasterRCNN.loss_names, *validation}
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert {name for name in validation if not rows[0][name]} == validation
     assert all(np.isfinite(float(row[n])) for row in rows[1:] for n in validation)
     # The rate that each epoch starts with.
@@ -137,22 +141,29 @@ def test_the_log_has_a_row_for_every_epoch(whole_run):
 
 def test_tensorboard_gets_the_scalars_and_the_images(whole_run):
     (path,) = (whole_run / "tensorboard").iterdir()
-    scalars, images = {}, {}
+    scalars, images, curves = {}, {}, {}
+    tables = {"scalars": scalars, "images": images, "pr_curves": curves}
     for event in tf.compat.v1.train.summary_iterator(str(path)):
         for value in event.summary.value:
             kind = value.metadata.plugin_data.plugin_name
             array = tf.make_ndarray(value.tensor)
-            (scalars if kind == "scalars" else images)[value.tag, event.step] = array
+            tables[kind][value.tag, event.step] = array
     logged = {
         (name, int(row["epoch"])): float(value)
         for row in rows_of(whole_run)
         for name, value in row.items()
-        if value and name != "epoch"
+        if value and name not in ("epoch", "step")
     }
-    assert scalars.keys() == logged.keys()
+    times = {(name, step) for name in TIMES for step in (1, 2, 3)}
+    assert scalars.keys() == logged.keys() | times
     for key, value in logged.items():
         assert float(scalars[key]) == pytest.approx(value, rel=1e-6)
-    assert images.keys() == {("shapes_1000000_00000", step) for step in (2, 3)}
+    names = {"shapes_1000000_00000", "confusion_matrix"}
+    assert images.keys() == {(name, step) for name in names for step in (2, 3)}
+    for name, values in curves.items():
+        objects = values[0] + values[3]
+        assert values.shape == (6, 101) and (objects == objects[0]).all(), name
+    assert {step for _, step in curves} == {2, 3}
 
 
 def test_the_images_show_ground_truth_beside_predictions(whole_run):
@@ -276,7 +287,8 @@ def quick_epochs(monkeypatch):
             callbacks.on_epoch_end(epoch, {"loss": float(epoch)})
 
     def observe(model, examples):
-        nothing = DetectedBoxes(*(np.zeros(shape) for shape in (0, (0, 4), 0, 0)))
+        none = np.zeros(0, np.int64)
+        nothing = DetectedBoxes(none, np.zeros([0, 4]), np.zeros(0), none)
         return ground_truth_of(examples), nothing
 
     monkeypatch.setattr(FasterRCNN, "fit", fit)

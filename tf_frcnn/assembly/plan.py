@@ -2,7 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from tf_frcnn.assembly.schedule import WarmUpCosine, WarmUpStepDecay
+from tf_frcnn.assembly.schedule import (
+    WarmUpCosine,
+    WarmUpPlateau,
+    WarmUpStepDecay,
+)
 from tf_frcnn.config import Config
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.optimizer import build_optimizer
@@ -20,6 +24,9 @@ class RunPlan(NamedTuple):
         keep_images: validation images that are drawn.
         save_minutes: between two checkpoints within an epoch.
         keep_checkpoints: checkpoints that are kept.
+        best_by: the validation figure that decides; None for the model's own.
+        patience: validations without a better one that end the training, or None.
+        plateau_patience: those that lower the learning rate of "plateau".
     """
 
     epochs: int
@@ -27,6 +34,9 @@ class RunPlan(NamedTuple):
     keep_images: int
     save_minutes: float
     keep_checkpoints: int
+    best_by: str | None
+    patience: int | None
+    plateau_patience: int
 
 
 def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None:
@@ -58,6 +68,8 @@ def _learning_rate(config: Config, steps_per_epoch: int) -> Any:
             final_factor=train.final_factor,
             **warm_up,
         )
+    if train.schedule == "plateau":
+        return WarmUpPlateau(rate, decay_factor=train.decay_factor, **warm_up)
     if not train.decay_epochs and not warm_up["warmup_steps"]:
         return rate
     return WarmUpStepDecay(
@@ -86,4 +98,7 @@ def build_plan(config: Config) -> RunPlan:
         keep_images=config.train.keep_images,
         save_minutes=config.train.save_minutes,
         keep_checkpoints=config.train.keep_checkpoints,
+        best_by=config.train.best_by,
+        patience=config.train.patience,
+        plateau_patience=config.train.plateau_patience,
     )

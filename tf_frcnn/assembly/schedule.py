@@ -102,6 +102,48 @@ class WarmUpCosine(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable("tf_frcnn")
+class WarmUpPlateau(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to the learning rate, then falls by a factor whenever it is told.
+
+    Args:
+        learning_rate: after the warm-up and before the first decay.
+        decay_factor: of each decay.
+        warmup_steps: length of the rise; 0 for none.
+        warmup_factor: share of the rate at step 0.
+
+    Attributes:
+        num_decays: float32 variable, how often it has fallen; whoever trains sets it.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        decay_factor: float = 0.1,
+        warmup_steps: int = 0,
+        warmup_factor: float = 0.1,
+    ):
+        self.learning_rate, self.decay_factor = learning_rate, decay_factor
+        self.warmup_steps, self.warmup_factor = warmup_steps, warmup_factor
+        self.num_decays = tf.Variable(0.0, trainable=False)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the rate at a step, a float32 scalar."""
+        rate = self.learning_rate * self.decay_factor**self.num_decays
+        step = tf.cast(step, tf.float32)
+        return _warmed_up(rate, step, self.warmup_steps, self.warmup_factor)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "learning_rate": self.learning_rate,
+            "decay_factor": self.decay_factor,
+            "warmup_steps": self.warmup_steps,
+            "warmup_factor": self.warmup_factor,
+        }
+
+
 def _warmed_up(
     rate: Any, step: tf.Tensor, warmup_steps: int, warmup_factor: float
 ) -> tf.Tensor:

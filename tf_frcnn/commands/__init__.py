@@ -7,6 +7,7 @@ import, so a command's functions import what they need.
 
 from tf_frcnn.commands import (
     client,
+    compare,
     convert,
     demo,
     doctor,
@@ -27,6 +28,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "explain": explain,
+    "compare": compare,
     "predict": predict,
     "export": export,
     "client": client,

@@ -84,6 +84,7 @@ def run_training(
     from tf_frcnn.runs.locks import claimed
     from tf_frcnn.runs.opening import open_splits
     from tf_frcnn.runs.resuming import check_run_folder
+    from tf_frcnn.runs.training_page import write_training_page
 
     is_chief = workers_of(build_strategy(config)).is_chief
     check_parts(config)
@@ -105,6 +106,8 @@ def run_training(
         print(f"Steps:      {directory / STEPS_FOLDER}")
     else:
         print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
+    if page := write_training_page(directory):
+        print(f"Report:     {page}")
 
 
 def _train(

@@ -124,12 +124,16 @@ class TrainSettings(Settings):
     unless warmup_steps is set. Null: the rate is as given."""
     momentum: BelowOne = 0.9
     """Momentum of SGD."""
-    schedule: Literal["steps", "cosine"] = "steps"
-    """Fall of the learning rate: in steps, or along half a cosine over all epochs."""
+    schedule: Literal["steps", "cosine", "plateau"] = "steps"
+    """Fall of the learning rate: in steps, along half a cosine over all epochs, or
+    whenever validations have brought nothing better for a while."""
     decay_epochs: Annotated[tuple[Positive, ...], FromList, Rising] = (10.0,)
     """Epochs after which "steps" multiplies the learning rate by the factor below."""
     decay_factor: Share = 0.1
-    """Factor of each decay of "steps"."""
+    """Factor of each decay of "steps" and "plateau"."""
+    plateau_patience: Count = 3
+    """Validations without a better train.best_by after which "plateau" multiplies the
+    learning rate by this factor."""
     final_factor: ShareOrZero = 0.01
     """Share of the learning rate at which "cosine" ends."""
     final_epochs: NotNegative = 0.0
@@ -161,6 +165,13 @@ class TrainSettings(Settings):
     """Epochs from one validation to the next."""
     keep_images: CountOrZero = 4
     """Validation images that are drawn with their detections."""
+    best_by: Text | None = None
+    """Figure of the validations that decides which weights are the best: "val_mAP",
+    "val_AP/NAME" of a class, "val_loss" or another loss; null: the mAP, of an RPN alone
+    the recall of its proposals ("val_recall")."""
+    patience: Count | None = None
+    """Validations without a better train.best_by after which the training ends; null:
+    it has all of its epochs."""
     save_minutes: Positive = 10.0
     """Minutes between two checkpoints within an epoch."""
     keep_checkpoints: Count = 3

@@ -31,6 +31,7 @@ from tf_frcnn.models.inputs import (
 from tf_frcnn.models.progress import Progress
 from tf_frcnn.models.replicas import shard_of
 from tf_frcnn.models.replicated_model import ReplicatedModel
+from tf_frcnn.models.training_figures import TrainingFigures
 from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 from tf_frcnn.models.xla import CompileTimes
 
@@ -123,11 +124,15 @@ class DataModel(ReplicatedModel):
         require_end(validation_data, validation_steps=settings.get("validation_steps"))
         validation = self._shared_batches(validation_data, validation_batch_size)
         validation.with_objects()
+        given = in_order(callbacks)
         own = [start, LossAdvice(objects_are_known=isinstance(x, ExampleSet))]
         own += [ExplosionAdvice(initial_batch)]
         if measures_waiting(self, training.dataset):
             own += [waiting := WaitingAdvice(can_keep=isinstance(x, ExampleSet))]
             training = training._replace(dataset=waiting.timed(training.dataset))
+            for callback in given:
+                if isinstance(callback, TrainingFigures):
+                    callback.waiting = waiting
         if verbose:
             progress = Progress(training, size, verbose, initial_batch)
             is_dataset = isinstance(training.dataset, tf.data.Dataset)
@@ -147,7 +152,7 @@ class DataModel(ReplicatedModel):
                 batch_size=None if is_raw(x) else batch_size,
                 epochs=epochs,
                 verbose=0,  # Its bar would show all of the losses.
-                callbacks=[*in_order(callbacks), *own],
+                callbacks=[*given, *own],
                 validation_data=validation.dataset,
                 validation_batch_size=validation_batch_size,
                 steps_per_epoch=steps,

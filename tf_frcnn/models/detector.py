@@ -35,7 +35,8 @@ from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.models.seeds import Turn
 from tf_frcnn.models.sound_steps import SoundSteps
-from tf_frcnn.models.trackers import Trackers
+from tf_frcnn.models.step_figures import collected, num_images
+from tf_frcnn.models.trackers import FigureMeans, Trackers
 from tf_frcnn.models.workers import as_logs
 from tf_frcnn.models.xla import takes_xla
 from tf_frcnn.structures import Proposals
@@ -91,7 +92,7 @@ class Detector(EntryPoints, DataModel):
         self.weight_decay, self.bias_rate = weight_decay, bias_rate
         self.config = None if config is None else Config.of(config)
         self.box_format = box_format
-        self.trackers = Trackers(self.loss_names)
+        self.trackers = Trackers(self.loss_names, self.class_names)
         self.sound_steps = SoundSteps()
         # So that Keras takes XLA for no method of a model that was not compiled: on a
         # GPU it would, and fail at the strings.
@@ -260,12 +261,17 @@ class Detector(EntryPoints, DataModel):
         steps = tf.convert_to_tensor(step_count(self.optimizer))
         turn = self.turn_of(steps, tf.shape(batch["images"])[0])
         losses, gradients = reduced(self._gradient_step(tensors_of(batch), turn))
+        names = FigureMeans.names()
+        figures = {name: losses.pop(name) for name in names if name in losses}
         # Nothing moves before it, neither the count of steps nor that of the means: not
         # in a step that fails, nor in the one for which there are no data any more.
-        is_sound = self.sound_steps.update(
+        is_sound, norm = self.sound_steps.update(
             self.optimizer, self.trainable_variables, gradients, losses, batch
         )
         with tf.control_dependencies([is_sound]):
+            self.trackers.figures.update_state(
+                figures | {"gradient_norm": norm}, is_sound
+            )
             return as_logs(self.trackers.update_in_training(losses, is_sound))
 
     def turn_of(self, steps: tf.Tensor, batch_size: tf.Tensor) -> Turn:
@@ -280,7 +286,8 @@ class Detector(EntryPoints, DataModel):
         return Turn(steps // parts, place * tf.cast(batch_size, steps.dtype))
 
     def _compute_losses_and_gradients(self, batch, turn):
-        with tf.GradientTape() as tape:
+        """Returns the losses, with the figures of the step, and the gradients."""
+        with collected() as figures, tf.GradientTape() as tape:
             losses = self.compute_losses(batch, turn, training=True)
             scaled = self.optimizer.scale_loss(losses["loss"] / num_replicas())
         variables = self.trainable_variables
@@ -290,7 +297,7 @@ class Detector(EntryPoints, DataModel):
                 gradient * self.bias_rate if variable.name == "bias" else gradient
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
-        return losses, gradients
+        return losses | figures | num_images(batch), gradients
 
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""

@@ -20,6 +20,7 @@ from tf_frcnn.layers import (
 )
 from tf_frcnn.models.batch import Batch, in_file, inner_boxes, with_last_pixel
 from tf_frcnn.models.stage_losses import StageLosses
+from tf_frcnn.models.step_figures import covered_objects, foreground_rois, note
 from tf_frcnn.ops.roi_levels import assign_levels
 from tf_frcnn.structures import Detections, Proposals, RoITargets
 
@@ -136,10 +137,12 @@ class RoIHead(keras.layers.Layer):
             canvas: int32 [2], (height, width) of the batch in pixels.
             seed: int64 [3], of the sample.
         """
-        boxes = inner_boxes(batch["boxes"], batch, plus_one=self.conventions.plus_one)
+        plus_one = self.conventions.plus_one
+        boxes = inner_boxes(batch["boxes"], batch, plus_one=plus_one)
         rois = self.proposal_targets(
             proposals, boxes, batch["labels"], seed, batch.get("crowd")
         )
+        note(lambda: covered_objects(proposals, boxes, batch, plus_one=plus_one))
         if self.roi.hard_examples is None:
             return rois
         logits, deltas = self(features, rois, canvas)
@@ -170,6 +173,7 @@ class RoIHead(keras.layers.Layer):
             weights: float32 [B], of the images' losses; None for 1.
         """
         own = rois.labels, weights
+        note(lambda: foreground_rois(rois.labels, self.num_classes, weights))
         class_loss = self.stage_losses.of_classes(logits, *own)
         deltas, box_loss = self._deltas_of_labels(deltas, rois.labels), tf.constant(0.0)
         if deltas is not None:

@@ -24,6 +24,7 @@ from tf_frcnn.models.batch import (
     with_last_pixel,
 )
 from tf_frcnn.models.stage_losses import StageLosses
+from tf_frcnn.models.step_figures import note, positive_anchors
 from tf_frcnn.ops.rpn_scores import reshape_to_two_channels
 from tf_frcnn.structures import Anchors, Proposals, RPNOutputs
 
@@ -123,6 +124,7 @@ class RegionProposalNetwork(keras.layers.Layer):
         )
         logits, deltas = state.outputs[::2]
         own = targets.labels, batch.get("image_weights")
+        note(lambda: positive_anchors(*own))
         return {
             "rpn_class_loss": self.stage_losses.of_classes(logits, *own),
             "rpn_box_loss": self.stage_losses.of_boxes(deltas, targets.deltas, *own),

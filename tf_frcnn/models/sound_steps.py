@@ -53,6 +53,20 @@ class BadStep(NamedTuple):
         return f"the gradient of {first}{more}"
 
 
+class Update(NamedTuple):
+    """What became of a step.
+
+    Attributes:
+        is_sound: bool [], whether it was sound. What depends on it runs after the
+            update.
+        gradient_norm: float32 [], of all gradients together, before they are clipped;
+            not finite where they are not.
+    """
+
+    is_sound: tf.Tensor
+    gradient_norm: tf.Tensor
+
+
 class SoundSteps:
     """Looks at the losses and gradients of a step before the weights move.
 
@@ -74,7 +88,7 @@ class SoundSteps:
         gradients: Sequence[tf.Tensor],
         losses: dict[str, tf.Tensor],
         batch: Batch,
-    ) -> tf.Tensor:
+    ) -> Update:
         """Applies the gradients if all is finite; the count of steps moves anyway.
 
         An optimizer that scales the loss passes over gradients that are not finite
@@ -87,14 +101,10 @@ class SoundSteps:
             losses: scalars by name.
             batch: what they were computed from.
 
-        Returns:
-            bool [], whether the step was sound. What depends on it runs after the
-            update.
-
         Raises:
-            tf.errors.InvalidArgumentError: it was not, and is not to be passed over, or
-                too many before were not either; the message has `NON_FINITE`. Nothing
-                has moved.
+            tf.errors.InvalidArgumentError: the step was not sound, and is not to be
+                passed over, or too many before were not either; the message has
+                `NON_FINITE`. Nothing has moved.
         """
         step = tf.convert_to_tensor(step_count(optimizer))
         scale = tf.convert_to_tensor(loss_scale(optimizer))
@@ -131,11 +141,11 @@ class SoundSteps:
                 "the model with 'stop'."
             )
         if self.skips:
-            return tf.cond(is_sound, apply, pass_over)
+            return Update(tf.cond(is_sound, apply, pass_over), tf.norm(norms))
         noted = tf.cond(is_sound, lambda: tf.constant(True), note)
         with tf.control_dependencies([noted]):
             apply()
-            return tf.identity(is_sound)
+            return Update(tf.identity(is_sound), tf.norm(norms))
 
     def _note(
         self,

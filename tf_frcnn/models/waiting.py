@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # Share of an epoch's time from which it is told, in epochs of so many seconds at least.
@@ -40,7 +41,7 @@ class WaitingAdvice(keras.callbacks.Callback):
 
     def __init__(self, can_keep: bool):
         super().__init__()
-        self._can_keep = can_keep
+        self._can_keep, self._steps = can_keep, 0
         with tf.device("CPU:0"):
             self._waited = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
@@ -75,10 +76,9 @@ class WaitingAdvice(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Warns, if so."""
-        if not self._steps or (passed := self._now - self._start) < _LEAST_SECONDS:
+        if not self._steps or self._now - self._start < _LEAST_SECONDS:
             return
-        share = (self._seconds() - self._before) / passed
-        if share > _TOLD_FROM:
+        if (share := self.share()) > _TOLD_FROM:
             keep = "Set data.cache to memory or disk, " if self._can_keep else ""
             keep = keep or "Keep what is slow to make by the dataset's cache(), "
             warnings.warn(
@@ -87,6 +87,12 @@ class WaitingAdvice(keras.callbacks.Callback):
                 "a machine with more processor cores; docs/input_pipeline.md has more.",
                 stacklevel=2,
             )
+
+    def share(self) -> float:
+        """Returns the share of the epoch's time so far; NaN before the second step."""
+        if self._steps < 2:
+            return np.nan
+        return (self._seconds() - self._before) / (self._now - self._start)
 
     def _seconds(self) -> float:
         return float(self._waited.numpy())

@@ -1,7 +1,5 @@
 """The callbacks of a run."""
 
-import csv
-import io
 from pathlib import Path
 
 import keras
@@ -11,11 +9,13 @@ import tensorflow as tf
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import proposal_recall
 from tf_frcnn.models.evaluating import ground_truth_of, propose
-from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.models.optimizer import step_count
+from tf_frcnn.models.training_figures import TIMES
+from tf_frcnn.runs.logs import LOG_FILE, TIMES_FILE, LogTable
 from tf_frcnn.runs.state import Checkpoint
 from tf_frcnn.runs.writing import named_errors
 
-LOG_FILE, SUMMARIES_FOLDER = "log.csv", "tensorboard"
+SUMMARIES_FOLDER = "tensorboard"
 
 
 class ValidationRecall(keras.callbacks.Callback):
@@ -47,23 +47,21 @@ class ValidationRecall(keras.callbacks.Callback):
 
 
 class RunLog(keras.callbacks.Callback):
-    """Keeps the logs of all epochs in a CSV file and as TensorBoard scalars.
+    """Keeps the logs of all epochs in two CSV files and as TensorBoard scalars.
 
     Args:
         directory: the run folder.
         writer: of TensorBoard summaries.
-        start: where training begins; rows of later epochs, which an interrupted run
-            wrote, are dropped.
+        start: where training begins.
     """
 
     def __init__(
         self, directory: Path, writer: tf.summary.SummaryWriter, start: Checkpoint
     ):
         super().__init__()
-        self.path, self.writer, self._start = directory / LOG_FILE, writer, start
-        self.rows = [
-            row for row in _read_rows(self.path) if int(row["epoch"]) <= start.epoch
-        ]
+        self._directory, self.writer, self._start = directory, writer, start
+        self._log = LogTable(directory / LOG_FILE, start.epoch)
+        self._times = LogTable(directory / TIMES_FILE, start.epoch)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Notes the learning rate that the epoch starts with."""
@@ -78,14 +76,15 @@ class RunLog(keras.callbacks.Callback):
             losses = sorted(self._start.losses.items())
             before = {name: mean(*own) for name, own in losses}
         logs |= {**before, "learning_rate": self.rate}
-        self.rows.append({"epoch": epoch + 1, **before, **logs})
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, names)
-        table.writeheader()
-        table.writerows(self.rows)
-        write_text(self.path, text.getvalue())
-        with named_errors(self.path.parent / SUMMARIES_FOLDER):
+        place = {
+            "epoch": epoch + 1,
+            "step": int(step_count(self.model.optimizer).numpy()),
+        }
+        own = {n: value for n, value in logs.items() if n not in TIMES}
+        self._log.add(place | before | own)
+        if times := {n: logs[n] for n in TIMES if n in logs}:
+            self._times.add(place | times)
+        with named_errors(self._directory / SUMMARIES_FOLDER):
             with self.writer.as_default(step=epoch + 1):
                 for name, value in logs.items():
                     tf.summary.scalar(name, value)
@@ -100,10 +99,3 @@ def learning_rate(model: keras.Model) -> float:
 def mean(total: float, weight: float) -> float:
     """Returns a mean as `keras.metrics.Mean` computes it."""
     return float(np.float32(total) / np.float32(weight))
-
-
-def _read_rows(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

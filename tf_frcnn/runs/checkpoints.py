@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.runs.callbacks import learning_rate
 from tf_frcnn.runs.safe_files import remove_parts, replaced
 from tf_frcnn.runs.signals import Stop
+from tf_frcnn.runs.standing import Judge, is_better
 from tf_frcnn.runs.state import (
     Best,
     Checkpoint,
@@ -41,7 +43,7 @@ class Checkpoints(keras.callbacks.Callback):
         directory: the run folder.
         state: of the run; the newest checkpoint is what the model starts from.
         images_per_epoch: number of training images.
-        figure: the validation figure that decides what is best.
+        judge: knows the validation figure that decides what is best.
         keep: checkpoints that are kept.
         seconds: between two checkpoints within an epoch.
         stop: tells of signals.
@@ -53,14 +55,14 @@ class Checkpoints(keras.callbacks.Callback):
         state: RunState,
         *,
         images_per_epoch: int,
-        figure: str,
+        judge: Judge,
         keep: int,
         seconds: float,
         stop: Stop,
     ):
         super().__init__()
         self._directory, self.state, self._stop = directory, state, stop
-        self._figure, self._keep, self._seconds = figure, keep, seconds
+        self._judge, self._keep, self._seconds = judge, keep, seconds
         self._images_per_epoch = images_per_epoch
         self._start = state.checkpoints[0]
 
@@ -97,19 +99,29 @@ class Checkpoints(keras.callbacks.Callback):
         """Notes that the epoch is done, and its weights if they are the best."""
         newest, *older = self.state.checkpoints
         newest = newest.model_copy(
-            update={"epoch": epoch + 1, "batch": 0, "rate": 0.0, "losses": {}}
+            update={
+                **{"epoch": epoch + 1, "batch": 0, "rate": 0.0},
+                **{"losses": {}, "figures": {}},
+            }
         )
-        value, best = logs.get(self._figure, -1.0), self.state.best
-        if value > (-1.0 if best is None else best.value):
+        figure, best = self._judge.figure, self.state.best
+        value = float(logs.get(figure, np.nan))
+        if is_better(figure, value, None if best is None else best.value):
             _give_name(self._directory / newest.file, self._directory / BEST_WEIGHTS)
             best = Best(
                 file=BEST_WEIGHTS,
                 sha256=newest.sha256,
-                figure=self._figure,
+                figure=figure,
                 value=value,
                 epoch=epoch + 1,
             )
-        self._write(self.state.replace(checkpoints=(newest, *older), best=best))
+        self._write(
+            self.state.replace(
+                checkpoints=(newest, *older),
+                best=best,
+                standing=self._judge.standing,
+            )
+        )
 
     def _save(self, batch: int) -> None:
         steps = self.state.steps_per_epoch
@@ -127,6 +139,7 @@ class Checkpoints(keras.callbacks.Callback):
             images=round(done * self._images_per_epoch),
             rate=self._rate,
             losses={n: mean_of(m) for n, m in self.model.trackers.by_name.items()},
+            figures=self.model.trackers.figures.sums(),
         )
         others = [c for c in self.state.checkpoints if c.file != file]
         kept = (checkpoint, *others)[: self._keep]
@@ -156,6 +169,7 @@ class EarlierLosses(keras.callbacks.Callback):
             for name, tracker in self.model.trackers.by_name.items():
                 if name in self._start.losses:
                     set_mean(tracker, self._start.losses[name])
+            self.model.trackers.figures.set_sums(self._start.figures)
 
 
 def write_first_checkpoint(

@@ -108,7 +108,10 @@ def resume_training(directory: Path, model: Detector, state: RunState) -> RunSta
     _tell(checkpoint, state)
     whole = old.checkpoints[[c.file for c in old.checkpoints].index(checkpoint.file) :]
     return state.replace(
-        files=old.files, checkpoints=(checkpoint, *whole[1:]), best=old.best
+        files=old.files,
+        checkpoints=(checkpoint, *whole[1:]),
+        best=old.best,
+        standing=old.standing,
     )
 
 

@@ -41,6 +41,7 @@ class Checkpoint(_Part):
         images: images seen since the beginning.
         rate: learning rate that the unfinished epoch began with.
         losses: name -> (sum, weight) of the means over the unfinished epoch.
+        figures: the same of the figures of its steps.
     """
 
     file: _File
@@ -51,16 +52,17 @@ class Checkpoint(_Part):
     images: int = 0
     rate: float = 0.0
     losses: dict[str, tuple[float, float]] = {}
+    figures: dict[str, tuple[float, float]] = {}
 
 
 class Best(_Part):
-    """The weights with the highest validation figure.
+    """The weights with the best validation figure.
 
     Attributes:
         file: relative to the run folder.
         sha256: of the file.
         figure: name, such as "val_mAP".
-        value: the highest so far.
+        value: the best so far.
         epoch: after which it was measured.
     """
 
@@ -69,6 +71,22 @@ class Best(_Part):
     figure: str = ""
     value: float = -1.0
     epoch: int = 0
+
+
+class Standing(_Part):
+    """How long a run has waited for a better validation figure.
+
+    Attributes:
+        value: the best so far; None before the first validation.
+        stale: validations since then.
+        waited: those since then, or since the learning rate fell the last time.
+        decays: how often it fell.
+    """
+
+    value: float | None = None
+    stale: int = 0
+    waited: int = 0
+    decays: int = 0
 
 
 class RunState(_Part):
@@ -83,6 +101,7 @@ class RunState(_Part):
         optimizer: name of the configured optimizer.
         checkpoints: the newest first.
         best: None before the first validation.
+        standing: what is to follow from its age.
     """
 
     format: Literal[1] = 1
@@ -92,6 +111,7 @@ class RunState(_Part):
     optimizer: str = ""
     checkpoints: tuple[Checkpoint, ...] = ()
     best: Best | None = None
+    standing: Standing = Standing()
 
     def replace(self, **changes) -> "RunState":
         """Returns the state with other values for some attributes."""

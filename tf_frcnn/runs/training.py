@@ -3,14 +3,9 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import keras
-import numpy as np
-import tensorflow as tf
+from typing import Any
 
 from tf_frcnn.assembly import (
-    RunPlan,
     Splits,
     build_model,
     build_plan,
@@ -20,24 +15,20 @@ from tf_frcnn.assembly import (
     compile_model,
     load_initial_weights,
 )
-from tf_frcnn.callbacks import MeanAveragePrecision
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
-from tf_frcnn.drawing.comparisons import ComparisonImages, load_images
-from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models import Detector, NonFiniteError, RegionProposalNetwork
+from tf_frcnn.drawing.comparisons import load_images
+from tf_frcnn.models import Detector, NonFiniteError
 from tf_frcnn.models.workers import LostWorkerError, together, workers_of
 from tf_frcnn.runs.black_box import BlackBox
-from tf_frcnn.runs.callbacks import SUMMARIES_FOLDER, RunLog, ValidationRecall
 from tf_frcnn.runs.checkpoints import (
-    FIRST,
-    Checkpoints,
     EarlierLosses,
     write_first_checkpoint,
 )
 from tf_frcnn.runs.data_reports import report_data, report_replaced, report_sampling
 from tf_frcnn.runs.inference import write_settings
 from tf_frcnn.runs.locks import claimed
+from tf_frcnn.runs.prepared import Prepared
 from tf_frcnn.runs.resuming import (
     check_run_folder,
     new_state,
@@ -46,30 +37,18 @@ from tf_frcnn.runs.resuming import (
     resume_training,
     resumed_classes,
 )
-from tf_frcnn.runs.signals import Interrupted, Stop, stoppable
-from tf_frcnn.runs.state import Checkpoint, RunState, write_state
-from tf_frcnn.runs.writing import named_errors, write_image
+from tf_frcnn.runs.signals import Interrupted, stoppable
+from tf_frcnn.runs.standing import Judge, begun_anew, deciding_figure
+from tf_frcnn.runs.state import write_state
+from tf_frcnn.runs.training_callbacks import (
+    callbacks_of,
+    validated_epochs,
+    validation_of,
+)
+from tf_frcnn.runs.training_page import write_training_page
+from tf_frcnn.runs.writing import write_image
 
 SAMPLES_FOLDER, NUM_SAMPLES = "samples", 4
-
-
-class _Prepared(NamedTuple):
-    """Everything a run trains with."""
-
-    config: Config
-    directory: Path
-    plan: RunPlan
-    model: Detector
-    training: ExampleSet
-    validation: ExampleSet
-    images_per_epoch: int
-    state: RunState
-
-    @property
-    def start(self) -> Checkpoint:
-        """Where training begins."""
-        begin = Checkpoint(file=FIRST, sha256="")
-        return next(iter(self.state.checkpoints), begin)
 
 
 def train(
@@ -85,10 +64,10 @@ def train(
 
     The folder gets config.yaml, classes.txt, problems.json (what was repaired or
     dropped in the data, and replaced in training), sampling.json (how often images
-    come, if not once), log.csv, tensorboard/, drawings/ (ground truth beside
+    come, if not once), log.csv, times.csv, tensorboard/, drawings/ (ground truth beside
     predictions of the first validation images), weights/ (the best, and the last
-    checkpoints), state.json (where the run stands, and checksums) and, if a step is not
-    finite, black_box_STEP.npz.
+    checkpoints), state.json (where the run stands, and checksums), in the end
+    report.html with the curves and, if a step is not finite, black_box_STEP.npz.
 
     Whatever ends the process, a resumed run goes on at its last checkpoint, and on a
     CPU ends with the same weights, bit by bit. Of several workers the chief alone
@@ -133,15 +112,22 @@ def train(
             prepared = _begin(prepared)
         if prepared.start.epoch >= prepared.plan.epochs:
             print(f"The run has finished all of its {prepared.plan.epochs} epochs.")
+        elif prepared.judge.is_over:
+            print(prepared.judge.farewell())
         elif is_chief:
             _fit(prepared)
+            write_training_page(directory)
         else:
-            own = [_validation(prepared), EarlierLosses(prepared.start)]
+            own = [
+                validation_of(prepared),
+                EarlierLosses(prepared.start),
+                prepared.judge,
+            ]
             _fit_model(prepared, own, verbose=0)
     return prepared.model
 
 
-def _fit_model(prepared: _Prepared, callbacks, **settings: Any) -> None:
+def _fit_model(prepared: Prepared, callbacks, **settings: Any) -> None:
     model = prepared.model
     try:
         with together(workers_of(model.distribute_strategy)):
@@ -151,7 +137,7 @@ def _fit_model(prepared: _Prepared, callbacks, **settings: Any) -> None:
                 initial_batch=prepared.start.batch,
                 epochs=prepared.plan.epochs,
                 validation_data=prepared.validation,
-                validation_freq=_validated_epochs(prepared.plan),
+                validation_freq=validated_epochs(prepared.plan),
                 callbacks=callbacks,
                 **settings,
             )
@@ -161,10 +147,10 @@ def _fit_model(prepared: _Prepared, callbacks, **settings: Any) -> None:
         ) from error
 
 
-def _fit(prepared: _Prepared) -> None:
+def _fit(prepared: Prepared) -> None:
     """Trains, and writes all that a run folder has."""
     with stoppable() as stop:
-        callbacks = _callbacks(prepared, stop)
+        callbacks = callbacks_of(prepared, stop)
         checkpoints = callbacks[-1]
         prepared.model.sound_steps.on_bad_step = BlackBox(
             prepared.directory, prepared.model
@@ -194,7 +180,7 @@ def _fit(prepared: _Prepared) -> None:
 
 def _prepare(
     config: Config, directory: Path, resume: bool, start_from, class_order, splits
-) -> _Prepared:
+) -> Prepared:
     """Makes the model; writes nothing."""
     examples = splits.read("train")
     if resume:
@@ -216,19 +202,28 @@ def _prepare(
     require_equal_states(state, model.distribute_strategy)
     if not state.checkpoints and not start_from:
         _load_initial_weights(config, model)
-    return _Prepared(
+    plan = build_plan(config)
+    figure = deciding_figure(plan.best_by, model, validation)
+    state = begun_anew(state, figure)
+    return Prepared(
         config=config,
         directory=directory,
-        plan=build_plan(config),
+        plan=plan,
         model=model,
         training=examples,
         validation=validation,
         images_per_epoch=images_per_epoch,
         state=state,
+        judge=Judge(
+            figure,
+            state.standing,
+            patience=plan.patience,
+            plateau_patience=plan.plateau_patience,
+        ),
     )
 
 
-def _begin(prepared: _Prepared) -> _Prepared:
+def _begin(prepared: Prepared) -> Prepared:
     """Makes the folder a run that can be resumed, whatever happens next.
 
     The settings, which make it a run, come after the weights that it starts from.
@@ -249,58 +244,6 @@ def _load_initial_weights(config: Config, model: Detector) -> None:
     if report := load_initial_weights(config, model):
         random = f"; random: {', '.join(report.random)}" if report.random else ""
         print(f"Pretrained weights: {len(report.loaded)} layers{random}.")
-
-
-def _callbacks(prepared: _Prepared, stop: Stop) -> list[keras.callbacks.Callback]:
-    plan, directory = prepared.plan, prepared.directory
-    summaries = directory / SUMMARIES_FOLDER
-    with named_errors(summaries):
-        writer = tf.summary.create_file_writer(str(summaries))
-    log = RunLog(directory, writer, prepared.start)
-    images = ComparisonImages(prepared.validation, plan.keep_images)
-
-    def keep_drawings(epoch: int, detections: DetectedBoxes) -> None:
-        for name, image in images.drawn(detections):
-            file = f"epoch_{epoch + 1:03d}_{name}.png"
-            write_image(directory / "drawings" / file, image)
-            with named_errors(summaries), writer.as_default(step=epoch + 1):
-                tf.summary.image(name, image[np.newaxis])
-
-    validation = _validation(prepared, keep_drawings)
-    checkpoints = Checkpoints(
-        directory,
-        prepared.state,
-        images_per_epoch=prepared.images_per_epoch,
-        figure="val_mAP" if prepared.model.roi_head is not None else "val_recall",
-        keep=plan.keep_checkpoints,
-        seconds=plan.save_minutes * 60,
-        stop=stop,
-    )
-    return [validation, log, EarlierLosses(prepared.start), checkpoints]
-
-
-def _validation(
-    prepared: _Prepared, on_detections: Callable | None = None
-) -> keras.callbacks.Callback:
-    """Returns what measures the figure that decides what is best."""
-    every = prepared.plan.validation_every
-    if prepared.model.roi_head is not None:
-        return MeanAveragePrecision(
-            prepared.validation, every=every, on_detections=on_detections
-        )
-    # A detector without a RoI head has an RPN.
-    rpn: RegionProposalNetwork = prepared.model.rpn  # type: ignore[assignment]
-    return ValidationRecall(
-        prepared.validation,
-        every=every,
-        num_proposals=rpn.proposal_layer.proposals.test_post_nms,
-    )
-
-
-def _validated_epochs(plan: RunPlan) -> list[int]:
-    """Returns the epochs, counted from 1, after which the run validates."""
-    every = plan.validation_every
-    return sorted({*range(every, plan.epochs + 1, every), plan.epochs})
 
 
 def write_samples(directory: Path, validation: ExampleSet) -> None:
