@@ -112,7 +112,7 @@ def test_adam_takes_the_same_schedule_and_clipping(config_of):
 
 
 def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
-    assert build_plan(unusual_config) == (5, 3, 6, 10.0, 3)
+    assert build_plan(unusual_config) == (5, 3, 6, 10.0, 3, None, None, 3)
 
 
 def test_the_model_knows_its_configuration_and_metric(unusual_model, unusual_config):
