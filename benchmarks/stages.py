@@ -56,7 +56,8 @@ def main():
 
 
 def random_model(name, settings, num_classes):
-    config = load_config(name, ["backbone.weights=random", *settings])
+    own = ["backbone.weights=random", "backbone.normalization=frozen_batch"]
+    config = load_config(name, [*own, *settings])
     model = build_model(config, [f"class {k}" for k in range(num_classes)])
     for layer in model._flatten_layers():
         for number, variable in enumerate(layer.weights if not layer._layers else ()):

@@ -31,6 +31,7 @@ def built(asked):
     height, width = asked.canvas
     settings = {
         "backbone.weights": "random",
+        "backbone.normalization": "frozen_batch",
         "images.short_side": min(height, width),
         "images.long_side": max(height, width),
         "train.precision": asked.precision.replace("int8", "float32"),

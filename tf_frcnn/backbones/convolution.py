@@ -3,9 +3,13 @@
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
+from tf_frcnn.layers.folded_normalization import (
+    DeferredConv2D,
+    FoldedBatchNormalization,
+)
 from tf_frcnn.layers.normalization import normalization_layer
+from tf_frcnn.ops.convolution import convolve_groups
 
 
 class Style(NamedTuple):
@@ -24,23 +28,11 @@ class Style(NamedTuple):
 
 @keras.saving.register_keras_serializable("tf_frcnn")
 class GroupedConv2D(keras.layers.Conv2D):
-    """`Conv2D` whose groups are convolved one by one.
-
-    On a CPU, the gradient of TensorFlow's grouped convolution takes 20 to 90 times as
-    long as this.
-    """
+    """`Conv2D` whose groups are convolved one by one; see `convolve_groups`."""
 
     def convolution_op(self, inputs, kernel):
         """Convolves float [B, h, w, C] with float [k, k, C / groups, C2]."""
-        parts = zip(
-            tf.split(inputs, self.groups, axis=-1),
-            tf.split(kernel, self.groups, axis=-1),
-            strict=True,
-        )
-        padding = self.padding.upper()
-        return tf.concat(
-            [tf.nn.conv2d(*part, self.strides, padding) for part in parts], axis=-1
-        )
+        return convolve_groups(inputs, kernel, self.strides, self.padding, self.groups)
 
 
 def convolve(
@@ -74,8 +66,9 @@ def convolve(
     if stride > 1 and size > 1:
         padding = "valid"
         features = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(features)
-    layer = keras.layers.Conv2D if groups == 1 else GroupedConv2D
-    features = layer(
+    is_folded = style.normalization == "frozen_batch"
+    plain = keras.layers.Conv2D if groups == 1 else GroupedConv2D
+    convolution = (DeferredConv2D if is_folded else plain)(
         channels,
         size,
         stride,
@@ -85,8 +78,17 @@ def convolve(
         kernel_initializer="he_normal",
         trainable=trainable,
         name=f"{name}_conv",
-    )(features)
-    return normalize(features, style, trainable, name)
+    )
+    features = convolution(features)
+    if not is_folded:
+        return normalize(features, style, trainable, name)
+    names = ("strides", "padding", "groups")
+    folded = FoldedBatchNormalization(
+        {argument: getattr(convolution, argument) for argument in names},
+        epsilon=style.epsilon,
+        name=f"{name}_bn",
+    )
+    return folded(features)
 
 
 def normalize(features, style: Style, trainable: bool, name: str):
