@@ -249,7 +249,18 @@ def test_a_training_step(folder):
     variables = named_variables(model)
     gradients = tape.gradient(losses["loss"], [variables[w].value for w in weights])
     for gradient, entry in zip(gradients, weights.values(), strict=True):
-        assert_close(gradient, entry.change(expected[entry.names[0]]), 1e-2)
+        assert_near(gradient, entry.change(expected[entry.names[0]]))
+
+
+def assert_near(actual, expected):
+    """Asserts equality but for rounding, which opens or closes a ReLU here and there.
+
+    All of a cell's gradient is then missing in a few weights, whatever the program.
+    """
+    difference = np.asarray(actual) - np.asarray(expected)
+    assert np.sqrt(np.mean(difference**2) / np.mean(expected**2)) < 3e-3
+    is_off = np.abs(difference) > 0.01 * np.abs(expected).max()
+    assert np.mean(is_off) < 1e-4
 
 
 @pytest.mark.parametrize("recipe", ["fpn", "320_fpn"])
