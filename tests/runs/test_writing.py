@@ -14,6 +14,7 @@ from tf_frcnn.runs.writing import named_errors, write_image
 SUMMARIES = """
 import resource, sys
 from pathlib import Path
+import keras
 import tensorflow as tf
 from tf_frcnn.runs.callbacks import RunLog
 from tf_frcnn.runs.state import Checkpoint
@@ -22,6 +23,9 @@ folder = Path(sys.argv[1])
 writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
 log = RunLog(folder, writer, Checkpoint(file="a", sha256=""))
 log.rate = 0.1
+model = keras.Sequential()
+model.compile("sgd")
+log.set_model(model)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
 try:
     log.on_epoch_end(0, {"loss": 1.0} | {f"loss of number {n}": 1.0 for n in range(9)})
