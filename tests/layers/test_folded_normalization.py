@@ -16,7 +16,7 @@ def built(strides, padding, groups, use_bias, dtype="float32"):
     """Returns a convolution with its normalisation, and the two as Keras has them."""
     settings = {"strides": strides, "padding": padding, "groups": groups}
     weights = {"use_bias": use_bias, "bias_initializer": "normal", "dtype": dtype}
-    inputs = keras.Input((None, None, 4), dtype=dtype)
+    inputs = keras.Input((None, None, 4))
     deferred = DeferredConv2D(6, 3, name="a_conv", **settings, **weights)
     folded = FoldedBatchNormalization(
         settings | {"strides": (strides, strides)},
