@@ -55,18 +55,20 @@ def _write_onnx_int8(function, inputs, path, calibration):
         _write_onnx(function, inputs, whole, calibration)
         # It recommends a preparation of graphs that this one does not need.
         logging.disable(logging.WARNING)
-        quantize_static(
-            whole,
-            path,
-            _Calibration(calibration),
-            quant_format=QuantFormat.QDQ,
-            # The rest computes boxes, which need more than 256 values.
-            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        logging.disable(logging.NOTSET)
+        try:
+            quantize_static(
+                whole,
+                path,
+                _Calibration(calibration),
+                quant_format=QuantFormat.QDQ,
+                # The rest computes boxes, which need more than 256 values.
+                op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 class _Calibration:
