@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_frcnn.config import (
+    SECTIONS,
     Config,
     ConfigError,
     Conventions,
@@ -21,7 +22,6 @@ from tf_frcnn.config import (
     make_config,
     recipe_names,
 )
-from tf_frcnn.config.loading import SECTIONS
 
 
 @pytest.fixture
@@ -168,8 +168,8 @@ WRONG_FILES = {
     ),
     "1: 2": (
         "a.yaml: 1 is not a setting; there are seed, conventions, model, data, "
-        "augment, images, backbone, anchors, rpn, proposals, roi, detections, loss, "
-        "train, evaluation."
+        "augment, images, backbone, anchors, rpn, proposals, roi, detections, tiles, "
+        "loss, train, evaluation."
     ),
     "roi: {hard_examples: 3}\nproposals: {train_post_nms: 2}": (
         "a.yaml: roi.hard_examples = 3 must be at most proposals.train_post_nms = 2."

@@ -139,6 +139,13 @@ def test_thresholds_are_those_of_the_runs_own_settings_and_of_a_report(run_folde
 
 
 @pytest.mark.slow
+def test_a_report_follows_one_pass_through_the_network(run_folder):
+    with pytest.raises(ValueError, match=r"--report with tiles.size = \[8, 9\]"):
+        evaluate_run(
+            run_folder, "test", overrides=["tiles.size=[8,9]"], report_precision=0.9
+        )
+
+
 def test_a_report_lies_beside_the_metrics_and_has_their_map(tmp_path, capsys):
     run_folder = write_random_run(tmp_path)
     metrics = evaluate_run(run_folder, "test", report_precision=0.8, thresholds_by="f1")

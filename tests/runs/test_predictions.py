@@ -2,8 +2,10 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
+from tf_frcnn.config import Config
 from tf_frcnn.data import Problems
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.models.detecting import Found
@@ -31,6 +33,7 @@ class Model:
     class_names = tuple(f"grey {n}" for n in range(60))
 
     resizing = Resizing((12,), 18, ((12, 18), (18, 12)))
+    settings = Config()
 
     def __init__(self):
         self.shapes = []
@@ -45,6 +48,12 @@ class Model:
             "labels": images[:, :1, 0, 0].astype(int),
             "valid": np.full([len(images), 1], True),
         }
+
+    def detect_in_tiles(self, image):
+        size = np.array(image.shape[:2], np.float32)
+        batch = {"images": image[np.newaxis], "file_sizes": tf.constant([size])}
+        found = self.predict_on_batch(batch)
+        return {name: v[0] for name, v in found.items()} | {"file_sizes": size}
 
 
 @pytest.fixture
@@ -66,6 +75,16 @@ def test_each_file_has_one_result_and_batches_share_a_canvas(model, files):
         np.testing.assert_array_equal(result.found.boxes, [[0, 0, *result.found.size]])
     assert model.shapes == [(4, 18, 12, 3), (4, 12, 18, 3)] * 5
     assert problems.counts() == {"unreadable_image": 20}
+
+
+def test_where_there_are_tiles_each_image_is_given_as_a_whole(model, files):
+    model.settings = Config(tiles={"size": [8, 8]})
+    results = [*detect_each(model, files, Problems())]
+    assert [result.file for result in results] == files
+    assert [result.found is None for result in results] == [True, False, False] * 20
+    names = [result.found.names for result in results if result.found]
+    assert names == [(f"grey {n}",) for n in range(60) if n % 3]
+    assert results[1].found.size == (12, 18) and results[2].found.size == (18, 12)
 
 
 def test_files_are_read_a_few_ahead_and_not_before(model, files, monkeypatch):

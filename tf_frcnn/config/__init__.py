@@ -1,10 +1,9 @@
 """The settings of a run: typed, read from YAML, checked."""
 
 from tf_frcnn.config.augment import AugmentSettings
+from tf_frcnn.config.config import SECTIONS, Config
 from tf_frcnn.config.conventions import CONVENTIONS, Conventions
 from tf_frcnn.config.loading import (
-    SECTIONS,
-    Config,
     config_schema,
     dump_config,
     load_config,
@@ -28,6 +27,7 @@ from tf_frcnn.config.run import (
     TrainSettings,
 )
 from tf_frcnn.config.settings import ConfigError, Settings, settings_config
+from tf_frcnn.config.tiles import TileSettings
 
 __all__ = [
     "CONVENTIONS",
@@ -48,6 +48,7 @@ __all__ = [
     "RPNSettings",
     "RoISettings",
     "Settings",
+    "TileSettings",
     "TrainSettings",
     "config_schema",
     "dump_config",

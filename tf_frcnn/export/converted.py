@@ -91,6 +91,11 @@ def convert_model(
     calibration = held_samples(calibration or samples, resizing, canvas)
     samples = held_samples(samples, resizing, canvas)
     resizing = resizing._replace(canvases=(canvas,))
+    if model.settings.tiles.size is not None:
+        print(
+            "Note: the file takes one canvas, and cuts no tiles; whoever runs it cuts "
+            "large images."
+        )
     function, runtime = canvas_function(model), RUNTIMES[file_format]
 
     def fill(part):

@@ -37,6 +37,7 @@ class ExportedDetector:
         # Without it the signatures have no variables.
         self._model = tf.saved_model.load(str(version))
         self._detect = self._model.signatures["preprocessed"]
+        self._detect_in_whole = self._model.signatures["image_tensor"]
 
     def predict_on_batch(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
         """Returns `Detections` of a batch as a dict of arrays.
@@ -45,15 +46,36 @@ class ExportedDetector:
             batch: `images`, `image_sizes`, `scales` and `file_sizes`, see
                 `data.pipeline.batching`.
         """
-        found = {name: value.numpy() for name, value in self._detect(**batch).items()}
-        labels = found["detection_classes"].astype(np.int32) - 1
-        sides = np.tile(batch["file_sizes"], 2)[:, np.newaxis]  # [B, 1, 4]
-        return {
-            "boxes": found["detection_boxes"] * sides,
-            "scores": found["detection_scores"],
-            "labels": labels,
-            "valid": labels >= 0,
+        return _detections(self._detect(**batch), batch["file_sizes"])
+
+    def detect_in_tiles(self, image: tf.Tensor) -> dict[str, np.ndarray]:
+        """Returns the `Detections` of one image, cut as the model's settings have it.
+
+        Args:
+            image: uint8 [h, w, 3], RGB.
+
+        Returns:
+            Arrays without the axis of the batch, and `file_sizes` [2].
+        """
+        size = np.array(image.shape[:2], np.float32)
+        outputs = self._detect_in_whole(image_tensor=image[tf.newaxis])
+        found = _detections(outputs, size[np.newaxis])
+        return {name: values[0] for name, values in found.items()} | {
+            "file_sizes": size
         }
+
+
+def _detections(outputs, file_sizes):
+    """Returns `Detections` as a dict of arrays, of what a signature returned."""
+    found = {name: value.numpy() for name, value in outputs.items()}
+    labels = found["detection_classes"].astype(np.int32) - 1
+    sides = np.tile(file_sizes, 2)[:, np.newaxis]  # [B, 1, 4]
+    return {
+        "boxes": found["detection_boxes"] * sides,
+        "scores": found["detection_scores"],
+        "labels": labels,
+        "valid": labels >= 0,
+    }
 
 
 def read_info(version: Path) -> dict[str, Any]:

@@ -4,17 +4,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tf_frcnn.models.tiled_detection import PASS_PIXELS, SIZED
+
 # Images read at once; each may take the memory of the largest that is let in.
 READ_AT_ONCE = 4
-# The most pixels of one pass through the network, unless a single image has more:
-# eight canvases of 600 x 800, or three of 800 x 1333.
-PASS_PIXELS = 4 * 2**20
-_SIDE = tf.TensorSpec([2], tf.float32)
-# What `read` returns: an image on its canvas.
-_IMAGE = {
-    "images": tf.TensorSpec([None, None, 3], tf.float32),
-    **dict.fromkeys(("image_sizes", "scales", "file_sizes"), _SIDE),
-}
 Tensors = dict[str, tf.Tensor]
 
 
@@ -36,7 +29,7 @@ def detect_in_groups(
     Returns:
         What `detect` returns and `file_sizes`, B rows each, in the images' order.
     """
-    images = _fill(_arrays(_IMAGE, count), count, READ_AT_ONCE, _put(read))
+    images = _fill(_arrays(SIZED, count), count, READ_AT_ONCE, _put(read))
     canvases = tf.map_fn(
         lambda row: tf.shape(images["images"].read(row))[:2], tf.range(count)
     )

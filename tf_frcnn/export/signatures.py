@@ -13,6 +13,7 @@ Source: names, types and the first class as the TensorFlow Object Detection API 
 (models:research/object_detection/exporter_lib_v2.py), whose padded rows are of class 1.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,14 +24,10 @@ from tf_frcnn.data.decoding.encoded import decode_or_refuse, refuse
 from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
 from tf_frcnn.export.grouping import detect_in_groups
 from tf_frcnn.models import FasterRCNN
+from tf_frcnn.models.tiled_detection import SIZED, TiledDetection, found_spec
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 _PAIRS = ("image_sizes", "scales", "file_sizes")
-# An image in the network's size.
-_SIZED = {
-    "images": tf.TensorSpec([None, None, 3], tf.float32),
-    **{name: tf.TensorSpec([2], tf.float32) for name in _PAIRS},
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +49,27 @@ class Signatures:
         """Detects objects in encoded images, string [B].
 
         Those of one canvas pass the network together, which no image's result depends
-        on, but for rounding.
+        on, but for rounding. Where images are cut into tiles, each passes by itself.
         """
         with tf.control_dependencies([_refuse_none(image_bytes, "image_bytes")]):
             count = tf.size(image_bytes)
 
-        def read(row):
-            name = tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
-            return {n: v[0] for n, v in self._read(image_bytes[row], name).items()}
+        def name_of(row):
+            return tf.strings.join(["image_bytes[", tf.strings.as_string(row), "]"])
 
-        found = detect_in_groups(
-            count,
-            read,
-            self.model,
-            _found_spec(self.model.roi_head.detections.max_per_image),
-        )
+        def read(row):
+            batch = self._read(image_bytes[row], name_of(row))
+            return {name: values[0] for name, values in batch.items()}
+
+        if self._in_tiles is None:
+            most = self.model.roi_head.detections.max_per_image
+            found = detect_in_groups(count, read, self.model, found_spec(most))
+        else:
+            found = _one_by_one(
+                self._in_tiles,
+                lambda row: self.detect_in_file(image_bytes[row], name_of(row)),
+                tf.range(count),
+            )
         return detection_outputs(found, found["file_sizes"], self.model.class_names)
 
     def detect_in_file(self, data: tf.Tensor, name: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -79,6 +82,9 @@ class Signatures:
         Returns:
             `Detections` of this image as a dict, and its `file_sizes` float32 [2].
         """
+        if self._in_tiles is not None:
+            image = decode_or_refuse(data, name, self.max_pixels)
+            return self._in_tiles(image, self._size_check(name))
         batch = self._read(data, name)
         found = self.model(batch) | {"file_sizes": batch["file_sizes"]}
         return {key: value[0] for key, value in found.items()}
@@ -93,13 +99,24 @@ class Signatures:
         name = "image_tensor"
         with tf.control_dependencies([_refuse_none(image_tensor, name)]):
             images = tf.identity(image_tensor)
+        if self._in_tiles is not None:
+            detect, check_size = self._in_tiles, self._size_check(name)
+            found = _one_by_one(detect, lambda image: detect(image, check_size), images)
+            return detection_outputs(found, found["file_sizes"], self.model.class_names)
         batch = self._batch(images, name)
         return detection_outputs(
             self.model(batch), batch["file_sizes"], self.model.class_names
         )
 
-    def _batch(self, images, name):
-        """Returns the batch of images of one size, uint8 [B, h, w, 3]."""
+    @functools.cached_property
+    def _in_tiles(self) -> TiledDetection | None:
+        """What detects objects in an image that is cut into tiles, if they are."""
+        if self.model.settings.tiles.size is None:
+            return None
+        return self.model.tiled_detection(self.resizing)
+
+    def _size_check(self, name):
+        """Returns what refuses a size in the network, int64 [2], that is too large."""
 
         def check_size(size):
             reason = (
@@ -110,10 +127,16 @@ class Signatures:
             with tf.control_dependencies([refuse(is_too_long, name, reason)]):
                 return tf.identity(size)
 
+        return check_size
+
+    def _batch(self, images, name):
+        """Returns the batch of images of one size, uint8 [B, h, w, 3]."""
+        check_size = self._size_check(name)
+
         def resize(image):
             return to_network_size(image, self.resizing, check_size=check_size)[0]
 
-        batch = tf.map_fn(resize, images, fn_output_signature=_SIZED)
+        batch = tf.map_fn(resize, images, fn_output_signature=SIZED)
         images = lay_on_canvas(batch["images"], self.resizing.canvases)
         return batch | {"images": images}
 
@@ -139,17 +162,15 @@ class Signatures:
         }
 
 
+def _one_by_one(in_tiles, detect, elements):
+    """Returns what is detected in each of some images, one after the other."""
+    sizes = {"file_sizes": tf.TensorSpec([2], tf.float32)}
+    spec = found_spec(in_tiles.max_per_image) | sizes
+    return tf.map_fn(detect, elements, parallel_iterations=1, fn_output_signature=spec)
+
+
 def _refuse_none(values, name):
     return refuse(tf.size(values) == 0, name, "it is empty")
-
-
-def _found_spec(num):
-    return {
-        "boxes": tf.TensorSpec([num, 4], tf.float32),
-        "scores": tf.TensorSpec([num], tf.float32),
-        "labels": tf.TensorSpec([num], tf.int32),
-        "valid": tf.TensorSpec([num], tf.bool),
-    }
 
 
 def detection_outputs(

@@ -48,13 +48,18 @@ def verify(
         ExportError: a signature's detections differ from the original's.
     """
     signatures = tf.saved_model.load(path).signatures
-    original = Original(model, resizing, samples)
+    original = whole = Original(model, resizing, samples)
+    if model.settings.tiles.size is not None:
+        whole = Original(model, resizing, samples, in_tiles=True)
     for row, inputs in requests:
         for name, arrays in inputs.items():
             tensors = {key: tf.constant(array) for key, array in arrays.items()}
             output = {k: v.numpy() for k, v in signatures[name](**tensors).items()}
-            original.compare(row, output, name)
-    original.report()
+            # What is on a canvas already is not cut.
+            own = original if name == "preprocessed" else whole
+            own.compare(row, output, name)
+    for own in {original, whole}:
+        own.report()
 
 
 class Original:
@@ -68,15 +73,27 @@ class Original:
         model: the original.
         resizing: of the images.
         samples: images.
+        in_tiles: whether the model cuts them as its settings have it.
     """
 
-    def __init__(self, model: FasterRCNN, resizing: Resizing, samples: ExampleSet):
+    def __init__(
+        self,
+        model: FasterRCNN,
+        resizing: Resizing,
+        samples: ExampleSet,
+        *,
+        in_tiles: bool = False,
+    ):
         self._model, self._samples = model, samples
-        self._batches = evaluation_batches(samples, resizing, batch_size=1)
+        batches = evaluation_batches(samples, resizing, batch_size=1)
+        self._data = samples if in_tiles else batches
+        self._most = model.roi_head.detections.max_per_image
+        if in_tiles:
+            self._most = model.tiled_detection(resizing).max_per_image
         self._num_equal = self._num_accepted = 0
         # The model may have other settings than when it made its graph.
         model.make_predict_function(force=True)
-        self._detections = observe(model, self._batches)[1]
+        self._detections = observe(model, self._data)[1]
         self._candidates: DetectedBoxes | None = None
 
     def compare(
@@ -147,7 +164,7 @@ class Original:
             ),
             side=own.min_size,
             iou=own.nms_iou,
-            most=own.max_per_image,
+            most=self._most,
             across_classes=own.class_agnostic_nms,
         )
 
@@ -177,7 +194,7 @@ class Original:
         """Returns what the original has in a sample before suppression."""
         if self._candidates is None:
             with _without_suppression(self._model):
-                self._candidates = observe(self._model, self._batches)[1]
+                self._candidates = observe(self._model, self._data)[1]
         return detections_of_image(self._candidates, row)
 
 

@@ -79,12 +79,33 @@ class DetectionLayer(keras.layers.Layer):
         def grouped(values, *tail):
             return tf.reshape(values, [-1, group_size, *tail])
 
-        boxes, scores, labels = grouped(boxes, 4), grouped(scores), grouped(labels)
+        return self.best_of_groups(
+            grouped(boxes, 4),
+            grouped(scores),
+            grouped(labels),
+            grouped(valid),
+            num_groups=num_groups,
+        )
+
+    def best_of_groups(self, boxes, scores, labels, valid, *, num_groups):
+        """Suppresses overlaps within each group, and keeps the best of an image's.
+
+        Args:
+            boxes: float32 [B * groups, n, 4].
+            scores: float32 [B * groups, n].
+            labels: int32 [B * groups, n].
+            valid: bool [B * groups, n]; rows that are False are never kept.
+            num_groups: of an image.
+
+        Returns:
+            `Detections` of B images.
+        """
+        most, rows = self.detections.max_per_image, boxes.shape[1]
         index, kept = non_max_suppression(
             boxes,
             scores,
-            grouped(valid),
-            max_outputs=min(self.detections.max_per_image, group_size),
+            valid,
+            max_outputs=most if rows is None else min(most, rows),
             iou_threshold=self.detections.nms_iou,
             plus_one=self.conventions.plus_one,
             unroll=self.unroll,

@@ -1,16 +1,10 @@
 """Keras models whose methods take data as users have them."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
-from tf_frcnn.config import Config
-from tf_frcnn.data.decoding.pictures import PICTURES, Picture
-from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.pipeline.shards import Shard
-from tf_frcnn.layers import Preprocessing
 from tf_frcnn.models.advice import (
     ExplosionAdvice,
     LossAdvice,
@@ -20,17 +14,15 @@ from tf_frcnn.models.advice import (
 from tf_frcnn.models.batch import refuse_weights
 from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
 from tf_frcnn.models.callback_order import in_order
-from tf_frcnn.models.detecting import Found, detect_in_pictures
 from tf_frcnn.models.epoch_start import StartOfEpoch
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.models.inputs import (
     build_evaluation_batches,
-    build_resizing,
     build_training_batches,
 )
+from tf_frcnn.models.picture_model import PictureModel
 from tf_frcnn.models.progress import Progress
 from tf_frcnn.models.replicas import shard_of
-from tf_frcnn.models.replicated_model import ReplicatedModel
 from tf_frcnn.models.training_figures import TrainingFigures
 from tf_frcnn.models.waiting import WaitingAdvice, measures_waiting
 from tf_frcnn.models.xla import CompileTimes
@@ -38,7 +30,7 @@ from tf_frcnn.models.xla import CompileTimes
 _WEIGHTS = ("class_weight", "sample_weight")
 
 
-class DataModel(ReplicatedModel):
+class DataModel(PictureModel):
     """A Keras model that owns its preprocessing.
 
     `fit`, `evaluate` and `predict` take what `read_data` returns, any `tf.data.Dataset`
@@ -46,29 +38,15 @@ class DataModel(ReplicatedModel):
     `models.batch` describes them.
 
     Attributes:
-        preprocessing: of its images.
-        class_names: of the K classes.
         box_format: of the boxes in datasets whose elements do not tell.
         uses_xla: whether XLA compiles its steps.
         compiled_for: (images, height, width) of the batches that it has compiled its
             training step for.
     """
 
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
     box_format: str | None
     uses_xla = False
     compiled_for: tuple[tuple[int, ...], ...] = ()
-
-    @property
-    def settings(self) -> Config:
-        """The configuration that it was built from."""
-        raise NotImplementedError
-
-    @property
-    def resizing(self) -> Resizing:
-        """The way in which images are brought to the network's size."""
-        return build_resizing(self.preprocessing.images)
 
     def fit(
         self,
@@ -193,34 +171,6 @@ class DataModel(ReplicatedModel):
             return outputs
         order = np.argsort(outputs.pop("rows"))
         return {name: values[order] for name, values in outputs.items()}
-
-    def detect(
-        self, images: Sequence[Picture], *, batch_size: int | None = None
-    ) -> list[Found]:
-        """Detects objects in pictures of any sizes.
-
-        Args:
-            images: a list of paths, of the bytes of files, of arrays or of Pillow's
-                pictures, mixed as you like; see `data.decoding.pictures.read_picture`.
-            batch_size: most images per batch; None for the recipe's number.
-
-        Returns:
-            One result per picture, in their order; boxes are (ymin, xmin, ymax, xmax)
-            in pixels of the upright picture.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            ImageError: a picture is damaged, or its values lie in 0..1.
-        """
-        if isinstance(images, PICTURES) and getattr(images, "ndim", 0) < 4:
-            images = [images]
-        return detect_in_pictures(
-            self.predict_on_batch,
-            images,
-            self.resizing,
-            self.class_names,
-            batch_size or self.settings.data.batch_size,
-        )
 
     def _training_batches(
         self, data, batch_size: int, steps: int | None, start: StartOfEpoch, augment

@@ -75,6 +75,27 @@ def detect_in_pictures(
     return [results[row] for row in range(len(results))]
 
 
+def detect_picture_by_picture(
+    detect: Callable[[tf.Tensor], dict[str, np.ndarray]],
+    pictures: Sequence[Picture],
+    class_names: Sequence[str],
+) -> list[Found]:
+    """Detects objects in pictures of any sizes, one after the other.
+
+    Args:
+        detect: returns `Detections` of a picture, uint8 or float32 [h, w, 3], as a dict
+            of arrays, and its `file_sizes`.
+        pictures: see `read_picture`.
+        class_names: of the K classes.
+    """
+    results = []
+    for row, picture in enumerate(pictures):
+        with readable_errors():
+            found = detect(read_picture(picture, f"images[{row}]"))
+        results.append(found_of(found, found["file_sizes"], class_names))
+    return results
+
+
 class CanvasGroups:
     """Pictures that wait for others that need the same canvas.
 
@@ -126,7 +147,7 @@ def detect_in_members(
     for place, (key, _) in enumerate(members):
         size = batch["file_sizes"][place].numpy()
         own = {name: values[place] for name, values in found.items()}
-        yield key, _found(own, size, class_names)
+        yield key, found_of(own, size, class_names)
 
 
 def detect_in_batches(model, batches: tf.data.Dataset) -> Iterator[tuple[dict, dict]]:
@@ -173,7 +194,16 @@ def _batch_of(examples: Sequence[dict]) -> dict[str, tf.Tensor]:
     return {name: tf.stack([example[name] for example in examples]) for name in names}
 
 
-def _found(found, size, class_names):
+def found_of(
+    found: dict[str, np.ndarray], size: np.ndarray, class_names: Sequence[str]
+) -> Found:
+    """Returns the `Found` of one picture's `Detections`, arrays by name.
+
+    Args:
+        found: without the axis of the batch.
+        size: number [2], (height, width) of the picture in pixels.
+        class_names: of the K classes.
+    """
     valid = found["valid"]
     labels = found["labels"][valid]
     return Found(

@@ -217,7 +217,7 @@ class Detector(EntryPoints, DataModel):
             self.optimizer.build(self.trainable_variables)
 
     def _use_xla(self, uses_xla):
-        self.uses_xla, self.compiled_for = uses_xla, ()
+        self.uses_xla, self.compiled_for, self._in_tiles = uses_xla, (), None
         in_xla = tf.function(jit_compile=True, autograph=False)
         compiled = in_xla if uses_xla else (lambda step: step)
         self._gradient_step = compiled(self._compute_losses_and_gradients)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.config import Config
+from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import (
     COCO_METRIC,
@@ -21,6 +22,7 @@ from tf_frcnn.models.batch import batch_of
 from tf_frcnn.models.batches import Batches, is_raw, require_end
 from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
+from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.models.workers import gathered, workers_of
 
 _NOTHING = DetectedBoxes(
@@ -124,6 +126,8 @@ def observe(
 ) -> tuple[GroundTruth, DetectedBoxes]:
     """Returns the objects of a data set and the detections, in pixels of the files.
 
+    With `tiles.size` larger images are cut into tiles; batches are taken as they are.
+
     Several workers share the images of an example set, and all get all detections.
     Arguments as of `evaluate`. Image i is the i-th of the data.
     """
@@ -141,6 +145,9 @@ def observe(
 
 
 def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
+    if is_raw(data) and model.settings.tiles.size is not None:
+        in_tiles = _detect_in_tiles(model, data)
+        return ground_truth_of(data), in_tiles
     truth, parts, count = [], [], 0
     batches = _batches_of(model, data, batch_size).with_objects()
     for batch, found in detect_in_batches(model, batches.dataset):
@@ -155,6 +162,25 @@ def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
     if isinstance(data, ExampleSet):
         return ground_truth_of(data), detected
     return GroundTruth(*_joined(truth)), detected
+
+
+def _detect_in_tiles(model, data) -> DetectedBoxes:
+    """Returns what a model that cuts large images finds in an example set."""
+    if not isinstance(data, ExampleSet):
+        raise ValueError(
+            f"tiles.size = {list(model.settings.tiles.size)} needs data of read_data, "
+            "whose images come in the size of their files; set it to null otherwise."
+        )
+    parts = [_NOTHING]
+    for row, encoded in data.stream().as_numpy_iterator():
+        orientation = tf.constant(data.records[row].orientation)
+        with readable_errors():
+            image = decode_image(tf.constant(encoded), orientation)
+            found = model.detect_in_tiles(image)
+        valid = found["valid"]
+        own = (found[name][valid] for name in ("boxes", "scores", "labels"))
+        parts.append(DetectedBoxes(np.full(valid.sum(), row), *own))
+    return DetectedBoxes(*_joined(parts))
 
 
 def propose(

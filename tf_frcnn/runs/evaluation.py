@@ -67,14 +67,20 @@ def evaluate_run(
         The metrics that were written.
 
     Raises:
-        ValueError: a report is asked for, of a model of one stage; or thresholds are,
-            of other settings than the run's, or without a report.
+        ValueError: a report is asked for, of a model of one stage, or of one that cuts
+            images into tiles; or thresholds are, of other settings than the run's, or
+            without a report.
     """
     _check_thresholds(thresholds_by, report_precision, overrides)
     wants_report = report_precision is not None
     # A threshold would cut off the end of each class's curve.
     settings = ["detections.class_thresholds=[]", *overrides]
     run = (load_detector if wants_report else load_run)(directory, settings)
+    if wants_report and run.config.tiles.size is not None:
+        raise ValueError(
+            f"--report with tiles.size = {list(run.config.tiles.size)}: it follows one "
+            "pass through the network; add --set tiles.size=null."
+        )
     examples = (splits or Splits(run.config)).read(split, run.model.class_names)
     examples.problems.print()
     metrics = _about(examples)

@@ -11,6 +11,7 @@ from tf_frcnn.models import Detector
 from tf_frcnn.runs import predictions
 from tf_frcnn.runs.coco_results import CocoIds, write_coco_results
 from tf_frcnn.runs.drawings import Drawings
+from tf_frcnn.runs.full_lists import FullLists
 from tf_frcnn.runs.inference import (
     load_detector,
     run_classes,
@@ -105,8 +106,9 @@ def _detect(
     batch_size: int | None,
 ) -> None:
     """Lists and draws what is in the files; prints which of them cannot be read."""
-    problems = Problems()
+    problems, full = Problems(), FullLists(model.settings, min_score)
     found = predictions.detect_each(model, files, problems, batch_size)
+    found = full.noted(found)
     with ResultLines(outputs.lines, append=True) as lines:
         done = write_predictions(found, lines, drawings, min_score, len(files))
     problems.print()
@@ -115,6 +117,7 @@ def _detect(
             f"None of the {len(files)} images is readable; {outputs.lines} has the "
             "reasons."
         )
+    full.report()
     print(f"Boxes in pixels of the files: {outputs.lines}")
 
 

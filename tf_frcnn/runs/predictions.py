@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import tensorflow as tf
+
 from tf_frcnn.data import Problems
 from tf_frcnn.data.checks.images import (
     ImageFacts,
@@ -18,14 +20,22 @@ from tf_frcnn.data.checks.progress import with_progress
 from tf_frcnn.data.checks.regular_files import read_regular_file
 from tf_frcnn.data.decoding.file_to_canvas import canvas_reader
 from tf_frcnn.data.decoding.foreign import UnreadableImageError
+from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.evaluation import DetectedBoxes
-from tf_frcnn.models.detecting import CanvasGroups, Found, detect_in_members
+from tf_frcnn.models.detecting import (
+    CanvasGroups,
+    Found,
+    detect_in_members,
+    found_of,
+)
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.runs.drawings import Drawings
 from tf_frcnn.runs.result_lines import ResultLines
 
 # Images on their canvases that may be in memory; of 600 x 1000 pixels 7 MB each.
 _AHEAD, _MOST_WAITING = 16, 32
+# Whole images that are decoded ahead, to be cut into tiles.
+_WHOLE_AHEAD = 2
 # With more images no line is printed for each.
 _MOST_PRINTED = 100
 
@@ -45,6 +55,12 @@ class BatchDetector(Protocol):
 
     def predict_on_batch(self, batch: Any) -> Any:
         """Returns `Detections` as a dict of arrays."""
+
+    def detect_in_tiles(self, image: Any) -> Any:
+        """Returns the `Detections` of one image, uint8 [h, w, 3], as a dict of arrays.
+
+        With `settings.tiles.size` it is called instead of the other.
+        """
 
 
 class ImageResult(NamedTuple):
@@ -79,7 +95,8 @@ def detect_each(
     """Yields what becomes of each file, as soon as its batch is done.
 
     Files are read once, in threads, a few ahead of those in which objects are detected.
-    Images of one canvas share a batch, so the order is not that of the files.
+    Images of one canvas share a batch, so the order is not that of the files; those
+    that are cut into tiles come one by one.
 
     Args:
         model: the detector.
@@ -90,15 +107,16 @@ def detect_each(
             a file is not read.
     """
     batch_size = batch_size or model.settings.data.batch_size
-    read_on_canvas = canvas_reader(model.resizing)
-    ahead = max(_AHEAD, 2 * batch_size)
+    has_tiles = model.settings.tiles.size is not None
+    decode = _decoded if has_tiles else canvas_reader(model.resizing)
+    ahead = _WHOLE_AHEAD if has_tiles else max(_AHEAD, 2 * batch_size)
     groups = CanvasGroups(batch_size, max(_MOST_WAITING, 2 * batch_size))
 
-    def read(file: str) -> tuple[ImageFacts, dict] | UnreadableImageError:
+    def read(file: str) -> tuple[ImageFacts, Any] | UnreadableImageError:
         try:
             data, facts = read_checked(file, read_file)
             with room_for_pixels(facts):
-                return facts, read_on_canvas(data, facts.orientation)
+                return facts, decode(data, facts.orientation)
         except UnreadableImageError as error:
             return error
 
@@ -116,10 +134,24 @@ def detect_each(
                 continue
             facts, example = content
             is_usable(facts, file, problems)
+            if has_tiles:
+                found = model.detect_in_tiles(example)
+                own = found_of(found, found["file_sizes"], model.class_names)
+                yield ImageResult(file, own, model.class_names)
+                continue
             for members in groups.add(file, example):
                 yield from results(members)
         for members in groups.rest():
             yield from results(members)
+
+
+def _decoded(data: bytes, orientation: int) -> tf.Tensor:
+    """Returns an image of any size upright, uint8 [h, w, 3]."""
+    try:
+        return decode_image(tf.constant(data), tf.constant(orientation))
+    except tf.errors.InvalidArgumentError as error:
+        reason = f"it is damaged or cut off ({error.message})"
+        raise UnreadableImageError(reason) from error
 
 
 def write_predictions(

@@ -1,0 +1,21 @@
+"""The settings of detection in tiles."""
+
+from typing import ClassVar
+
+from tf_frcnn.config.network import Canvas
+from tf_frcnn.config.settings import BelowOne, Count, Settings
+
+
+class TileSettings(Settings):
+    """How large images are cut for detection; training does not use it."""
+
+    section: ClassVar[str] = "tiles"
+
+    size: Canvas | None = None
+    """Height and width of the overlapping tiles that larger images are cut into, in
+    pixels of the file; null: none."""
+    overlap: BelowOne = 0.25
+    """Least share of a tile that the next one sees, too. Objects longer than three
+    quarters of it may be whole in no tile, and are sought in the image as a whole."""
+    max_per_image: Count = 1000
+    """Number of best boxes kept of all tiles of an image."""
