@@ -11,6 +11,7 @@ from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.doctor.advice import Advice, advise
 from tf_frcnn.doctor.canvases import canvas_choices
+from tf_frcnn.doctor.overlaps import overlap_choices
 from tf_frcnn.doctor.training import Choice, counts_of, training_choices
 
 _WIDTH = 88
@@ -89,6 +90,7 @@ def build_recipe(
     advised = _groups(advice)
     config = _config([*start, *advised], base, overrides)
     advised += canvas_choices(train.records, config, keep)
+    advised += overlap_choices(train.records, train.class_names, config, keep)
     counts = counts_of(train, validation)
     rules = training_choices(
         counts, config, can_bfloat16, keep=keep, is_trained=is_trained
