@@ -9,7 +9,7 @@ from tf_frcnn.config import ConfigError, load_config
 from tf_frcnn.data import DATASETS
 from tf_frcnn.evaluation import METRICS
 from tf_frcnn.layers import ROI_POOLINGS
-from tf_frcnn.models import CLASS_LOSSES
+from tf_frcnn.models import BOX_LOSSES, CLASS_LOSSES
 from tf_frcnn.runs.alternating import train_alternating
 from tf_frcnn.runs.evaluation import evaluate_run
 from tf_frcnn.runs.training import train
@@ -80,6 +80,19 @@ def losses(logits, labels):
 
 CLASS_LOSSES["own"] = lambda loss: losses
 """,
+    "loss.roi_boxes": """
+import tensorflow as tf
+
+from tf_frcnn.models import BOX_LOSSES
+
+
+def losses(deltas, targets, labels, decode):
+    rows = tf.reduce_mean(tf.abs(decode(deltas) - decode(targets)), axis=-1)
+    return tf.where(labels > 0, rows, 0.0)
+
+
+BOX_LOSSES["own"] = lambda loss: losses
+""",
     "evaluation.metric": """
 import numpy as np
 
@@ -95,7 +108,10 @@ def registries():
     """Takes what a test adds away again."""
     before = [
         (registry, dict(registry))
-        for registry in (BACKBONES, DATASETS, ROI_POOLINGS, CLASS_LOSSES, METRICS)
+        for registry in (
+            *(BACKBONES, DATASETS, ROI_POOLINGS),
+            *(CLASS_LOSSES, BOX_LOSSES, METRICS),
+        )
     ]
     yield
     for registry, kept in before:

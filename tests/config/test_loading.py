@@ -164,7 +164,8 @@ WRONG_FILES = {
     "trian: {foo: 1}": "a.yaml: trian is not a setting; did you mean train?",
     "loss: {colour: red}": (
         "a.yaml: loss.colour is not a setting; loss has rpn_sigma, roi_sigma, "
-        "rpn_divisor, roi_divisor, rpn_classes, roi_classes, focal_alpha, focal_gamma."
+        "rpn_divisor, roi_divisor, roi_boxes, roi_box_weight, rpn_classes, "
+        "roi_classes, focal_alpha, focal_gamma."
     ),
     "1: 2": (
         "a.yaml: 1 is not a setting; there are seed, conventions, model, data, "

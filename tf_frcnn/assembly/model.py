@@ -15,6 +15,7 @@ from tf_frcnn.config import Config, ConfigError
 from tf_frcnn.data import DATASETS
 from tf_frcnn.evaluation import COCO_METRIC, METRICS, evaluate_coco
 from tf_frcnn.models import (
+    BOX_LOSSES,
     CLASS_LOSSES,
     Detector,
     FasterRCNN,
@@ -60,6 +61,7 @@ def check_parts(config: Config) -> None:
     look_up(layers.ROI_POOLINGS, config.roi.pooling, "roi.pooling")
     look_up(CLASS_LOSSES, config.loss.rpn_classes, "loss.rpn_classes")
     look_up(CLASS_LOSSES, config.loss.roi_classes, "loss.roi_classes")
+    look_up(BOX_LOSSES, config.loss.roi_boxes, "loss.roi_boxes")
     metrics = {**METRICS, COCO_METRIC: evaluate_coco}
     look_up(metrics, config.evaluation.metric, "evaluation.metric")
     backbone = backbone_of(config)

@@ -288,6 +288,12 @@ class LossSettings(Settings):
     """Divisor of the RPN's box loss: the number of sampled anchors, or of objects."""
     roi_divisor: Literal["sampled", "objects"] = "sampled"
     """Divisor of the RoI head's box loss: the number of sampled RoIs, or of objects."""
+    roi_boxes: Text = "smooth_l1"
+    """Form of the RoI head's box loss: "smooth_l1" of the deltas; "giou", "diou" or
+    "ciou" of the boxes; or another name of `BOX_LOSSES`."""
+    roi_box_weight: Positive = 1.0
+    """Factor of the RoI head's box loss; MMDetection has 10 with "giou" and 12 with
+    "ciou", which are much smaller than "smooth_l1"."""
     rpn_classes: Text = "cross_entropy"
     """Form of the RPN's class loss: "cross_entropy", "focal", or another name of
     `CLASS_LOSSES`."""

@@ -7,9 +7,10 @@ from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.models.proposal_network import ProposalNetwork
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
-from tf_frcnn.models.stage_losses import CLASS_LOSSES
+from tf_frcnn.models.stage_losses import BOX_LOSSES, CLASS_LOSSES
 
 __all__ = [
+    "BOX_LOSSES",
     "CLASS_LOSSES",
     "NON_FINITE",
     "Detector",

@@ -1,5 +1,6 @@
 """The RoI head: the classes and refined boxes of RoIs."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -19,8 +20,9 @@ from tf_frcnn.layers import (
     RoIPooling,
 )
 from tf_frcnn.models.batch import Batch, in_file, inner_boxes, with_last_pixel
-from tf_frcnn.models.stage_losses import StageLosses
+from tf_frcnn.models.stage_losses import Decode, StageLosses
 from tf_frcnn.models.step_figures import covered_objects, foreground_rois, note
+from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.roi_levels import assign_levels
 from tf_frcnn.structures import Detections, Proposals, RoITargets
 
@@ -151,7 +153,9 @@ class RoIHead(keras.layers.Layer):
     def _hardest(self, logits, deltas, rois: RoITargets) -> RoITargets:
         """Returns the RoIs of the highest loss in each image."""
         deltas = self._deltas_of_labels(deltas, rois.labels)
-        hardness = self.stage_losses.of_rows(logits, deltas, rois.deltas, rois.labels)
+        hardness = self.stage_losses.of_rows(
+            logits, deltas, rois.deltas, rois.labels, self._decode(rois)
+        )
         hardness = tf.where(rois.labels >= 0, hardness, -1.0)
         _, index = tf.math.top_k(tf.stop_gradient(hardness), self.roi.hard_examples)
         return tf.nest.map_structure(
@@ -177,8 +181,19 @@ class RoIHead(keras.layers.Layer):
         class_loss = self.stage_losses.of_classes(logits, *own)
         deltas, box_loss = self._deltas_of_labels(deltas, rois.labels), tf.constant(0.0)
         if deltas is not None:
-            box_loss = self.stage_losses.of_boxes(deltas, rois.deltas, *own)
+            decode = self._decode(rois)
+            box_loss = self.stage_losses.of_boxes(deltas, rois.deltas, *own, decode)
         return {"roi_class_loss": class_loss, "roi_box_loss": box_loss}
+
+    def _decode(self, rois: RoITargets) -> Decode:
+        """Returns what makes boxes of deltas [B, R, 4], without clipping."""
+        return functools.partial(
+            decode_boxes,
+            sources=rois.boxes,
+            stds=self.roi.delta_stds,
+            plus_one=self.conventions.plus_one,
+            max_log_scale=self.conventions.max_log_scale,
+        )
 
     def _deltas_of_labels(self, deltas, labels):
         """Returns float32 [B, R, 4], or None if the head does not refine boxes."""

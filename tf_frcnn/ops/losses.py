@@ -115,15 +115,19 @@ def box_loss(
     labels: tf.Tensor,
     weights: tf.Tensor | None = None,
     *,
-    sigma: float | None = 1.0,
     divisor: str = "sampled",
+    losses: Callable[..., tf.Tensor] = box_losses,
+    **settings: Any,
 ) -> tf.Tensor:
-    """Sums an image's `box_losses`, divides by a count of rows, averages the images.
+    """Sums an image's losses, divides by a count of rows, averages the images.
 
     Args:
-        pred_deltas, target_deltas, labels, sigma: of `box_losses`.
+        pred_deltas, target_deltas, labels: of `box_losses`.
         weights: float32 [B], of the images; None for 1.
         divisor: "sampled" counts objects and background, "objects" only the objects.
+        losses: `losses(pred_deltas, target_deltas, labels, **settings)` gives float32
+            [B, N].
+        **settings: further arguments of `losses`.
 
     Returns:
         float32 scalar; 0 where no row counts.
@@ -132,9 +136,9 @@ def box_loss(
         weights are 1 / (number of sampled rows); "objects": faster-rcnn-pytorch
         (bubbliiiing).
     """
-    losses = box_losses(pred_deltas, target_deltas, labels, sigma=sigma)
+    rows = losses(pred_deltas, target_deltas, labels, **settings)
     is_counted = labels >= 0 if divisor == "sampled" else labels > 0
-    return _mean(losses, is_counted, weights)
+    return _mean(rows, is_counted, weights)
 
 
 def _mean(losses, is_counted, weights):
