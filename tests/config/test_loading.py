@@ -165,7 +165,11 @@ WRONG_FILES = {
     "loss: {colour: red}": (
         "a.yaml: loss.colour is not a setting; loss has rpn_sigma, roi_sigma, "
         "rpn_divisor, roi_divisor, roi_boxes, roi_box_weight, rpn_classes, "
-        "roi_classes, focal_alpha, focal_gamma."
+        "roi_classes, label_smoothing, focal_alpha, focal_gamma."
+    ),
+    "loss: {roi_classes: focal, label_smoothing: 0.1}": (
+        "a.yaml: loss.label_smoothing = 0.1 is for loss.roi_classes = 'cross_entropy', "
+        "not 'focal'; set it to 0."
     ),
     "1: 2": (
         "a.yaml: 1 is not a setting; there are seed, conventions, model, data, "

@@ -26,6 +26,20 @@ def test_the_forms_of_the_losses_arrive_in_them():
     assert other.of_boxes(deltas, targets, labels) == 2.0
 
 
+def test_labels_are_smoothed_in_the_roi_head_alone():
+    logits, labels = tf.constant([[[0.0, np.log(3)]]]), tf.constant([[1]])
+    loss = LossSettings(label_smoothing=0.2)
+    logs = np.log([1 / 4, 3 / 4])
+    np.testing.assert_allclose(
+        StageLosses(loss, "roi").of_classes(logits, labels),
+        -0.1 * logs[0] - 0.9 * logs[1],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        StageLosses(loss, "rpn").of_classes(logits, labels), -logs[1], rtol=1e-6
+    )
+
+
 def test_the_losses_of_a_row_are_those_that_are_averaged():
     logits, labels = tf.constant([[[0.0, 2.0], [1.0, 0.0]]]), tf.constant([[1, 0]])
     deltas, targets = tf.ones([1, 2, 4]), tf.zeros([1, 2, 4])

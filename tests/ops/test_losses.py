@@ -255,6 +255,35 @@ def test_without_sigma_the_curve_is_the_absolute_value(in_mode):
     np.testing.assert_array_equal(values, np.abs(differences))
 
 
+def test_smoothed_labels_by_hand(in_mode):
+    # Probabilities 1/6, 2/6, 3/6; of the targets 0.3 is spread, 0.1 to each.
+    logits = np.float32([[np.log([1, 2, 3]), np.log([1, 2, 3]), [50, -50, 0]]])
+    labels = np.int32([[2, 0, -1]])
+    logs = np.log([1 / 6, 2 / 6, 3 / 6])
+    expected = [-np.dot([0.1, 0.1, 0.8], logs), -np.dot([0.8, 0.1, 0.1], logs), 0]
+    losses = in_mode(classification_losses)(logits, labels, label_smoothing=0.3)
+    np.testing.assert_allclose(losses, [expected], rtol=1e-6)
+
+
+def test_the_gradient_of_smoothed_labels_is_what_misses_the_targets(in_mode):
+    logits = np.random.default_rng(5).normal(size=(1, 3, 4)).astype(np.float32)
+    labels = np.int32([[3, 0, -1]])
+    _, gradient = in_mode(CLASSIFICATION)(logits, labels, label_smoothing=0.2)
+    scores = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    targets = np.full([1, 3, 4], 0.05)
+    targets[0, 0, 3] = targets[0, 1, 0] = 0.85
+    expected = (scores - targets) / 2 * (labels >= 0)[..., np.newaxis]
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_without_smoothing_the_cross_entropy_is_tensorflows_bit_for_bit(in_mode):
+    logits = np.random.default_rng(6).normal(size=(2, 40, 21)).astype(np.float32)
+    labels = np.arange(80, dtype=np.int32).reshape(2, 40) % 21
+    expected = in_mode(tf.nn.sparse_softmax_cross_entropy_with_logits)(labels, logits)
+    found = in_mode(classification_losses)(logits, labels, label_smoothing=0.0)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_focal_loss_by_hand(in_mode):
     # Probabilities of the labels: object 3/4, background 1/4, object 1/5 of 5.
     logits = np.float32([[[0, math.log(3)], [0, math.log(3)], [50, -50]]])

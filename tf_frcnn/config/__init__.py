@@ -9,12 +9,12 @@ from tf_frcnn.config.loading import (
     load_config,
     make_config,
 )
+from tf_frcnn.config.losses import LossSettings
 from tf_frcnn.config.network import (
     AnchorSettings,
     BackboneSettings,
     DetectionSettings,
     ImageSettings,
-    LossSettings,
     ProposalSettings,
     RoISettings,
     RPNSettings,

@@ -4,12 +4,12 @@ from pydantic import Field
 
 from tf_frcnn.config.augment import AugmentSettings
 from tf_frcnn.config.conventions import Conventions
+from tf_frcnn.config.losses import LossSettings
 from tf_frcnn.config.network import (
     AnchorSettings,
     BackboneSettings,
     DetectionSettings,
     ImageSettings,
-    LossSettings,
     ProposalSettings,
     RoISettings,
     RPNSettings,

@@ -273,33 +273,3 @@ class DetectionSettings(Settings):
                 f"{num_classes} classes; set it to [] or to one value per class.",
                 "detections.class_thresholds",
             )
-
-
-class LossSettings(Settings):
-    """The losses of both stages; smooth L1 is quadratic up to 1 / sigma^2."""
-
-    section: ClassVar[str] = "loss"
-
-    rpn_sigma: Positive | None = 3.0
-    """Sigma of the RPN's box loss; null: plain L1."""
-    roi_sigma: Positive | None = 1.0
-    """Sigma of the RoI head's box loss; null: plain L1."""
-    rpn_divisor: Literal["sampled", "objects"] = "sampled"
-    """Divisor of the RPN's box loss: the number of sampled anchors, or of objects."""
-    roi_divisor: Literal["sampled", "objects"] = "sampled"
-    """Divisor of the RoI head's box loss: the number of sampled RoIs, or of objects."""
-    roi_boxes: Text = "smooth_l1"
-    """Form of the RoI head's box loss: "smooth_l1" of the deltas; "giou", "diou" or
-    "ciou" of the boxes; or another name of `BOX_LOSSES`."""
-    roi_box_weight: Positive = 1.0
-    """Factor of the RoI head's box loss; MMDetection has 10 with "giou" and 12 with
-    "ciou", which are much smaller than "smooth_l1"."""
-    rpn_classes: Text = "cross_entropy"
-    """Form of the RPN's class loss: "cross_entropy", "focal", or another name of
-    `CLASS_LOSSES`."""
-    roi_classes: Text = "cross_entropy"
-    """Form of the RoI head's class loss, likewise."""
-    focal_alpha: Share = 0.25
-    """Weight of objects in the focal loss; that of background is one minus it."""
-    focal_gamma: NotNegative = 2.0
-    """Power in the focal loss."""

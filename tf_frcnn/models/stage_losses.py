@@ -21,7 +21,9 @@ BoxLosses = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Decode | None], tf.Tensor
 
 
 def _cross_entropy(loss: LossSettings) -> ClassLosses:
-    return classification_losses
+    return functools.partial(
+        classification_losses, label_smoothing=loss.label_smoothing
+    )
 
 
 def _focal(loss: LossSettings) -> ClassLosses:
@@ -77,12 +79,14 @@ class StageLosses:
     Args:
         loss: `LossSettings`.
         stage: "rpn" or "roi", whose settings count. The box loss of the RPN is smooth
-            L1.
+            L1, and its labels are not smoothed.
     """
 
     def __init__(self, loss: LossSettings, stage: Literal["rpn", "roi"]):
         form = getattr(loss, f"{stage}_classes")
         _check_form(CLASS_LOSSES, form, f"loss.{stage}_classes")
+        if stage == "rpn":
+            loss = loss.replace(label_smoothing=0.0)
         self.class_losses = CLASS_LOSSES[form](loss)
         self.sigma = getattr(loss, f"{stage}_sigma")
         self.divisor = getattr(loss, f"{stage}_divisor")

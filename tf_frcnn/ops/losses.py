@@ -28,7 +28,11 @@ def smooth_l1(differences: tf.Tensor, *, sigma: float | None = 1.0) -> tf.Tensor
 
 
 def classification_losses(
-    logits: tf.Tensor, labels: tf.Tensor, *, focal: tuple[float, float] | None = None
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    focal: tuple[float, float] | None = None,
+    label_smoothing: float = 0.0,
 ) -> tf.Tensor:
     """Computes the cross entropy of every row, or its focal form.
 
@@ -39,16 +43,29 @@ def classification_losses(
         logits: float32 [B, N, V]; softmax over V values, or with V = 1 a sigmoid.
         labels: int32 [B, N]; 0..V-1 (0 or 1 for the sigmoid), -1 rows do not count.
         focal: (alpha, gamma); None gives the cross entropy.
+        label_smoothing: share of the softmax's target that is spread evenly over all V
+            values; not with V = 1, nor with `focal`.
 
     Returns:
         float32 [B, N]; 0 in rows that do not count.
 
-    Source: Ren et al. 2015, equation 1; Lin et al. 2017 (focal loss), equation 5.
+    Source: Ren et al. 2015, equation 1; Lin et al. 2017 (focal loss), equation 5;
+        Szegedy et al. 2016, section 7, for smoothed labels.
     """
     targets = tf.maximum(labels, 0)
     if logits.shape[-1] == 1:
         entropy = tf.nn.sigmoid_cross_entropy_with_logits(
             tf.cast(targets, logits.dtype), logits[..., 0]
+        )
+    elif label_smoothing:
+        even = label_smoothing / logits.shape[-1]
+        entropy = tf.nn.softmax_cross_entropy_with_logits(
+            tf.one_hot(
+                *(targets, logits.shape[-1]),
+                on_value=1.0 - label_smoothing + even,
+                off_value=even,
+            ),
+            logits,
         )
     else:
         entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
