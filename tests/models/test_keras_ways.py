@@ -14,8 +14,9 @@ import tensorflow as tf
 from keras.optimizers import SGD
 
 from tf_frcnn.callbacks import MeanAveragePrecision
-from tf_frcnn.config import ConfigError
+from tf_frcnn.config import ConfigError, TrainSettings
 from tf_frcnn.models import FasterRCNN, NonFiniteError
+from tf_frcnn.models.optimizer import build_optimizer
 
 
 @pytest.fixture
@@ -289,17 +290,23 @@ def test_a_resumed_training_goes_on_with_the_data_of_its_epoch(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "accumulation"), [("examples", 3), ("singles", None)])
+@pytest.mark.parametrize(
+    ("kind", "optimizer"),
+    [
+        ("examples", lambda: SGD(0.001, momentum=0.9, gradient_accumulation_steps=3)),
+        ("singles", lambda: SGD(0.001, momentum=0.9)),
+        ("examples", lambda: build_optimizer(TrainSettings(optimizer="adamw"), 0.001)),
+    ],
+    ids=["accumulating", "singles", "adamw"],
+)
 def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
-    kind, accumulation, small_detector, shapes, singles, tmp_path
+    kind, optimizer, small_detector, shapes, singles, tmp_path
 ):
     data = {"examples": shapes, "singles": singles}[kind]
 
     def build():
         model = small_detector()
-        model.compile(
-            SGD(0.001, momentum=0.9, gradient_accumulation_steps=accumulation)
-        )
+        model.compile(optimizer())
         return model
 
     whole = build()

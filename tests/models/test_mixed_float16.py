@@ -13,8 +13,9 @@ SETTINGS = {"epochs": 2, "batch_size": 1, "verbose": 0}
 def half(eager_detector):
     """Builds compiled detectors that compute in float16."""
 
-    def build():
-        model = eager_detector(train={"precision": "mixed_float16", "clip_norm": 1.0})
+    def build(optimizer="sgd"):
+        train = {"precision": "mixed_float16", "optimizer": optimizer, "clip_norm": 1.0}
+        model = eager_detector(train=train)
         model.optimizer.dynamic_scale.assign(HUGE)
         return model
 
@@ -31,10 +32,11 @@ def assert_same_state(model, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_training_goes_on_after_overflows_and_is_the_same_if_interrupted(
-    half, shapes, tmp_path
+    optimizer, half, shapes, tmp_path
 ):
-    model, file, scales = half(), tmp_path / "half.weights.h5", []
+    model, file, scales = half(optimizer), tmp_path / "half.weights.h5", []
     before = model.get_weights()
 
     def keep(batch, logs):
@@ -49,7 +51,7 @@ def test_a_training_goes_on_after_overflows_and_is_the_same_if_interrupted(
     assert len({*scales}) < len(scales) == int(model.optimizer.iterations) == 8
     moved = [np.any(a != b) for a, b in zip(before, model.get_weights(), strict=True)]
     assert any(moved)
-    resumed = half()
+    resumed = half(optimizer)
     resumed.load_weights(file)
     resumed.fit(shapes, initial_batch=3, **SETTINGS)
     assert_same_state(resumed, state_of(model))

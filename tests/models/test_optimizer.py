@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -15,6 +16,40 @@ def test_the_configured_optimizer_is_built():
     )
     adam = build_optimizer(TrainSettings(optimizer="adam"), 0.1)
     assert isinstance(adam, keras.optimizers.Adam)
+
+
+WAYS = {
+    "plain": lambda optimizer: optimizer,
+    "scaling the loss": keras.optimizers.LossScaleOptimizer,
+    "from its config": lambda optimizer: keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(optimizer)
+    ),
+}
+
+
+@pytest.mark.parametrize("strategy", [None, "mirrored"])
+@pytest.mark.parametrize("way", WAYS)
+def test_adamw_takes_a_share_of_the_kernels_alone(way, strategy):
+    settings = TrainSettings(optimizer="adamw", weight_decay=0.2, clip_norm=3.0)
+    strategy = (
+        tf.distribute.MirroredStrategy(["CPU:0"])
+        if strategy
+        else tf.distribute.get_strategy()
+    )
+    with strategy.scope():
+        optimizer = WAYS[way](build_optimizer(settings, 0.5))
+        kernel, bias, scale = (
+            keras.Variable(np.ones(shape, np.float32)) for shape in ([2, 2], [2], [])
+        )
+        variables = [bias, kernel, scale]
+        optimizer.build(variables)
+        zeros = [tf.zeros(v.shape) for v in variables]
+        tf.function(strategy.run)(lambda: optimizer.apply(zeros, variables))
+    np.testing.assert_allclose(kernel.numpy(), 0.9 * np.ones([2, 2]), rtol=1e-6)
+    np.testing.assert_array_equal(bias.numpy(), [1, 1])
+    assert scale.numpy() == 1.0
+    own = getattr(optimizer, "inner_optimizer", optimizer)
+    assert own.global_clipnorm == 3.0 and decays_weights(optimizer)
 
 
 @pytest.mark.parametrize(

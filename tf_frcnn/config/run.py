@@ -114,8 +114,8 @@ class TrainSettings(Settings):
     schedule of the learning rate, stretched from train.epochs to its own length."""
     epochs: Count = 14
     """Passes over the training split in the joint scheme."""
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    """SGD with momentum, as in all publications, or Adam."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    """SGD with momentum, as in all publications, Adam, or AdamW."""
     learning_rate: Positive = 0.001
     """Initial learning rate."""
     rate_batch_size: Count | None = None
@@ -143,7 +143,8 @@ class TrainSettings(Settings):
     warmup_factor: Share = 0.1
     """Share of the learning rate in the first of these steps."""
     weight_decay: NotNegative = 0.0005
-    """Factor of half the squared weights in the loss; biases do not decay."""
+    """Factor of half the squared weights in the loss; with "adamw" the share of the
+    weights, times the learning rate, that each step takes away. Biases do not decay."""
     double_bias_rate: bool = False
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
     clip_norm: Positive | None = None

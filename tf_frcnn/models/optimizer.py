@@ -1,8 +1,26 @@
 """The optimizer that a configuration names, and what a step asks of any other."""
 
+from collections.abc import Sequence
+
 import keras
 
 from tf_frcnn.config import TrainSettings
+
+
+@keras.saving.register_keras_serializable("tf_frcnn")
+class AdamW(keras.optimizers.AdamW):
+    """AdamW whose weight decay leaves out biases and the scales of normalisations.
+
+    These are the variables of fewer than two axes.
+
+    Source: Loshchilov and Hutter 2019, algorithm 2, where a step takes away the share
+        learning rate times weight decay.
+    """
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Creates the moments of the variables."""
+        self.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+        super().build(variables)
 
 
 def build_optimizer(
@@ -12,12 +30,19 @@ def build_optimizer(
     """Returns a new optimizer.
 
     Args:
-        train: `optimizer`, `momentum` and `clip_norm` are read.
+        train: `optimizer`, `momentum`, `clip_norm` and, for AdamW, `weight_decay` are
+            read.
         learning_rate: a number or a schedule.
     """
     if train.optimizer == "sgd":
         return keras.optimizers.SGD(
             learning_rate, momentum=train.momentum, global_clipnorm=train.clip_norm
+        )
+    if train.optimizer == "adamw":
+        return AdamW(
+            learning_rate,
+            weight_decay=train.weight_decay,
+            global_clipnorm=train.clip_norm,
         )
     return keras.optimizers.Adam(learning_rate, global_clipnorm=train.clip_norm)
 
