@@ -15,6 +15,7 @@ from tf_frcnn.runs.evaluation import evaluate_run
 from tf_frcnn.runs.training import train
 
 SMALL = """
+base: null
 data: {reader: shapes, train_split: train, validation_split: validation,
   num_train: 2, num_validation: 1, num_test: 1}
 images: {short_side: 64, long_side: 96, canvases: [[96, 96]]}

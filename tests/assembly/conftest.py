@@ -5,6 +5,7 @@ import pytest
 from tf_frcnn.config import load_config
 
 SMALL = """
+base: null
 data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
   num_validation: 3, num_test: 2}
 images: {short_side: 64, long_side: 96}

@@ -15,6 +15,7 @@ from tf_frcnn.models.evaluating import metric_of
 
 # Settings other than the defaults, of which hardly two have the same value.
 UNUSUAL = """
+base: null
 seed: 7
 conventions: {base: tf_faster_rcnn, max_log_scale: 1.5}
 images: {mode: scaled}

@@ -30,7 +30,7 @@ def test_the_file_is_a_configuration_of_the_data(cells, tmp_path, capsys):
     assert config.backbone.weights == "imagenet"
     assert config.anchors.scales != (8.0, 16.0, 32.0)
     shown = capsys.readouterr().out
-    assert shown.index("Anchors of the paper:") < shown.index("Advised anchors:")
+    assert shown.index("Anchors of own_images:") < shown.index("Advised anchors:")
     assert "tf-frcnn train cells.yaml" in shown
     assert main(["show-config", "cells.yaml"]) == 0
 

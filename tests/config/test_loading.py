@@ -21,6 +21,7 @@ from tf_frcnn.config import (
     load_config,
     make_config,
     recipe_names,
+    recipe_path,
 )
 
 
@@ -45,11 +46,28 @@ def message(path, *overrides):
 def test_a_file_changes_what_it_names_and_nothing_else(write):
     path = write("seed: 3\nrpn:\n  positive_iou: 0.6\n  score_form: sigmoid\n")
     rpn = RPNSettings(positive_iou=0.6, score_form="sigmoid")
-    assert load_config(path) == Config(seed=3, rpn=rpn)
+    usual = load_config("own_images")
+    assert load_config(path) == usual.replace(seed=3, rpn=rpn)
+
+
+def test_a_file_that_names_no_recipe_starts_from_that_for_own_images(write, tmp_path):
+    usual = load_config("own_images")
+    assert usual.train.optimizer == "adam" and usual != Config()
+    assert load_config(write("seed: 0")) == usual
+    (tmp_path / "b.yaml").write_text("base: a.yaml")
+    assert load_config("b.yaml") == usual
+    assert load_config(write("base: vgg16_voc07")) == load_config("vgg16_voc07")
+    # A recipe says all that it needs.
+    assert load_config("vgg16_voc07").train.optimizer == "sgd"
+    assert load_config(recipe_path("vgg16_voc07")) == load_config("vgg16_voc07")
+
+
+def test_a_file_may_start_from_the_defaults_of_the_settings(write):
+    assert load_config(write("base: null\nseed: 3")) == Config(seed=3)
 
 
 def test_a_section_of_comments_keeps_its_defaults(write):
-    assert load_config(write("rpn:\n  # nothing yet\n")) == Config()
+    assert load_config(write("base: null\nrpn:\n  # nothing yet\n")) == Config()
 
 
 def test_the_defaults_are_those_of_the_paper():
@@ -62,7 +80,7 @@ def test_the_defaults_are_those_of_the_paper():
 
 
 def test_an_override_replaces_the_files_value_and_the_last_one_counts(write):
-    path = write("train: {learning_rate: 0.1, epochs: 3}")
+    path = write("{base: null, train: {learning_rate: 0.1, epochs: 3}}")
     overrides = ["train.learning_rate=0.2", "train.learning_rate=1e-3", "seed = 7"]
     loaded = load_config(path, overrides)
     assert loaded == Config(seed=7, train=TrainSettings(learning_rate=0.001, epochs=3))

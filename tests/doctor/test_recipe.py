@@ -24,7 +24,7 @@ def load(recipe, folder):
     return load_config(path)
 
 
-@pytest.mark.parametrize("base", [None, "vgg16_voc07", "quickstart"])
+@pytest.mark.parametrize("base", ["own_images", "vgg16_voc07", "quickstart"])
 def test_the_file_is_the_configuration(cells, tmp_path, base):
     recipe = build_recipe(DATA, cells, cells, base=base)
     assert load(recipe, tmp_path) == recipe.config
@@ -47,7 +47,7 @@ def test_overrides_win_and_what_depends_on_them_follows(cells, tmp_path):
     texts = ["train.epochs=8", "images.short_side=400", "images.long_side=600"]
     recipe = build_recipe(DATA, cells, cells, overrides=texts)
     config = load(recipe, tmp_path)
-    assert config.train.epochs == 8 and config.train.decay_epochs == (6.0,)
+    assert config.train.epochs == 8 and config.train.validation_every == 7
     assert (config.images.short_side, config.images.long_side) == (400, 600)
     assert recipe.advice.after.image_size == (400, 533)
     assert recipe.text("x").count("Given by --set.") == 2  # in images and train

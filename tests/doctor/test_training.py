@@ -50,9 +50,23 @@ def test_few_images_are_trained_by_adam_for_a_thousand_steps(default):
 
 
 def test_a_random_backbone_takes_three_times_the_steps_and_the_rate():
-    settings = settings_of(CELLS, load_config("bccd_mobilenet_random"))
+    config = make_config({"backbone": {"weights": "random"}}, "test")
+    settings = settings_of(CELLS, config)
     assert settings["train.epochs"] == 11
     assert settings["train.learning_rate"] == pytest.approx(3e-4)
+
+
+def test_the_recipe_for_own_images_needs_the_number_of_epochs_alone():
+    own = load_config("own_images")
+    settings = settings_of(CELLS, own)
+    assert [n for n in settings if n.startswith("train.")] == [
+        "train.epochs",
+        "train.validation_every",
+    ]
+    assert settings["train.epochs"] == 4
+    few = settings_of(CELLS._replace(images=3), own)
+    assert (few["train.epochs"], few["train.warmup_steps"]) == (100, 30)
+    assert not [n for n in settings_of(VOC, own) if n != "train.validation_every"]
 
 
 def test_as_many_images_as_in_voc_keep_the_paper_s_training(default):

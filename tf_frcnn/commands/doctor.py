@@ -87,7 +87,7 @@ def _require_places(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    from tf_frcnn.config import load_config, make_config
+    from tf_frcnn.config import DEFAULT_RECIPE, load_config, make_config
     from tf_frcnn.data import reader_for
 
     reader = options.reader or reader_for(options.source)
@@ -98,7 +98,7 @@ def _config(options: argparse.Namespace) -> Config:
     data = {"reader": reader, "directory": options.source, "policy": policy}
     # So that these names mean the reader's own splits.
     data |= {f"{role}_split": role for role in ("train", "validation", "test")}
-    settings: dict[str, Any] = {"base": options.config} if options.config else {}
+    settings: dict[str, Any] = {"base": options.config or DEFAULT_RECIPE}
     return make_config(settings | {"data": data}, options.source, texts=options.set)
 
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset",
-        help="recipe, or folder of a trained model, to start from (the paper's VGG16)",
+        help="recipe, or folder of a trained model, to start from (own_images)",
     )
     add_settings(parser)
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Reads the splits, chooses settings, writes them and says what to type next."""
     from tf_frcnn.assembly import check_parts
-    from tf_frcnn.config import make_config
+    from tf_frcnn.config import DEFAULT_RECIPE, make_config
     from tf_frcnn.doctor.machine import multiplies_bfloat16
     from tf_frcnn.doctor.recipe import build_recipe
 
@@ -51,11 +51,11 @@ def run(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{output} exists; choose another name by --output.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
-    folder, base = _start(options.preset)
+    folder, base = _start(options.preset or DEFAULT_RECIPE)
     data, notes = _data_settings(options)
     if folder:
         data |= _instead_of_its_own_data(folder)
-    tree = {"data": data} | ({"base": base} if base else {})
+    tree = {"base": base, "data": data}
     config = make_config(tree, options.source, texts=options.set)
     check_parts(config)
     train, validation = _read_splits(config)
@@ -108,7 +108,7 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     return data, [] if {*asked[1:]} & {*given} else [*roles.notes]
 
 
-def _start(preset: str | None) -> tuple[Path | None, str | None]:
+def _start(preset: str) -> tuple[Path | None, str]:
     """Returns the folder of a preset, if it is one, and the base of the new file.
 
     The base is a recipe's name, or the whole path of a file.
@@ -116,8 +116,6 @@ def _start(preset: str | None) -> tuple[Path | None, str | None]:
     from tf_frcnn.presets import preset_folder
     from tf_frcnn.runs.inference import CONFIG_FILE
 
-    if preset is None:
-        return None, None
     path = Path(preset).expanduser()
     if folder := preset_folder(path):
         return folder, str(folder.resolve() / CONFIG_FILE)
@@ -177,7 +175,7 @@ def _heading(
 def _report(recipe: "Recipe", output: Path, command: str, notes: list[str]) -> None:
     """Prints the anchors before and after, and what to type next."""
     before, after = recipe.advice.before, recipe.advice.after
-    print(f"Anchors of {recipe.base or 'the paper'}:\n{before.table()}\n")
+    print(f"Anchors of {recipe.base}:\n{before.table()}\n")
     if recipe.advice.settings:
         print(f"Advised anchors:\n{after.table()}\n")
     for sentence in [*recipe.advice.reasons, *notes]:

@@ -19,7 +19,7 @@ from tf_frcnn.config.network import (
     RoISettings,
     RPNSettings,
 )
-from tf_frcnn.config.recipes import recipe_names, recipe_path
+from tf_frcnn.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_path
 from tf_frcnn.config.run import (
     DataSettings,
     EvaluationSettings,
@@ -31,6 +31,7 @@ from tf_frcnn.config.tiles import TileSettings
 
 __all__ = [
     "CONVENTIONS",
+    "DEFAULT_RECIPE",
     "SECTIONS",
     "AnchorSettings",
     "AugmentSettings",

@@ -8,7 +8,12 @@ from typing import Any
 
 from tf_frcnn.config.config import SECTIONS, Config
 from tf_frcnn.config.conventions import CONVENTIONS
-from tf_frcnn.config.recipes import recipe_names, recipe_path
+from tf_frcnn.config.recipes import (
+    DEFAULT_RECIPE,
+    is_recipe,
+    recipe_names,
+    recipe_path,
+)
 from tf_frcnn.config.settings import ConfigError
 from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
@@ -19,10 +24,12 @@ _Layer = tuple[str, dict[str, Any]]  # where settings come from, and they by pat
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Reads a configuration; settings that are not named keep their defaults.
+    """Reads a configuration: a recipe, or a file that starts from one.
 
-    A file may start from another one by `base: NAME`, the name of a recipe or a path
-    relative to the file; the file's own settings win.
+    `base: NAME` in a file is the name of a recipe or a path relative to the file, whose
+    settings hold where the file has none of its own. A file without it starts from
+    `DEFAULT_RECIPE`, and one with `base: null` from the defaults of the settings, the
+    paper's.
 
     Args:
         source: the path of a YAML file, or the name of a recipe; see `recipe_names`.
@@ -70,6 +77,7 @@ def config_schema() -> str:
     name = {
         "type": "string",
         "description": "Recipe that the file starts from.",
+        "default": DEFAULT_RECIPE,
         "examples": recipe_names(),
     }
     schema["properties"] = {_BASE: name, **schema["properties"]}
@@ -89,7 +97,7 @@ def _chain(file: Path) -> list[tuple[str, dict[str, Any]]]:
             raise ConfigError(f"{path}: base leads back to itself: {names}.", _BASE)
         seen.append(path.resolve())
         tree = read_yaml(path)
-        base = tree.pop(_BASE, None)
+        base = tree.pop(_BASE, None if is_recipe(path) else DEFAULT_RECIPE)
         chain.insert(0, (str(path), _collect(tree, str(path))))
         path = None if base is None else _base_path(base, path)
     return chain

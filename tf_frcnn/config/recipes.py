@@ -8,12 +8,19 @@ from tf_frcnn.config.settings import ConfigError
 
 # In a clone a link to configs/; in an installed package a folder of its own.
 _FOLDER = Path(str(resources.files("tf_frcnn"))) / "recipes"
+# What a file starts from that names no recipe.
+DEFAULT_RECIPE = "own_images"
 _SUFFIXES, _FILES_NAMED = (".yaml", ".yml"), 8
 
 
 def recipe_names() -> list[str]:
     """Returns the names of all recipes in alphabetical order."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def is_recipe(path: Path) -> bool:
+    """Returns whether a file is one of the recipes."""
+    return path.resolve().parent == _FOLDER.resolve()
 
 
 def recipe_path(name_or_path: str | Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tf_frcnn.config import Config, make_config
+from tf_frcnn.config import DEFAULT_RECIPE, Config, make_config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.doctor.advice import Advice, advise
 from tf_frcnn.doctor.canvases import canvas_choices
@@ -22,14 +22,14 @@ class Recipe(NamedTuple):
 
     Attributes:
         config: the configuration.
-        base: name of the recipe that it starts from, or None.
+        base: name of the recipe that it starts from.
         choices: the settings of its file, in groups with a reason; the values are those
             of `config`.
         advice: on image size and anchors.
     """
 
     config: Config
-    base: str | None
+    base: str
     choices: list[Choice]
     advice: Advice
 
@@ -40,8 +40,7 @@ class Recipe(NamedTuple):
             heading: the comment at its beginning, lines of text.
         """
         lines = [f"# {line}".rstrip() for line in heading.splitlines()]
-        if self.base is not None:
-            lines.append(f"base: {_yaml(self.base)}")
+        lines.append(f"base: {_yaml(self.base)}")
         dump = self.config.model_dump(mode="json")
         for section in dict.fromkeys(_section(p) for c in self.choices for p in c[0]):
             lines.append(f"{section}:")
@@ -59,7 +58,7 @@ def build_recipe(
     train: ExampleSet,
     validation: ExampleSet,
     *,
-    base: str | None = None,
+    base: str = DEFAULT_RECIPE,
     overrides: Sequence[str] = (),
     can_bfloat16: bool = False,
     is_trained: bool = False,
@@ -70,8 +69,7 @@ def build_recipe(
         data: the settings of the section `data`.
         train: the training split.
         validation: the validation split.
-        base: recipe to start from, its name or its file; None for the defaults, the
-            paper's VGG16.
+        base: recipe to start from, its name or its file.
         overrides: settings such as "train.epochs=3" that win over all others.
         can_bfloat16: whether the machine multiplies bfloat16.
         is_trained: whether training starts from weights of the base's network, so that
@@ -81,12 +79,10 @@ def build_recipe(
         DataError: no image has an object to learn.
     """
     start = [Choice({f"data.{name}": value for name, value in data.items()}, "")]
-    if base is None:
-        start += _DEFAULTS
     given = [text.partition("=")[0].strip() for text in overrides]
     keep = [*given, *(_TRAINED_FOR if is_trained else ())]
     config = _config(start, base, overrides)
-    advice = advise(train, config, keep=keep, may_shrink=base is None)
+    advice = advise(train, config, keep=keep, may_shrink=base == DEFAULT_RECIPE)
     advised = _groups(advice)
     config = _config([*start, *advised], base, overrides)
     advised += canvas_choices(train.records, config, keep)
@@ -101,16 +97,6 @@ def build_recipe(
     return Recipe(config, base, choices, advice)
 
 
-# What a file without a base says besides the data.
-_DEFAULTS = [
-    Choice(
-        {"backbone.name": "vgg16", "backbone.weights": "imagenet"},
-        "Keras downloads the weights; the path of a file works as well.",
-    ),
-    Choice({"backbone.frozen_blocks": 2}, "As in the paper: they find edges."),
-    Choice({"evaluation.metric": "area"}, "VOC's metric since 2010."),
-]
-
 # What a network's weights were trained for, and do not fit without.
 _TRAINED_FOR = (
     *("anchors.style", "anchors.scales", "anchors.sizes", "anchors.ratios"),
@@ -119,10 +105,8 @@ _TRAINED_FOR = (
 )
 
 
-def _config(
-    choices: Sequence[Choice], base: str | None, overrides: Sequence[str]
-) -> Config:
-    tree: dict[str, Any] = {} if base is None else {"base": base}
+def _config(choices: Sequence[Choice], base: str, overrides: Sequence[str]) -> Config:
+    tree: dict[str, Any] = {"base": base}
     for settings, _ in choices:
         for path, value in settings.items():
             tree.setdefault(_section(path), {})[path.partition(".")[2]] = value

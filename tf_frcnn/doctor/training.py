@@ -21,7 +21,8 @@ _STEPS_OF_SGD = 20_000
 _STEPS_OF_ADAM, _FEWEST_EPOCHS, _MOST_EPOCHS = 1_000, 4, 100
 # Factor of steps and rate where the backbone has to be learned, too.
 _FROM_RANDOM = 3
-_ADAM_RATE, _WARMUP_STEPS, _CLIP_NORM = 1e-4, 100, 10.0
+_ADAM_RATE, _WARMUP_STEPS = 1e-4, 100
+_ADAM_ALONE = {"train.clip_norm": 10.0, "train.weight_decay": 0.0}
 # When the rate falls, as a share of the epochs.
 _DECAY_AT = 0.75
 # A class that is less than this share of the objects in its own images is rare there.
@@ -144,39 +145,53 @@ def _optimization(
         return []
     own_steps = counts.images * train.epochs // batch_size
     share, name = counts.shares.min(), counts.class_names[counts.rarest]
-    is_long = own_steps >= _STEPS_OF_SGD and share >= _RARE
-    if is_long or "train.optimizer" in keep:
+    is_long = own_steps >= _STEPS_OF_SGD
+    needs_adam = train.optimizer == "sgd" and (not is_long or share < _RARE)
+    if "train.optimizer" in keep or (is_long and not needs_adam):
         return _validation(counts, config, train.epochs)
     steps_per_epoch = math.ceil(counts.images / batch_size)
     epochs = math.ceil(_STEPS_OF_ADAM * factor / steps_per_epoch)
     epochs = min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
     epochs = train.epochs if "train.epochs" in keep else epochs
     steps = epochs * steps_per_epoch
-    cause = f"{counts.images} images give {own_steps} steps in {train.epochs} epochs"
-    if own_steps >= _STEPS_OF_SGD:
-        cause = f"{name} is {share:.0%} of the objects in the images that have it"
-    optimizer = {
-        "train.optimizer": "adam",
+    schedule: dict[str, Any] = {"train.epochs": epochs}
+    if train.schedule == "steps":
+        schedule["train.decay_epochs"] = [_DECAY_AT * epochs]
+    rate: dict[str, Any] = {
         "train.learning_rate": round(_ADAM_RATE * factor, 6),
         "train.warmup_steps": min(_WARMUP_STEPS, steps // 10),
-        "train.clip_norm": _CLIP_NORM,
-        "train.weight_decay": 0.0,
     }
-    schedule = {"train.epochs": epochs, "train.decay_epochs": [_DECAY_AT * epochs]}
+    reason = "A backbone of random weights is learned, too." if factor > 1 else ""
+    if needs_adam:
+        rate = {"train.optimizer": "adam", **rate, **_ADAM_ALONE}
+        cause = (
+            f"{counts.images} images give {own_steps} steps in {train.epochs} epochs"
+        )
+        if is_long:
+            cause = f"{name} is {share:.0%} of the objects in the images that have it"
+        reason = (
+            f"{cause}; SGD, whose steps shrink with the gradients, learns rare objects "
+            "only in tens of thousands of steps. Adam would divide a decay of the "
+            "weights by their gradients, so there is none."
+        )
     return [
         Choice(
             schedule,
             f"{epochs} epochs of {counts.images} images are {steps} steps; if the "
             "validation's mAP still rises at the end, take more.",
         ),
-        Choice(
-            optimizer,
-            f"{cause}; SGD, whose steps shrink with the gradients, learns rare objects "
-            "only in tens of thousands of steps. Adam would divide a decay of the "
-            "weights by their gradients, so there is none.",
-        ),
+        Choice(_changed(rate, config), reason),
         *_validation(counts, config, epochs),
     ]
+
+
+def _changed(settings: dict[str, Any], config: Config) -> dict[str, Any]:
+    """Returns those settings of the training that differ from the configuration's."""
+    return {
+        path: value
+        for path, value in settings.items()
+        if getattr(config.train, path.partition(".")[2]) != value
+    }
 
 
 def _validation(counts: Counts, config: Config, epochs: int) -> list[Choice]:
