@@ -17,6 +17,7 @@ from tf_frcnn.export.saved_model import write_graph
 from tf_frcnn.runs.inference import load_run, write_finished
 
 SETTINGS = """
+base: null
 data: {reader: shapes}
 images: {short_side: 96, long_side: 128, canvases: [[128, 128]]}
 backbone: {name: tiny, weights: random, frozen_blocks: 0}

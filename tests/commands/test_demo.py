@@ -24,12 +24,13 @@ def test_a_demo_is_for_this_machine_alone_unless_told(calls):
         "public_host": None,
         "max_megabytes": 20.0,
         "max_megapixels": 50.0,
+        "overrides": [],
     }
 
 
 def test_the_options_reach_the_demo(calls):
     words = ["--host", "0.0.0.0", "--port", "0", "--public-host", "a.example"]
-    words += ["--max-megabytes", "3", "--max-megapixels", "7"]
+    words += ["--max-megabytes", "3", "--max-megapixels", "7", "--tiles", "8x9"]
     assert main(["demo", "runs/mine", *words]) == 0
     assert calls[0][1] == {
         "host": "0.0.0.0",
@@ -37,4 +38,5 @@ def test_the_options_reach_the_demo(calls):
         "public_host": "a.example",
         "max_megabytes": 3.0,
         "max_megapixels": 7.0,
+        "overrides": ["tiles.size=[8, 9]"],
     }

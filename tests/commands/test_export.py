@@ -32,9 +32,11 @@ def test_an_export_goes_where_it_is_told(calls, capsys):
     assert capsys.readouterr().out == "SavedModel: models/new/mine\n"
     options = ["--version", "7", "--score-threshold", "0.25", "--max-detections", "9"]
     options += ["--class-agnostic-nms", "--max-megapixels", "12.5"]
+    options += ["--tiles", "480x640", "--tile-overlap", "0.5"]
     assert main(["export", "runs/mine", "models/new", *options]) == 0
     overrides = ["score_threshold=0.25", "max_per_image=9", "class_agnostic_nms=true"]
     overrides = [f"detections.{setting}" for setting in overrides]
+    overrides += ["tiles.overlap=0.5", "tiles.size=[480, 640]"]
     assert calls == [
         {"file_format": "savedmodel", **NOTHING},
         {
@@ -79,6 +81,7 @@ def test_an_export_for_another_runtime_takes_a_canvas(calls, capsys):
             ["--format", "onnx", "--max-megapixels", "9"],
             "--max-megapixels needs --format savedmodel",
         ),
+        (["--format", "onnx", "--tiles", "8x9"], "--tiles needs --format savedmodel"),
     ],
 )
 def test_settings_of_other_formats_are_refused(options, message, capsys):
@@ -87,9 +90,10 @@ def test_settings_of_other_formats_are_refused(options, message, capsys):
 
 
 @pytest.mark.parametrize("canvas", ["320", "320x", "0x416", "3.5x4", "1x2x3"])
-def test_a_canvas_that_is_none_is_refused(canvas, capsys):
+@pytest.mark.parametrize("option", ["--canvas", "--tiles"])
+def test_sides_that_are_none_are_refused(option, canvas, capsys):
     with pytest.raises(SystemExit):
-        main(["export", "runs/mine", "models/new", "--canvas", canvas])
+        main(["export", "runs/mine", "models/new", option, canvas])
     assert "must be HEIGHTxWIDTH in pixels" in capsys.readouterr().err
 
 

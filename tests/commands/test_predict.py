@@ -423,3 +423,31 @@ def test_options_that_do_not_go_together_are_named(random_run, photos, capsys):
     assert told("--runner", "x", "--shard", "1/2") == "--runner goes without --shard."
     address = "gs://bucket/exported/1"
     assert told(run=address) == f"{address}: an address needs --runner; give a folder."
+
+
+@pytest.mark.slow
+def test_large_images_may_be_cut_into_tiles(
+    random_run, photos, predicted, tmp_path, capsys
+):
+    arguments = ["predict", str(random_run), str(photos / "big.png"), "--no-pictures"]
+    arguments += ["--min-score", "0", "--output", str(tmp_path / "new")]
+    assert main([*arguments, "--tiles", "200x300", "--tile-overlap", "0.5"]) == 0
+    entry = detections_in(tmp_path / "new")["big"]
+    assert (entry["height"], entry["width"]) == (360, 480)
+    whole = detections_in(predicted[0])["big"]["detections"]
+    assert len(entry["detections"]) > len(whole)
+    sides = [
+        np.median(boxes_of(detections) @ [-1, 0, 1, 0])
+        for detections in (entry["detections"], whole)
+    ]
+    assert sides[0] < sides[1]
+    # Without the tiles it would be another list.
+    assert "--tiles" in failure_of(capsys, *arguments)
+
+
+def test_an_exported_model_has_its_own_tiles(tmp_path, capsys):
+    (tmp_path / "model_info.json").touch()
+    pytest.importorskip("apache_beam")
+    options = ["--runner", "DirectRunner", "--tiles", "8x8"]
+    line = failure_of(capsys, "predict", tmp_path, "a.png", *options)
+    assert "cuts as it was exported; leave out --tiles" in line

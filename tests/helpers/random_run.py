@@ -6,6 +6,7 @@ from tf_frcnn.data import SHAPE_CLASSES
 from tf_frcnn.runs.inference import write_finished
 
 SETTINGS = """
+base: null
 data: {reader: shapes, train_split: train, validation_split: validation, num_train: 4,
   num_validation: 2, num_test: 3}
 images: {short_side: 96, long_side: 128, canvases: [[128, 128]]}

@@ -102,6 +102,40 @@ def add_images(
     parser.add_argument("--no-pictures", action="store_true", help="draws nothing")
 
 
+def add_tiles(parser: argparse.ArgumentParser) -> None:
+    """Adds the tiles that large images are cut into."""
+    parser.add_argument(
+        "--tiles",
+        type=height_and_width,
+        metavar="HEIGHTxWIDTH",
+        help="cuts larger images into overlapping tiles of so many pixels",
+    )
+    parser.add_argument(
+        "--tile-overlap",
+        type=float,
+        metavar="SHARE",
+        help="of a tile that the next one sees, too (0.25)",
+    )
+
+
+def tile_settings(options: argparse.Namespace) -> list[str]:
+    """Returns what `add_tiles` asks for, as settings that override a run's."""
+    given = {"overlap": options.tile_overlap}
+    if options.tiles is not None:
+        given["size"] = list(options.tiles)
+    return [f"tiles.{name}={v}" for name, v in given.items() if v is not None]
+
+
+def height_and_width(argument: str) -> tuple[int, int]:
+    """Returns the (height, width) in pixels that "320x416" stands for."""
+    sides = argument.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{argument!r} must be HEIGHTxWIDTH in pixels, such as 320x416"
+        )
+    return int(sides[0]), int(sides[1])
+
+
 def picture_format(options: argparse.Namespace) -> str | None:
     """Returns the format of the drawings that `add_images` asks for; None for none."""
     return None if options.no_pictures else options.picture_format

@@ -1,9 +1,10 @@
 """`tf-frcnn demo`: a web page to try a run on images."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from tf_frcnn.commands.arguments import add_run
+from tf_frcnn.commands.arguments import add_run, add_tiles, tile_settings
 
 HELP = "a web page to try a run on images"
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="larger images are refused (50)",
     )
+    add_tiles(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,6 +47,7 @@ def run(options: argparse.Namespace) -> None:
         public_host=options.public_host,
         max_megabytes=options.max_megabytes,
         max_megapixels=options.max_megapixels,
+        overrides=tile_settings(options),
     )
 
 
@@ -56,6 +59,7 @@ def serve_demo(
     public_host: str | None = None,
     max_megabytes: float,
     max_megapixels: float,
+    overrides: Sequence[str] = (),
 ) -> None:
     """Serves a web page that shows a run's detections, until it is interrupted.
 
@@ -66,6 +70,7 @@ def serve_demo(
         public_host: another name that requests may use for the server.
         max_megabytes: larger files are refused.
         max_megapixels: images that claim to have more are refused.
+        overrides: settings that replace those of the run.
     """
     import tensorflow as tf
 
@@ -77,7 +82,7 @@ def serve_demo(
     if public_host is not None:
         demo.require_host_name(public_host)
     with demo.listen(host, port) as listener:
-        run = load_detector(directory)
+        run = load_detector(directory, overrides)
         names = run.model.class_names
         resizing = run.model.resizing
         detect = demo.image_detector(run.model, resizing, int(max_megapixels * 1e6))

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_frcnn.commands.arguments import add_run, expanded_path
+from tf_frcnn.commands.arguments import (
+    add_run,
+    add_tiles,
+    expanded_path,
+    height_and_width,
+    tile_settings,
+)
 
 HELP = "write a SavedModel, ONNX or TFLite file and check it"
 
@@ -53,20 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--canvas",
-        type=_canvas,
+        type=height_and_width,
         metavar="HEIGHTxWIDTH",
         help="of ONNX and TFLite (the run's largest that is not portrait)",
     )
-
-
-def _canvas(argument: str) -> tuple[int, int]:
-    """Returns the (height, width) in pixels that "320x416" stands for."""
-    sides = argument.split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise argparse.ArgumentTypeError(
-            f"{argument!r} must be HEIGHTxWIDTH in pixels, such as 320x416"
-        )
-    return int(sides[0]), int(sides[1])
+    add_tiles(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -80,7 +77,10 @@ def run(options: argparse.Namespace) -> None:
         options.run_folder,
         options.directory,
         file_format=options.format,
-        overrides=[f"detections.{n}={v}" for n, v in changed.items() if v is not None],
+        overrides=[
+            *(f"detections.{n}={v}" for n, v in changed.items() if v is not None),
+            *tile_settings(options),
+        ],
         version=options.version,
         calibrate=options.calibrate,
         **_settings_of_format(options),
@@ -101,6 +101,8 @@ def _settings_of_format(options: argparse.Namespace) -> dict[str, Any]:
             "--max-megapixels needs --format savedmodel: other files take no encoded "
             "images."
         )
+    if not is_saved_model and tile_settings(options):
+        raise ValueError("--tiles needs --format savedmodel: other files cut none.")
     names = ("max_megapixels",) if is_saved_model else ("canvas", "weights")
     own = {name: getattr(options, name) for name in names}
     return {name: value for name, value in own.items() if value is not None}

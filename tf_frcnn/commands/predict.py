@@ -8,9 +8,11 @@ from typing import Any
 from tf_frcnn.commands.arguments import (
     add_images,
     add_run,
+    add_tiles,
     expanded_path,
     picture_format,
     run_folder,
+    tile_settings,
 )
 from tf_frcnn.commands.export import export_run
 
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, metavar="N", help="images a batch (the run's own)"
     )
+    add_tiles(parser)
     parser.add_argument(
         "--shard", metavar="I/N", help="only the I-th of N parts of the images"
     )
@@ -115,6 +118,7 @@ def _predict_files(options: argparse.Namespace) -> None:
         coco=options.coco,
         coco_ids=options.coco_ids,
         overwrite=options.overwrite,
+        overrides=tile_settings(options),
     )
 
 
@@ -129,6 +133,7 @@ def _predict_videos(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         draws=not options.no_pictures,
         overwrite=options.overwrite,
+        overrides=tile_settings(options),
     )
 
 
@@ -144,7 +149,7 @@ def _predict_on_beam(options: argparse.Namespace) -> None:
     # Before a model is exported.
     check_pipeline(lists, options.runner, options.beam, overwrite=options.overwrite)
     counts = predict_on_beam(
-        str(_exported(options.run_folder)),
+        str(_exported(options.run_folder, tile_settings(options))),
         Images(options.images, options.files_from),
         lists,
         runner=options.runner,
@@ -159,20 +164,31 @@ def _predict_on_beam(options: argparse.Namespace) -> None:
     )
 
 
-def _exported(place: Path | str) -> Path | str:
-    """Returns the exported model of a place: itself, or that of a run folder."""
+def _exported(place: Path | str, overrides: list[str]) -> Path | str:
+    """Returns the exported model of a place: itself, or that of a run folder.
+
+    Args:
+        place: the folder, or its address.
+        overrides: settings that replace those of the run.
+    """
     from tf_frcnn.export.exported import find_export, read_info
     from tf_frcnn.export.versions import INFO_FILE
 
+    is_exported = isinstance(place, str) or (place / INFO_FILE).is_file()
+    if is_exported and overrides:
+        raise ValueError(
+            f"{place}: an exported model cuts as it was exported; leave out "
+            "--tiles and --tile-overlap."
+        )
     if isinstance(place, str):
         return place
     if (place / INFO_FILE).is_file():
         read_info(place)
         return place.absolute()
     versions = place / "export"
-    version = find_export(place, versions)
+    version = find_export(place, versions, overrides)
     if version is None:
-        version = export_run(place, versions)
+        version = export_run(place, versions, overrides=overrides)
         print(f"SavedModel: {version}")
     return version.absolute()
 

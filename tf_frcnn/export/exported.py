@@ -1,6 +1,7 @@
 """Exported versions, used as the model that they were made of."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +101,17 @@ def read_info(version: Path) -> dict[str, Any]:
     return info
 
 
-def find_export(run_folder: Path, versions: Path) -> Path | None:
+def find_export(
+    run_folder: Path, versions: Path, overrides: Sequence[str] = ()
+) -> Path | None:
     """Returns the highest version with a run's settings and weights; None for none.
 
     Args:
         run_folder: the run.
         versions: folder of the versions; need not exist.
+        overrides: settings that replace those of the run.
     """
-    config = load_config(run_config(run_folder))
+    config = load_config(run_config(run_folder), overrides)
     expected = {
         "config": yaml.safe_load(dump_config(config)),
         "weights": weights_checksum(run_folder),

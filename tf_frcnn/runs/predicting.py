@@ -43,6 +43,7 @@ def predict_files(
     coco: Path | None = None,
     coco_ids: Path | None = None,
     overwrite: bool = False,
+    overrides: Sequence[str] = (),
 ) -> None:
     """Detects objects in files; lists them as they come, and draws each image.
 
@@ -59,16 +60,17 @@ def predict_files(
         coco: file for the results in COCO's form; None for none.
         coco_ids: COCO's file that has the ids for it; see `coco_results.CocoIds`.
         overwrite: whether to start again and replace files; never an image given.
+        overrides: settings that replace those of the run.
 
     Raises:
         OSError: a result exists, or cannot be written; nothing was computed.
         ValueError: the list was begun with other weights or settings, or none of the
             images can be read.
     """
-    config = load_config(run_config(directory))
+    config = load_config(run_config(directory), overrides)
     min_score = shown_from(config) if min_score is None else min_score
     files = _own_part(patterns, lists, outputs)
-    settings = settings_of(directory, min_score, outputs)
+    settings = settings_of(directory, min_score, outputs, overrides)
     ids = _coco_ids(directory, coco, coco_ids, overwrite=overwrite)
     with claimed_list(outputs):
         listed = Listed() if overwrite else read_listed(outputs, settings)
@@ -84,7 +86,7 @@ def predict_files(
             begun=listed.begun,
         )
         _print_listed(len(files) - len(rest), len(files), outputs)
-        run = load_detector(directory) if rest else None
+        run = load_detector(directory, overrides) if rest else None
         if listed.begun is None:
             begin(outputs, settings)
         with Drawings(outputs.folder, names) as drawings:

@@ -49,6 +49,7 @@ def predict_videos(
     batch_size: int | None = None,
     draws: bool = True,
     overwrite: bool = False,
+    overrides: Sequence[str] = (),
 ) -> None:
     """Detects objects in the frames of videos; lists and draws them as they come.
 
@@ -61,13 +62,14 @@ def predict_videos(
         batch_size: most frames per batch; None for the run's number.
         draws: whether to write videos, too.
         overwrite: whether to replace files; never a video given.
+        overrides: settings that replace those of the run.
 
     Raises:
         DataError: a video cannot be opened, or is damaged; what was before is written.
         KeyboardInterrupt: the user stopped it, as one does with a camera; likewise.
         OSError: a result exists, or cannot be written; nothing was computed.
     """
-    config = load_config(run_config(directory))
+    config = load_config(run_config(directory), overrides)
     min_score = shown_from(config) if min_score is None else min_score
     require_packages()
     places = find_videos(patterns)
@@ -76,7 +78,7 @@ def predict_videos(
     for place in places:
         with open_video(place):
             pass
-    model = load_detector(directory).model
+    model = load_detector(directory, overrides).model
     for place, own in zip(places, outputs, strict=True):
         with open_video(place) as video:
             _predict(model, video, own, min_score, batch_size)

@@ -33,19 +33,23 @@ class Listed:
     begun: float | None = None
 
 
-def settings_of(directory: Path, min_score: float, outputs: Outputs) -> dict[str, Any]:
+def settings_of(
+    directory: Path, min_score: float, outputs: Outputs, overrides: Sequence[str]
+) -> dict[str, Any]:
     """Returns what the results of a run follow from: checksums, and the options.
 
     Args:
         directory: the run folder.
         min_score: least score of a detection that is listed.
         outputs: where the results go.
+        overrides: settings that replace those of the run.
     """
     return {
         "weights": weights_checksum(directory),
         **{name: checksum(directory / name) for name in SETTINGS_FILES},
         "--min-score": min_score,
         "--picture-format": outputs.picture_format or "none",
+        "--tiles": " ".join(overrides) or "none",
     }
 
 
