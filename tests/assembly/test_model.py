@@ -30,7 +30,7 @@ loss: {rpn_sigma: 2.25, roi_sigma: 1.75, roi_classes: focal}
 train: {epochs: 5, learning_rate: 0.04, momentum: 0.85, decay_epochs: [1, 2.5],
   decay_factor: 0.25, warmup_steps: 13, warmup_factor: 0.17, weight_decay: 0.003,
   double_bias_rate: true, clip_norm: 8.5, precision: bfloat16, jit_compile: true,
-  validation_every: 3, keep_images: 6}
+  validation_every: 3, keep_images: 6, ema: 0.97}
 evaluation: {metric: area, iou: 0.65, plus_one: true}
 """
 
@@ -113,7 +113,7 @@ def test_adam_takes_the_same_schedule_and_clipping(config_of):
 
 
 def test_the_plan_holds_what_a_run_has_to_know(unusual_config):
-    assert build_plan(unusual_config) == (5, 3, 6, 10.0, 3, None, None, 3)
+    assert build_plan(unusual_config) == (5, 3, 6, 10.0, 3, None, None, 3, 0.97)
 
 
 def test_the_model_knows_its_configuration_and_metric(unusual_model, unusual_config):

@@ -106,10 +106,14 @@ def test_other_data_are_told(run_of, config, examples, capsys):
 def test_another_optimizer_is_refused(run_of, config, examples):
     folder = run_of((2, 3))
     before = (folder / "state.json").read_bytes()
-    adam = config.replace(train=config.train.replace(optimizer="adam"))
-    message = f"{folder} was trained by sgd, whose state adam .* --init {folder}"
-    with pytest.raises(ValueError, match=message):
-        resume_training(folder, line(), new_state(adam, examples, 4))
+    for name, changes in [
+        ("adam", {"optimizer": "adam"}),
+        ("sgd with averages", {"ema": 0.9}),
+    ]:
+        other = config.replace(train=config.train.replace(**changes))
+        message = f"{folder} was trained by sgd, whose state {name} .* --init {folder}"
+        with pytest.raises(ValueError, match=message):
+            resume_training(folder, line(), new_state(other, examples, 4))
     assert (folder / "state.json").read_bytes() == before
 
 

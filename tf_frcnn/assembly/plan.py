@@ -27,6 +27,7 @@ class RunPlan(NamedTuple):
         best_by: the validation figure that decides; None for the model's own.
         patience: validations without a better one that end the training, or None.
         plateau_patience: those that lower the learning rate of "plateau".
+        ema: momentum of the average of the weights; 0 for none.
     """
 
     epochs: int
@@ -37,6 +38,7 @@ class RunPlan(NamedTuple):
     best_by: str | None
     patience: int | None
     plateau_patience: int
+    ema: float
 
 
 def compile_model(config: Config, model: Detector, steps_per_epoch: int) -> None:
@@ -101,4 +103,5 @@ def build_plan(config: Config) -> RunPlan:
         best_by=config.train.best_by,
         patience=config.train.patience,
         plateau_patience=config.train.plateau_patience,
+        ema=config.train.ema,
     )

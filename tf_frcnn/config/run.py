@@ -149,6 +149,10 @@ class TrainSettings(Settings):
     """Whether biases learn at twice the rate and do not decay, as in caffe."""
     clip_norm: Positive | None = None
     """Largest norm of all gradients together; null: no limit."""
+    ema: BelowOne = 0.0
+    """Share of itself that a moving average of the weights keeps at each step, such as
+    0.999, less in the first steps; what is validated, kept and exported is the average.
+    0: the weights themselves."""
     on_non_finite: Literal["stop", "skip"] = "stop"
     """What becomes of a step with a loss or a gradient that is NaN or infinite: it ends
     the training, or it is passed over and counted; ten in a row end it then too."""

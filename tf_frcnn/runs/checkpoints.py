@@ -1,5 +1,6 @@
 """The checkpoints of a run: written, found again, and never lost for a worse one."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_frcnn.runs.averaging import AveragedWeights
 from tf_frcnn.runs.callbacks import learning_rate
 from tf_frcnn.runs.safe_files import remove_parts, replaced
 from tf_frcnn.runs.signals import Stop
@@ -47,6 +49,8 @@ class Checkpoints(keras.callbacks.Callback):
         keep: checkpoints that are kept.
         seconds: between two checkpoints within an epoch.
         stop: tells of signals.
+        averages: of the weights, which the files then hold; None for the weights
+            themselves.
     """
 
     def __init__(
@@ -59,11 +63,12 @@ class Checkpoints(keras.callbacks.Callback):
         keep: int,
         seconds: float,
         stop: Stop,
+        averages: AveragedWeights | None = None,
     ):
         super().__init__()
         self._directory, self.state, self._stop = directory, state, stop
         self._judge, self._keep, self._seconds = judge, keep, seconds
-        self._images_per_epoch = images_per_epoch
+        self._images_per_epoch, self._averages = images_per_epoch, averages
         self._start = state.checkpoints[0]
 
     @property
@@ -128,7 +133,8 @@ class Checkpoints(keras.callbacks.Callback):
         step = self._start.step + (self._epoch - self._start.epoch) * steps
         step += batch - self._start.batch
         file = _NAME.format(step)
-        digest = save_weights(self.model, self._directory / file)
+        with self._averages.in_model() if self._averages else contextlib.nullcontext():
+            digest = save_weights(self.model, self._directory / file)
         done = self._epoch + batch / steps
         checkpoint = Checkpoint(
             file=file,

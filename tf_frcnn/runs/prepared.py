@@ -7,13 +7,14 @@ from tf_frcnn.assembly import RunPlan
 from tf_frcnn.config import Config
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.models import Detector
+from tf_frcnn.runs.averaging import AveragedWeights
 from tf_frcnn.runs.checkpoints import FIRST
 from tf_frcnn.runs.standing import Judge
 from tf_frcnn.runs.state import Checkpoint, RunState
 
 
 class Prepared(NamedTuple):
-    """Everything a run trains with."""
+    """Everything a run trains with; `averages` is None without `train.ema`."""
 
     config: Config
     directory: Path
@@ -24,6 +25,7 @@ class Prepared(NamedTuple):
     images_per_epoch: int
     state: RunState
     judge: Judge
+    averages: AveragedWeights | None
 
     @property
     def start(self) -> Checkpoint:

@@ -67,7 +67,8 @@ def new_state(config: Config, examples: ExampleSet, steps_per_epoch: int) -> Run
     return RunState(
         data=digest_of(examples),
         steps_per_epoch=steps_per_epoch,
-        optimizer=config.train.optimizer,
+        optimizer=config.train.optimizer
+        + (" with averages" if config.train.ema else ""),
     )
 
 
@@ -98,8 +99,8 @@ def resume_training(directory: Path, model: Detector, state: RunState) -> RunSta
     if old.optimizer != state.optimizer:
         raise ValueError(
             f"{directory} was trained by {old.optimizer}, whose state "
-            f"{state.optimizer} cannot go on with. Leave train.optimizer as it is, or "
-            f"start another run by --init {directory}."
+            f"{state.optimizer} cannot go on with. Leave train.optimizer and train.ema "
+            f"as they are, or start another run by --init {directory}."
         )
     load_weights(model, directory / checkpoint.file)
     if (old.data, old.steps_per_epoch) != (state.data, state.steps_per_epoch):

@@ -98,7 +98,7 @@ class RunState(_Part):
             to.
         data: digest of the training set.
         steps_per_epoch: batches of an epoch.
-        optimizer: name of the configured optimizer.
+        optimizer: name of the configured optimizer, and whether there are averages.
         checkpoints: the newest first.
         best: None before the first validation.
         standing: what is to follow from its age.

@@ -20,6 +20,7 @@ from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.drawing.comparisons import load_images
 from tf_frcnn.models import Detector, NonFiniteError
 from tf_frcnn.models.workers import LostWorkerError, together, workers_of
+from tf_frcnn.runs.averaging import AveragedWeights
 from tf_frcnn.runs.black_box import BlackBox
 from tf_frcnn.runs.checkpoints import (
     EarlierLosses,
@@ -41,6 +42,7 @@ from tf_frcnn.runs.signals import Interrupted, stoppable
 from tf_frcnn.runs.standing import Judge, begun_anew, deciding_figure
 from tf_frcnn.runs.state import write_state
 from tf_frcnn.runs.training_callbacks import (
+    averaging_of,
     callbacks_of,
     validated_epochs,
     validation_of,
@@ -83,7 +85,7 @@ def train(
         splits: those of the configuration, if more than this run uses them.
 
     Returns:
-        The model with its last weights.
+        The model with its last weights, with `train.ema` the averages of them.
 
     Raises:
         BlockingIOError: another process trains there.
@@ -119,6 +121,7 @@ def train(
             write_training_page(directory)
         else:
             own = [
+                *averaging_of(prepared),
                 validation_of(prepared),
                 EarlierLosses(prepared.start),
                 prepared.judge,
@@ -196,13 +199,16 @@ def _prepare(
     steps_per_epoch: int = batches.steps  # type: ignore[assignment]
     images_per_epoch: int = batches.num_images  # type: ignore[assignment]
     compile_model(config, model, steps_per_epoch)
+    plan = build_plan(config)
+    averages = AveragedWeights(model, plan.ema) if plan.ema else None
     state = new_state(config, examples, steps_per_epoch)
     if resume:
         state = resume_training(directory, model, state)
     require_equal_states(state, model.distribute_strategy)
     if not state.checkpoints and not start_from:
         _load_initial_weights(config, model)
-    plan = build_plan(config)
+    if averages and not state.checkpoints:
+        averages.begin()
     figure = deciding_figure(plan.best_by, model, validation)
     state = begun_anew(state, figure)
     return Prepared(
@@ -220,6 +226,7 @@ def _prepare(
             patience=plan.patience,
             plateau_patience=plan.plateau_patience,
         ),
+        averages=averages,
     )
 
 

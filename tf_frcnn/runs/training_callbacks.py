@@ -53,9 +53,15 @@ def callbacks_of(prepared: Prepared, stop: Stop) -> list[keras.callbacks.Callbac
         keep=plan.keep_checkpoints,
         seconds=plan.save_minutes * 60,
         stop=stop,
+        averages=prepared.averages,
     )
     own = [log, EarlierLosses(prepared.start), prepared.judge, checkpoints]
-    return [TrainingFigures(), validation, *own]
+    return [TrainingFigures(), *averaging_of(prepared), validation, *own]
+
+
+def averaging_of(prepared: Prepared) -> list[keras.callbacks.Callback]:
+    """Returns what averages the weights, if they are averaged."""
+    return [] if prepared.averages is None else [prepared.averages]
 
 
 def validation_of(
