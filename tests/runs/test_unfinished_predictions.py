@@ -83,12 +83,14 @@ def test_drawings_that_are_missing_are_made(outputs, tmp_path):
 
 def test_settings_follow_from_the_files_of_a_run_and_the_options(tmp_path):
     run = write_random_run(tmp_path)
-    before = settings_of(run, 0.5, Outputs(tmp_path))
-    assert settings_of(run, 0.5, Outputs(tmp_path / "other")) == before
-    assert settings_of(run, 0.4, Outputs(tmp_path))["--min-score"] == 0.4
+    before = settings_of(run, 0.5, Outputs(tmp_path), [])
+    assert settings_of(run, 0.5, Outputs(tmp_path / "other"), []) == before
+    assert settings_of(run, 0.4, Outputs(tmp_path), [])["--min-score"] == 0.4
+    tiles = settings_of(run, 0.5, Outputs(tmp_path), ["tiles.size=[8, 9]"])
+    assert (before["--tiles"], tiles["--tiles"]) == ("none", "tiles.size=[8, 9]")
     assert before["--picture-format"] == "jpeg"
     with (run / "classes.txt").open("a") as file:
         file.write("another\n")
-    after = settings_of(run, 0.5, Outputs(tmp_path, None))
+    after = settings_of(run, 0.5, Outputs(tmp_path, None), [])
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"classes.txt", "--picture-format"}
