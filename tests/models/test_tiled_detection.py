@@ -130,6 +130,7 @@ def detectors(small_detector):
     return whole, in_tiles
 
 
+@pytest.mark.slow
 def test_a_model_finds_the_same_in_small_pictures(detectors):
     noise = np.random.default_rng(0).integers(0, 255, [40, 36, 3]).astype(np.uint8)
     (whole,), (tiled,) = (model.detect([noise]) for model in detectors)
@@ -139,6 +140,7 @@ def test_a_model_finds_the_same_in_small_pictures(detectors):
     assert tiled.labels.tolist() == whole.labels.tolist()
 
 
+@pytest.mark.slow
 def test_evaluation_cuts_the_images_that_detection_cuts(detectors, shapes):
     whole, model = detectors
     truth, found = observe(model, shapes)
