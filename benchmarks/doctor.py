@@ -59,7 +59,7 @@ def main():
     if not options.folder.exists():
         write_images(options.folder, options.images)
     # TensorFlow takes seconds to import: not for --help.
-    from tf_frcnn.config import make_config
+    from tf_frcnn.config import load_config
     from tf_frcnn.data import read_voc
     from tf_frcnn.doctor.brief import brief_findings
     from tf_frcnn.doctor.examination import examine
@@ -67,7 +67,7 @@ def main():
     def read(folder):
         return {split: read_voc(folder, split) for split in SPLITS}
 
-    config = make_config({}, "the benchmark")
+    config = load_config("own_images")
     print(machine())
 
     def timed(words, function, *arguments):

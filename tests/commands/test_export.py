@@ -36,7 +36,8 @@ def test_an_export_goes_where_it_is_told(calls, capsys):
     assert main(["export", "runs/mine", "models/new", *options]) == 0
     overrides = ["score_threshold=0.25", "max_per_image=9", "class_agnostic_nms=true"]
     overrides = [f"detections.{setting}" for setting in overrides]
-    overrides += ["tiles.overlap=0.5", "tiles.size=[480, 640]"]
+    overrides.insert(2, "tiles.max_per_image=9")
+    overrides += ["tiles.size=[480, 640]", "tiles.overlap=0.5"]
     assert calls == [
         {"file_format": "savedmodel", **NOTHING},
         {
@@ -81,6 +82,7 @@ def test_an_export_for_another_runtime_takes_a_canvas(calls, capsys):
             ["--format", "onnx", "--max-megapixels", "9"],
             "--max-megapixels needs --format savedmodel",
         ),
+        (["--tile-overlap", "0.5"], "--tile-overlap 0.5 needs --tiles HEIGHTxWIDTH"),
         (["--format", "onnx", "--tiles", "8x9"], "--tiles needs --format savedmodel"),
     ],
 )

@@ -57,9 +57,24 @@ def test_a_file_that_names_no_recipe_starts_from_that_for_own_images(write, tmp_
     (tmp_path / "b.yaml").write_text("base: a.yaml")
     assert load_config("b.yaml") == usual
     assert load_config(write("base: vgg16_voc07")) == load_config("vgg16_voc07")
-    # A recipe says all that it needs.
-    assert load_config("vgg16_voc07").train.optimizer == "sgd"
-    assert load_config(recipe_path("vgg16_voc07")) == load_config("vgg16_voc07")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_copy_of_a_recipe_is_the_recipe(write, name):
+    assert load_config(write(recipe_path(name).read_text())) == load_config(name)
+
+
+def test_decays_are_refused_above_a_schedule_that_has_none(write):
+    path = write("train: {decay_epochs: [8]}")
+    line = message(path)
+    assert line.startswith("a.yaml: train.decay_epochs = [8] is for train.schedule")
+    assert "own_images.yaml has 'cosine'; leave it out" in line
+    assert "--set: train.decay_epochs" in message(
+        write("seed: 0"), "train.decay_epochs=[8]"
+    )
+    both = write("train: {decay_epochs: [8], schedule: steps}")
+    assert load_config(both).train.decay_epochs == (8.0,)
+    assert load_config("vgg16_voc07", ["train.schedule=cosine"])
 
 
 def test_a_file_may_start_from_the_defaults_of_the_settings(write):
@@ -110,7 +125,7 @@ WRONG_FILES = {
     "rpn: {positive_iou: 1.7}": "a.yaml: rpn.positive_iou = 1.7 must lie in (0, 1].",
     "train: {clip_norm: .inf}": "a.yaml: train.clip_norm = inf must lie in (0, inf).",
     "train: {momentum: 1}": "a.yaml: train.momentum = 1 must lie in [0, 1).",
-    "train: {decay_epochs: [9, 9]}": (
+    "{base: null, train: {decay_epochs: [9, 9]}}": (
         "a.yaml: train.decay_epochs = [9, 9] must rise from value to value."
     ),
     "seed: -1": "a.yaml: seed = -1 must lie in [0, inf).",
@@ -321,7 +336,7 @@ def test_two_configurations_share_no_mapping():
 
 def test_a_dump_is_plain_yaml_in_the_order_of_the_fields():
     lines = dump_config(Config()).splitlines()
-    assert lines[:3] == ["seed: 0", "conventions: plain", "model:"]
+    assert lines[:4] == ["base: null", "seed: 0", "conventions: plain", "model:"]
     assert "  ratios: [0.5, 1.0, 2.0]" in lines
     assert "  clip_norm: null" in lines
     assert yaml.safe_load(dump_config(Config()))["rpn"]["channels"] == 512

@@ -55,18 +55,21 @@ def test_the_least_threshold_is_chosen_that_leaves_them(other, chosen):
 
 
 def test_one_in_a_hundred_may_be_lost():
-    assert choices([THIRD], number=200) == []
-    assert len(choices([THIRD], number=198)) == 1
+    assert choices([THIRD] * 5, number=1000) == []
+    assert len(choices([THIRD] * 5, number=990)) == 1
 
 
-def test_equal_objects_get_the_largest_threshold():
-    (choice,) = choices([FIRST] * 9)
-    assert choice.settings == {"detections.nms_iou": 0.7}
+def test_fewer_than_ten_objects_change_nothing():
+    assert choices([THIRD] * 4, number=20) == []
+
+
+def test_where_no_threshold_will_do_none_is_chosen():
+    assert choices([FIRST] * 9) == []
 
 
 def test_a_threshold_is_never_lowered():
     assert choices([THIRD] * 5, nms_iou=0.5) == []
-    assert choices([FIRST] * 9, nms_iou=0.8) == []
+    assert choices([MOST] * 9, nms_iou=0.6)[0].settings == {"detections.nms_iou": 0.7}
 
 
 def test_what_the_user_sets_stays():

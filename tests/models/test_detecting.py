@@ -7,7 +7,12 @@ from PIL import Image
 
 from tf_frcnn.data.decoding.pictures import ImageError
 from tf_frcnn.data.decoding.resizing import Resizing
-from tf_frcnn.models.detecting import CanvasGroups, detect_in_pictures, run_batches
+from tf_frcnn.models.detecting import (
+    CanvasGroups,
+    detect_in_pictures,
+    found_of,
+    run_batches,
+)
 
 RESIZING = Resizing((32,), 64, ((32, 64), (64, 32)))
 
@@ -59,6 +64,17 @@ def test_results_are_in_the_order_of_the_pictures_whatever_their_canvas():
         np.testing.assert_array_equal(own.boxes, [[0, 0, *own.size]])
         assert own.scores.tolist() == [np.float32(0.9)]
         assert own.labels.dtype == np.int32
+
+
+def test_where_all_rows_are_taken_more_may_have_been_there():
+    rows = {"scores": np.array([0.9, 0.4]), "labels": np.array([1, 2])}
+    rows |= {"boxes": np.zeros([2, 4]), "valid": np.array([True, True])}
+    assert found_of(rows, np.array([3, 4]), NAMES).cut_below == 0.4
+    some = rows | {"valid": np.array([True, False])}
+    assert found_of(some, np.array([3, 4]), NAMES).cut_below is None
+    # Tiles say it of themselves.
+    told = found_of(some | {"cut_below": np.float32(0.25)}, np.array([3, 4]), NAMES)
+    assert told.cut_below == 0.25 and told.names == ("red 1",)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 9])

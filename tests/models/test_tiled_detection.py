@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tf_frcnn.config import ConfigError, DetectionSettings, TileSettings, make_config
+from tf_frcnn.data.decoding.pictures import ImageError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.evaluation import GroundTruth
 from tf_frcnn.layers import DetectionLayer
@@ -110,13 +111,24 @@ def test_two_classes_share_a_place_unless_suppression_is_across_classes():
     assert len(rows_of(found)) == 1
 
 
-def test_the_best_are_kept_of_all_tiles():
+def test_the_best_are_kept_of_all_tiles_and_a_limit_tells_of_itself():
     boxes = [[10, x, 30, x + 20] for x in range(10, 240, 25)]
     detector = Detector(boxes, [0] * len(boxes))
-    assert detect(detector, picture(64, 260))["valid"].sum() == len(boxes)
-    few = detect(detector, picture(64, 260), most=1)
-    # Never fewer than one pass through the network may give.
-    assert few["boxes"].shape == (detector.rows, 4)
+    image = picture(64, 260)
+    found = detect(detector, image)
+    assert found["valid"].sum() == len(boxes) and found["cut_below"] == -1.0
+    few = detect(detector, image, most=3)
+    assert few["boxes"].shape == (3, 4) and few["valid"].all()
+    assert few["cut_below"] == pytest.approx(1.0)
+
+
+def test_a_tile_that_is_full_tells_it():
+    boxes = [[10, 10, 30, 30], [10, 34, 30, 54], [10, 200, 30, 220]]
+    detector = Detector(boxes, [0] * 3, rows=3)
+    # Two objects lie in a tile of three rows, and then all three.
+    assert detect(detector, picture(64, 260))["cut_below"] == -1.0
+    crowded = Detector([*boxes[:2], [34, 10, 54, 30]], [0] * 3, rows=3)
+    assert detect(crowded, picture(64, 260))["cut_below"] == pytest.approx(1.0)
 
 
 SMALL_TILES = {"size": [48, 40], "overlap": 0.25}
@@ -138,6 +150,13 @@ def test_a_model_finds_the_same_in_small_pictures(detectors):
     np.testing.assert_allclose(tiled.boxes, whole.boxes, atol=1e-3)
     np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-5)
     assert tiled.labels.tolist() == whole.labels.tolist()
+
+
+def test_a_picture_that_no_canvas_holds_is_refused(small_detector):
+    model = small_detector(tiles=SMALL_TILES, images={"canvases": [[64, 96]]})
+    upright = np.zeros([90, 30, 3], np.uint8)
+    with pytest.raises(ImageError, match=r"images\[0\]: it becomes 96 x 60 pixels"):
+        model.detect([upright])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def test_an_image_of_a_tiles_size_is_one():
     assert corners_of((60, 80), (60, 80), 0.5).tolist() == [[0, 0]]
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.6, 0.999])
+@pytest.mark.parametrize("overlap", [0.01, 0.25, 0.6, 0.999])
 def test_neighbours_share_the_overlap_and_borders_are_reached(overlap):
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -87,7 +87,7 @@ def test_of_longer_objects_no_part_is_uncut():
     assert may_be_cut(nowhere, tf.constant(TILE), OVERLAP).numpy().all()
 
 
-def test_a_box_near_an_edge_inside_the_image_counts_as_cut():
+def test_a_box_near_an_edge_inside_the_image_counts_as_cut(in_mode):
     corners, tile = tf.constant([[0, 0], [0, 40]]), tf.constant((50, 80))
     # An eighth of the overlap is 2.5 pixels high and 4 wide.
     boxes = tf.constant(
@@ -96,5 +96,13 @@ def test_a_box_near_an_edge_inside_the_image_counts_as_cut():
             [[0, 44, 50, 120], [0, 43, 50, 60], [20, 20, 30, 30]],
         ]
     )
-    uncut = is_uncut(boxes, corners, tile, tf.constant((50, 120)), 0.4).numpy()
-    assert uncut.tolist() == [[True, False, True], [True, False, False]]
+    size = tf.constant((50, 120))
+
+    def uncut(overlap):
+        return in_mode(is_uncut)(boxes, corners, tile, size, overlap=overlap)
+
+    assert uncut(0.4).tolist() == [[True, False, True], [True, False, False]]
+    # With hardly any overlap it is a pixel.
+    least = tf.constant([[[0.0, 0, 50, 79]], [[0, 40.5, 50, 60]]])
+    nearly = in_mode(is_uncut)(least, corners, tile, size, overlap=0.01)
+    assert nearly.tolist() == [[True], [False]]

@@ -7,50 +7,41 @@ from tf_frcnn.runs.full_lists import FullLists
 from tf_frcnn.runs.predictions import ImageResult
 
 
-def result_of(file, scores):
-    count = len(scores)
-    boxes, labels = np.zeros([count, 4]), np.zeros(count, int)
-    found = Found(("a",) * count, np.array(scores), boxes, labels, (20, 30))
-    return ImageResult(file, found, ("a",))
+def result_of(file, cut_below):
+    nothing = np.zeros(0), np.zeros([0, 4]), np.zeros(0, int)
+    return ImageResult(file, Found((), *nothing, (20, 30), cut_below), ("a",))
 
 
 RESULTS = [
-    result_of("few.png", [0.9, 0.8]),
+    result_of("few.png", None),
     ImageResult("damaged.png", None),
-    result_of("weak.png", [0.9, 0.8, 0.4]),
-    result_of("full.png", [0.9, 0.8, 0.5]),
-    result_of("other.png", [0.7, 0.7, 0.7]),
+    result_of("weak.png", 0.4),
+    result_of("full.png", 0.5),
+    result_of("other.png", 0.7),
 ]
 
 
 @pytest.mark.parametrize(
-    ("tiles", "name"),
+    ("tiles", "limits"),
     [
-        ({}, "detections.max_per_image"),
-        ({"max_per_image": 9}, "detections.max_per_image"),
-        ({"size": [8, 8], "max_per_image": 1}, "detections.max_per_image"),
+        ({}, "detections.max_per_image = 3"),
+        (
+            {"size": [8, 8], "max_per_image": 4},
+            "detections.max_per_image = 3 (of a tile) or tiles.max_per_image = 4",
+        ),
     ],
 )
-def test_images_at_the_limit_are_counted_and_one_is_named(capsys, tiles, name):
+def test_images_that_were_cut_off_are_counted_and_one_is_named(capsys, tiles, limits):
     full = FullLists(Config(detections={"max_per_image": 3}, tiles=tiles), 0.5)
     assert [*full.noted(RESULTS)] == RESULTS
     full.report()
     shown = capsys.readouterr().out
-    assert f"with 3 detections, as many as {name} allows" in shown
+    assert f"as many detections as {limits} allows" in shown
     assert shown.endswith("2, such as full.png.\n")
 
 
-def test_the_limit_is_that_of_all_tiles(capsys):
-    tiles = {"size": [8, 8], "max_per_image": 4}
-    full = FullLists(Config(detections={"max_per_image": 3}, tiles=tiles), 0.0)
-    for _ in full.noted([*RESULTS, result_of("many.png", [0.5] * 4)]):
-        pass
-    full.report()
-    assert "4 detections, as many as tiles.max_per_image" in capsys.readouterr().out
-
-
 def test_without_such_images_nothing_is_printed(capsys):
-    full = FullLists(Config(), 0.5)
+    full = FullLists(Config(), 0.8)
     assert [*full.noted(RESULTS)] == RESULTS
     full.report()
     assert capsys.readouterr().out == ""

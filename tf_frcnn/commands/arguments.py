@@ -114,16 +114,23 @@ def add_tiles(parser: argparse.ArgumentParser) -> None:
         "--tile-overlap",
         type=float,
         metavar="SHARE",
-        help="of a tile that the next one sees, too (0.25)",
+        help="of a tile that the next one sees, too (that of the run)",
     )
 
 
 def tile_settings(options: argparse.Namespace) -> list[str]:
-    """Returns what `add_tiles` asks for, as settings that override a run's."""
-    given = {"overlap": options.tile_overlap}
-    if options.tiles is not None:
-        given["size"] = list(options.tiles)
-    return [f"tiles.{name}={v}" for name, v in given.items() if v is not None]
+    """Returns what `add_tiles` asks for, as settings that override a run's.
+
+    Raises:
+        ValueError: there is an overlap without tiles.
+    """
+    overlap = options.tile_overlap
+    if options.tiles is None:
+        if overlap is not None:
+            raise ValueError(f"--tile-overlap {overlap} needs --tiles HEIGHTxWIDTH.")
+        return []
+    settings = [f"tiles.size={list(options.tiles)}"]
+    return settings if overlap is None else [*settings, f"tiles.overlap={overlap}"]
 
 
 def height_and_width(argument: str) -> tuple[int, int]:

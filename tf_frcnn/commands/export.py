@@ -69,16 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Writes a version of a SavedModel, or of a file for another runtime."""
     changed = {
-        "score_threshold": options.score_threshold,
-        "max_per_image": options.max_detections,
-        "class_agnostic_nms": "true" if options.class_agnostic_nms else None,
+        "detections.score_threshold": options.score_threshold,
+        "detections.max_per_image": options.max_detections,
+        "tiles.max_per_image": options.max_detections,
+        "detections.class_agnostic_nms": "true" if options.class_agnostic_nms else None,
     }
     version = export_run(
         options.run_folder,
         options.directory,
         file_format=options.format,
         overrides=[
-            *(f"detections.{n}={v}" for n, v in changed.items() if v is not None),
+            *(f"{path}={v}" for path, v in changed.items() if v is not None),
             *tile_settings(options),
         ],
         version=options.version,

@@ -8,12 +8,7 @@ from typing import Any
 
 from tf_frcnn.config.config import SECTIONS, Config
 from tf_frcnn.config.conventions import CONVENTIONS
-from tf_frcnn.config.recipes import (
-    DEFAULT_RECIPE,
-    is_recipe,
-    recipe_names,
-    recipe_path,
-)
+from tf_frcnn.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_path
 from tf_frcnn.config.settings import ConfigError
 from tf_frcnn.config.yaml_files import dump_yaml, parse_yaml, read_yaml
 
@@ -53,7 +48,8 @@ def make_config(
     """Makes a configuration of section -> setting -> value.
 
     Args:
-        settings: those that differ from the defaults; `base` may name a recipe.
+        settings: those that differ from the defaults, which are the paper's; `base` may
+            name a recipe.
         source: what error messages call them.
         overrides: settings that replace those; messages call them "overrides".
         texts: more of them, as `load_config` has them.
@@ -68,15 +64,15 @@ def make_config(
 
 def dump_config(config: Config) -> str:
     """Returns all settings as YAML that `load_config` turns into an equal `Config`."""
-    return dump_yaml(config.model_dump())
+    return dump_yaml({_BASE: None} | config.model_dump())
 
 
 def config_schema() -> str:
     """Returns the JSON schema of a configuration file, for editors, as text."""
     schema = Config.model_json_schema(mode="validation")
     name = {
-        "type": "string",
-        "description": "Recipe that the file starts from.",
+        "type": ["string", "null"],
+        "description": "Recipe that the file starts from; null: none.",
         "default": DEFAULT_RECIPE,
         "examples": recipe_names(),
     }
@@ -97,7 +93,7 @@ def _chain(file: Path) -> list[tuple[str, dict[str, Any]]]:
             raise ConfigError(f"{path}: base leads back to itself: {names}.", _BASE)
         seen.append(path.resolve())
         tree = read_yaml(path)
-        base = tree.pop(_BASE, None if is_recipe(path) else DEFAULT_RECIPE)
+        base = tree.pop(_BASE, DEFAULT_RECIPE)
         chain.insert(0, (str(path), _collect(tree, str(path))))
         path = None if base is None else _base_path(base, path)
     return chain
@@ -119,6 +115,7 @@ def _build_layers(layers: list[_Layer], source: str) -> Config:
     Raises:
         ConfigError: with the name of the last layer that contributes to it.
     """
+    _refuse_unused_decays(layers)
     settings: dict[str, Any] = {}
     for _, own in layers:
         if "conventions.base" in own:  # Another program, without the habits of this.
@@ -138,6 +135,21 @@ def _build_layers(layers: list[_Layer], source: str) -> Config:
         ]
         culprit = culprits[-1] if culprits else source
         raise ConfigError(f"{culprit}: {error}", *error.paths) from None
+
+
+def _refuse_unused_decays(layers: list[_Layer]) -> None:
+    """Raises a ConfigError where decays are set above a schedule that has none."""
+    schedule, decays = "train.schedule", "train.decay_epochs"
+    kind, holder = "steps", ""
+    for origin, own in layers:
+        if schedule in own:
+            kind, holder = own[schedule], origin
+        elif decays in own and kind != "steps":
+            raise ConfigError(
+                f"{origin}: {decays} = {own[decays]} is for {schedule} = 'steps', but "
+                f"{holder} has {kind!r}; leave it out, or set {schedule} as well.",
+                decays,
+            )
 
 
 def _override_layer(override: str) -> _Layer:

@@ -18,11 +18,6 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
-def is_recipe(path: Path) -> bool:
-    """Returns whether a file is one of the recipes."""
-    return path.resolve().parent == _FOLDER.resolve()
-
-
 def recipe_path(name_or_path: str | Path) -> Path:
     """Returns the file of a path or of a recipe's name.
 

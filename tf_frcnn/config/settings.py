@@ -143,6 +143,7 @@ NotNegative = Annotated[
 Share = Annotated[float, Field(gt=0, le=1), _limits("(0, 1]", "a number")]
 ShareOrZero = Annotated[float, Field(ge=0, le=1), _limits("[0, 1]", "a number")]
 BelowOne = Annotated[float, Field(ge=0, lt=1), _limits("[0, 1)", "a number")]
+Between = Annotated[float, Field(gt=0, lt=1), _limits("(0, 1)", "a number")]
 HalfAtMost = Annotated[float, Field(ge=0, le=0.5), _limits("[0, 0.5]", "a number")]
 Text = Annotated[str, Field(min_length=1)]
 # Lists of YAML and JSON become tuples.

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from tf_frcnn.config.network import Canvas
-from tf_frcnn.config.settings import BelowOne, Count, Settings
+from tf_frcnn.config.settings import Between, Count, Settings
 
 
 class TileSettings(Settings):
@@ -14,7 +14,7 @@ class TileSettings(Settings):
     size: Canvas | None = None
     """Height and width of the overlapping tiles that larger images are cut into, in
     pixels of the file; null: none."""
-    overlap: BelowOne = 0.25
+    overlap: Between = 0.25
     """Least share of a tile that the next one sees, too. Objects longer than three
     quarters of it may be whole in no tile, and are sought in the image as a whole."""
     max_per_image: Count = 1000

@@ -9,9 +9,11 @@ from tf_frcnn.data.examples import Record
 from tf_frcnn.doctor.training import Choice
 from tf_frcnn.evaluation.overlaps import paired_iou
 
-# Thresholds that may be chosen, and the share of a class that may overlap more.
-_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-_LOST = 0.01
+# Thresholds that may be chosen, the share of a class that may overlap more, and a
+# number of objects from which such a share says something.
+_THRESHOLDS = (0.4, 0.5, 0.6, 0.7)
+_LOST, _FEWEST = 0.01, 10
+_ROWS_AT_ONCE = 256
 _PATH = "detections.nms_iou"
 
 
@@ -25,7 +27,8 @@ def overlap_choices(
 
     Of two objects of a class that overlap more than `detections.nms_iou` one is taken
     for a second detection of the other, however well both are found. The threshold is
-    never lowered.
+    never lowered, and stays where no larger one will do, or fewer than ten objects
+    overlap.
 
     Args:
         records: of the training split.
@@ -36,15 +39,17 @@ def overlap_choices(
     if _PATH in keep:
         return []
     own = config.detections.nms_iou
-    overlaps = overlaps_in_class(records, len(class_names))
+    overlaps = [
+        o if np.sum(o > own) >= _FEWEST else o[:0]
+        for o in overlaps_in_class(records, len(class_names))
+    ]
     lost = lost_shares(overlaps, own)
-    if lost.max(initial=0.0) <= _LOST:
+    fitting = [
+        t for t in _THRESHOLDS if t > own and lost_shares(overlaps, t).max() <= _LOST
+    ]
+    if lost.max() <= _LOST or not fitting:
         return []
-    larger = [t for t in _THRESHOLDS if t > own]
-    fitting = [t for t in larger if lost_shares(overlaps, t).max() <= _LOST]
-    if not larger:
-        return []
-    chosen = fitting[0] if fitting else larger[-1]
+    chosen = fitting[0]
     worst = int(np.argmax(lost))
     reason = (
         f"{lost[worst]:.1%} of the {class_names[worst]} objects overlap another by an "
@@ -68,9 +73,11 @@ def overlaps_in_class(
         for label in np.unique(record.labels[~record.crowd]):
             boxes = record.boxes[(record.labels == label) & ~record.crowd]
             boxes = boxes.astype(np.float64)
-            overlaps = paired_iou(boxes[:, np.newaxis], boxes)
-            np.fill_diagonal(overlaps, 0.0)
-            parts[label].append(overlaps.max(axis=1))
+            for start in range(0, len(boxes), _ROWS_AT_ONCE):
+                rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(boxes)))
+                overlaps = paired_iou(boxes[rows, np.newaxis], boxes)
+                overlaps[rows - start, rows] = 0.0
+                parts[label].append(overlaps.max(axis=1))
     return tuple(map(np.concatenate, parts))
 
 

@@ -161,7 +161,9 @@ def _optimization(
         "train.learning_rate": round(_ADAM_RATE * factor, 6),
         "train.warmup_steps": min(_WARMUP_STEPS, steps // 10),
     }
-    reason = "A backbone of random weights is learned, too." if factor > 1 else ""
+    reason = f"The rate and its rise are for {steps} steps of Adam."
+    if factor > 1:
+        reason = "A random backbone, which is learned too, takes more and larger steps."
     if needs_adam:
         rate = {"train.optimizer": "adam", **rate, **_ADAM_ALONE}
         cause = (

@@ -24,7 +24,7 @@ from tf_frcnn.data.decoding.encoded import decode_or_refuse, refuse
 from tf_frcnn.data.decoding.to_canvas import lay_on_canvas, to_network_size
 from tf_frcnn.export.grouping import detect_in_groups
 from tf_frcnn.models import FasterRCNN
-from tf_frcnn.models.tiled_detection import SIZED, TiledDetection, found_spec
+from tf_frcnn.models.tiled_detection import SIZED, TOLD, TiledDetection, found_spec
 
 Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 _PAIRS = ("image_sizes", "scales", "file_sizes")
@@ -164,8 +164,7 @@ class Signatures:
 
 def _one_by_one(in_tiles, detect, elements):
     """Returns what is detected in each of some images, one after the other."""
-    sizes = {"file_sizes": tf.TensorSpec([2], tf.float32)}
-    spec = found_spec(in_tiles.max_per_image) | sizes
+    spec = found_spec(in_tiles.max_per_image) | TOLD
     return tf.map_fn(detect, elements, parallel_iterations=1, fn_output_signature=spec)
 
 

@@ -31,6 +31,9 @@ class Found(NamedTuple):
             the upright picture.
         labels: int32 [n], in 0..K-1.
         size: (height, width) of the upright picture in pixels.
+        cut_below: the score below which detections may be missing, because there are
+            as many as `detections.max_per_image` or `tiles.max_per_image` allow; None
+            where there was room for all.
     """
 
     names: tuple[str, ...]
@@ -38,6 +41,7 @@ class Found(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     size: tuple[int, int]
+    cut_below: float | None = None
 
 
 def detect_in_pictures(
@@ -90,8 +94,13 @@ def detect_picture_by_picture(
     """
     results = []
     for row, picture in enumerate(pictures):
-        with readable_errors():
-            found = detect(read_picture(picture, f"images[{row}]"))
+        name = f"images[{row}]"
+        pixels = read_picture(picture, name)
+        try:
+            with readable_errors():
+                found = detect(pixels)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from error
         results.append(found_of(found, found["file_sizes"], class_names))
     return results
 
@@ -204,12 +213,14 @@ def found_of(
         size: number [2], (height, width) of the picture in pixels.
         class_names: of the K classes.
     """
-    valid = found["valid"]
+    valid, scores = found["valid"], found["scores"]
+    cut_below = found.get("cut_below", scores[-1] if valid.all() else -1.0)
     labels = found["labels"][valid]
     return Found(
         names=tuple(class_names[label] for label in labels),
-        scores=found["scores"][valid],
+        scores=scores[valid],
         boxes=found["boxes"][valid],
         labels=labels,
         size=(int(size[0]), int(size[1])),
+        cut_below=None if cut_below < 0 else float(cut_below),
     )

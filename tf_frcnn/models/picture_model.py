@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.config import Config
-from tf_frcnn.data.decoding.pictures import PICTURES, Picture
+from tf_frcnn.data.decoding.encoded import reason_of
+from tf_frcnn.data.decoding.file_to_canvas import room_check
+from tf_frcnn.data.decoding.pictures import PICTURES, ImageError, Picture
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.layers import Preprocessing
 from tf_frcnn.models.detecting import (
@@ -101,14 +103,25 @@ class PictureModel(ReplicatedModel):
 
         Returns:
             `Detections` of the one picture as a dict of arrays, without their first
-            axis, boxes in its pixels; and `file_sizes` float32 [2].
+            axis, boxes in its pixels; `file_sizes` float32 [2]; and `cut_below`, see
+            `TiledDetection`.
+
+        Raises:
+            ImageError: no canvas holds the picture, or a tile of it.
         """
         if self._in_tiles is None:
+            detect = self.tiled_detection(self.resizing)
+            check_size = room_check(self.resizing.canvases)
             self._in_tiles = tf.function(
-                self.tiled_detection(self.resizing), autograph=False
+                lambda pixels: detect(pixels, check_size), autograph=False
             )
         spec = tf.TensorSpec([None, None, 3], image.dtype)
-        found = self._in_tiles.get_concrete_function(spec)(image)
+        try:
+            found = self._in_tiles.get_concrete_function(spec)(image)
+        except tf.errors.InvalidArgumentError as error:
+            if (reason := reason_of(error)) is None:
+                raise
+            raise ImageError(f"{reason}.") from error
         return {name: values.numpy() for name, values in found.items()}
 
     def make_predict_function(self, force=False):

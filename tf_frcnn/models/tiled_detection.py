@@ -25,6 +25,10 @@ SIZED = {"images": tf.TensorSpec([None, None, 3], tf.float32), **_SIDES}
 Tensors = dict[str, tf.Tensor]
 
 
+# What is told of an image beside its `Detections`.
+TOLD = {"file_sizes": _SIDE, "cut_below": tf.TensorSpec([], tf.float32)}
+
+
 def found_spec(count: int) -> dict[str, tf.TensorSpec]:
     """Returns what describes the `Detections` of one image.
 
@@ -66,7 +70,7 @@ class TiledDetection:
         self._detect, self._resizing, self._tiles = detect, resizing, tiles
         self._num_in_each = layer.detections.max_per_image
         self._num_classes = num_classes
-        self.max_per_image = max(tiles.max_per_image, self._num_in_each)
+        self.max_per_image = tiles.max_per_image
         self._layer = DetectionLayer(
             layer.detections.replace(max_per_image=self.max_per_image),
             conventions=layer.conventions.replace(plus_one=False),
@@ -85,7 +89,9 @@ class TiledDetection:
 
         Returns:
             As `found_spec` has it, with `max_per_image` rows; boxes in pixels of the
-            image. `file_sizes` is float32 [2].
+            image. `file_sizes` is float32 [2]. `cut_below`, float32 [], is the score
+            below which detections may have been cut off, in a pass or of all; -1 if
+            there was room for all.
         """
         size = tf.shape(image)[:2]
         tile = tf.minimum(tf.constant(self._tiles.size, tf.int32), size)
@@ -94,7 +100,9 @@ class TiledDetection:
         corners = tf.boolean_mask(corners, tf.fill([tf.shape(corners)[0]], has_tiles))
         whole = self._pass(image[tf.newaxis], check_size)
         in_tiles = self._in_tiles(image, corners, tile, check_size)
+        views = [whole, in_tiles]
         overlap = self._tiles.overlap
+        cut_below = tf.reduce_max(tf.concat([*map(_cut_below, views)], axis=0))
         in_tiles["valid"] &= is_uncut(in_tiles["boxes"], corners, tile, size, overlap)
         whole["valid"] &= may_be_cut(whole["boxes"], tile, overlap) | ~has_tiles
         found = {
@@ -102,7 +110,11 @@ class TiledDetection:
             for name, values in in_tiles.items()
         }
         merged = self._merged(found)
-        return merged | {"file_sizes": tf.cast(size, tf.float32)}
+        own = _cut_below({n: merged[n][tf.newaxis] for n in ("scores", "valid")})
+        return merged | {
+            "file_sizes": tf.cast(size, tf.float32),
+            "cut_below": tf.maximum(cut_below, own[0]),
+        }
 
     def _in_tiles(self, image, corners, tile, check_size):
         """Returns the detections of T tiles, [T, D, ...], in pixels of the image."""
@@ -165,3 +177,9 @@ class TiledDetection:
         }
         best = self._layer.best_of_groups(**groups | {"valid": own}, num_groups=count)
         return {name: values[0] for name, values in best._asdict().items()}
+
+
+def _cut_below(found):
+    """Returns float32 [V], the last score of each view that is full, or -1."""
+    is_full = tf.reduce_all(found["valid"], axis=1)
+    return tf.where(is_full, found["scores"][:, -1], -1.0)

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-# A box that comes so near to an edge inside the image counts as cut; of the overlap.
-_EDGE = 1 / 8
+# A box that comes so near to an edge inside the image counts as cut: of the overlap,
+# and in pixels.
+_EDGE, _LEAST = 1 / 8, 1.0
 # An object that is no longer, of the overlap, keeps this distance in one of two tiles.
 _WHOLE = 1 - 2 * _EDGE
 
@@ -57,7 +58,7 @@ def is_uncut(
     Returns:
         bool [T, D].
     """
-    margin = _EDGE * overlap * tf.cast(tile, tf.float32)  # [2]
+    margin = tf.maximum(_EDGE * overlap * tf.cast(tile, tf.float32), _LEAST)  # [2]
     start, end = corners[:, tf.newaxis], (corners + tile)[:, tf.newaxis]  # [T, 1, 2]
     after_start = (start <= 0) | (boxes[..., :2] >= tf.cast(start, tf.float32) + margin)
     before_end = (end >= size) | (boxes[..., 2:] <= tf.cast(end, tf.float32) - margin)

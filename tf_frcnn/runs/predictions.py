@@ -20,6 +20,7 @@ from tf_frcnn.data.checks.progress import with_progress
 from tf_frcnn.data.checks.regular_files import read_regular_file
 from tf_frcnn.data.decoding.file_to_canvas import canvas_reader
 from tf_frcnn.data.decoding.foreign import UnreadableImageError
+from tf_frcnn.data.decoding.pictures import ImageError
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models.detecting import (
@@ -135,7 +136,12 @@ def detect_each(
             facts, example = content
             is_usable(facts, file, problems)
             if has_tiles:
-                found = model.detect_in_tiles(example)
+                try:
+                    found = model.detect_in_tiles(example)
+                except ImageError as error:
+                    is_usable(UnreadableImageError(str(error)), file, problems)
+                    yield ImageResult(file, None, reason=str(error))
+                    continue
                 own = found_of(found, found["file_sizes"], model.class_names)
                 yield ImageResult(file, own, model.class_names)
                 continue

@@ -1,7 +1,7 @@
 """From the bytes of a file to its place on a canvas, file by file."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -16,6 +16,30 @@ from tf_frcnn.data.decoding.to_canvas import (
 from tf_frcnn.data.decoding.transforms import decode_image
 
 CanvasReader = Callable[[bytes, int], dict[str, tf.Tensor]]
+
+
+def room_check(
+    canvases: Sequence[tuple[int, int]] | int,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that refuses a size, int64 [2], that no canvas holds.
+
+    Args:
+        canvases: as `lay_on_canvas` takes them.
+    """
+
+    def require_room(size: tf.Tensor) -> tf.Tensor:
+        sides = tf.strings.as_string(size)
+        words = (
+            *("it becomes ", sides[0], " x ", sides[1]),
+            " pixels (height x width), but none of images.canvases = ",
+            f"{canvases} holds it",
+        )
+        is_too_large = ~fits_a_canvas(size, canvases)
+        check = refuse(is_too_large, "image", tf.strings.join(words))
+        with tf.control_dependencies([check]):
+            return tf.identity(size)
+
+    return require_room
 
 
 # Its graph takes half a second to make, and pipelines ask for it again and again.
@@ -35,18 +59,7 @@ def canvas_reader(resizing: Resizing) -> CanvasReader:
     """
     resizing.require_one_short_side()
     canvases = resizing.canvases
-
-    def require_room(size: tf.Tensor) -> tf.Tensor:
-        sides = tf.strings.as_string(size)
-        words = (
-            *("it becomes ", sides[0], " x ", sides[1]),
-            " pixels (height x width), but none of images.canvases = ",
-            f"{canvases} holds it",
-        )
-        is_too_large = ~fits_a_canvas(size, canvases)
-        check = refuse(is_too_large, "image", tf.strings.join(words))
-        with tf.control_dependencies([check]):
-            return tf.identity(size)
+    require_room = room_check(canvases)
 
     @tf.function(
         input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)],
