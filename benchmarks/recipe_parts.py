@@ -51,7 +51,6 @@ ROWS = {
     },
     "+ RoIAlign": {"roi.pooling": "align", "roi.aligned": True},
     "+ half a cosine": {"train.schedule": "cosine"},
-    "+ suppression that fits": {"detections.nms_iou": "advised"},
     "+ averaged weights": {"train.ema": 0.998},
     "+ anchors across the border": {"rpn.allowed_border": None},
     "+ GIoU": {"loss.roi_boxes": "giou", "loss.roi_box_weight": 10.0},
