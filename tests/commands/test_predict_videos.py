@@ -40,7 +40,7 @@ class Model:
 def model(monkeypatch):
     own = Model()
 
-    def load_detector(directory):
+    def load_detector(directory, overrides):
         return Run(directory, None, own)
 
     monkeypatch.setattr(predicting_videos, "load_detector", load_detector)

@@ -76,6 +76,26 @@ def test_boxes_of_all_classes_may_suppress_each_other():
     np.testing.assert_allclose(boxes, np.float32(BOXES)[[0, 2]], atol=1e-4)
 
 
+def test_soft_suppression_lowers_the_score_of_a_neighbour():
+    # The second box covers nine tenths of the first, the third half of it.
+    boxes = [[0, 0, 20, 20], [0, 0, 18, 20], [0, 0, 10, 20], [30, 30, 40, 40]]
+    probabilities = [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]]
+    settings = {"suppression": "soft", "nms_iou": 0.4, "score_threshold": 0.03}
+    # 0.7 falls by a half; 0.8 by nine tenths, and by 10 / 18.
+    lowered = [0.9, 0.6, 0.7 * 0.5, 0.8 * 0.1 * 8 / 18]
+    _, scores, _ = detect(DetectionLayer(settings), boxes, probabilities)
+    np.testing.assert_allclose(scores, lowered, rtol=1e-4)
+    hard = DetectionLayer({**settings, "suppression": "hard"})
+    np.testing.assert_allclose(detect(hard, boxes, probabilities)[1], [0.9, 0.6], 1e-5)
+    # What is left must exceed the thresholds.
+    for own, count in (
+        ({"score_threshold": 0.04}, 3),
+        ({"class_thresholds": [0.4]}, 2),
+    ):
+        _, scores, _ = detect(DetectionLayer(settings | own), boxes, probabilities)
+        np.testing.assert_allclose(scores, lowered[:count], rtol=1e-4)
+
+
 def test_a_detection_scores_above_the_threshold_and_not_at_it():
     # Two logits that are equal: both probabilities are exactly 0.5.
     probabilities = [[1, 1], [0, 1]]

@@ -152,6 +152,7 @@ def test_a_model_finds_the_same_in_small_pictures(detectors):
     assert tiled.labels.tolist() == whole.labels.tolist()
 
 
+@pytest.mark.slow
 def test_a_picture_that_no_canvas_holds_is_refused(small_detector):
     model = small_detector(tiles=SMALL_TILES, images={"canvases": [[64, 96]]})
     upright = np.zeros([90, 30, 3], np.uint8)

@@ -18,11 +18,12 @@ def cause(name, cost=0.1, group=MISS, labels=(0, 0, 1), side=60.0, others=(1, 1,
     return Cause(group, name, cost, np.arange(count), labels, others, sides)
 
 
-def trials(best=0.5, gain=0.02, across=-0.1):
+def trials(best=0.5, gain=0.02, across=-0.1, soft=-0.1):
     rows = [Trial(f"detections.nms_iou={best}", "nms_iou", best, 0.8 + gain)]
     rows += [Trial("detections.nms_iou=0.7", "nms_iou", 0.7, 0.1)]
     name = "class_agnostic_nms"
     rows += [Trial(f"detections.{name}=true", name, True, 0.8 + across)]
+    rows += [Trial("detections.suppression=soft", "suppression", "soft", 0.8 + soft)]
     return Trials(0.8, 0.3, rows)
 
 
@@ -111,6 +112,20 @@ def test_the_suppression_counts_by_what_another_limit_wins():
     assert advice(costly, tried=trials(0.2, 0.02)) == []
     (own,) = advice(cause("duplicate", group=FALSE_ALARM), tried=trials(0.2, 0.02))
     assert own.settings == ("detections.nms_iou=0.2",)
+
+
+def test_boxes_may_lose_score_instead_of_being_dropped_where_that_wins_more():
+    costly = cause("nms", 0.5)
+    for tried in (
+        trials(soft=0.03),
+        trials(0.2, soft=0.03),
+        trials(gain=-1, soft=0.03),
+    ):
+        (own,) = advice(costly, tried=tried)
+        assert own.settings == ("detections.suppression=soft",)
+        assert "from 0.800 to 0.830" in own.remedy
+    (own,) = advice(costly, tried=trials(soft=0.01))
+    assert own.settings == ("detections.nms_iou=0.5",)
 
 
 def test_what_was_tried_and_helps_is_said_though_other_causes_cost_more():

@@ -144,7 +144,7 @@ def _refuse_unused_decays(layers: list[_Layer]) -> None:
     for origin, own in layers:
         if schedule in own:
             kind, holder = own[schedule], origin
-        elif decays in own and kind != "steps":
+        elif decays in own and kind != "steps" and origin != holder:
             raise ConfigError(
                 f"{origin}: {decays} = {own[decays]} is for {schedule} = 'steps', but "
                 f"{holder} has {kind!r}; leave it out, or set {schedule} as well.",

@@ -257,6 +257,9 @@ class DetectionSettings(Settings):
     classes; empty: none. `tf-frcnn evaluate` does not use them."""
     nms_iou: Share = 0.3
     """IoU above which the worse of two boxes of a class is suppressed."""
+    suppression: Literal["hard", "soft"] = "hard"
+    """Whether the worse of two such boxes is dropped, or its score multiplied by one
+    minus their IoU (Soft-NMS)."""
     class_agnostic_nms: bool = False
     """Whether boxes of different classes also suppress each other."""
     min_size: NotNegative = 0.0

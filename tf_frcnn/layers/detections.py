@@ -1,5 +1,7 @@
 """Final detections from the box predictor's outputs."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ from tf_frcnn.config import (
 from tf_frcnn.ops.box_coder import decode_boxes
 from tf_frcnn.ops.boxes import box_sides, clip_to_image
 from tf_frcnn.ops.nms import non_max_suppression
+from tf_frcnn.ops.soft_nms import soft_non_max_suppression
 from tf_frcnn.structures import Detections, Proposals
 
 
@@ -30,6 +33,9 @@ class DetectionLayer(keras.layers.Layer):
         unroll: False; whether classes are suppressed one by one without a loop in the
             graph, for runtimes that have none. The batch must then be static.
         for_xla: False; whether overlaps are suppressed in the form for XLA and GPUs.
+
+    With `suppression` "soft" boxes that overlap are not dropped but lose score, and
+    must exceed the thresholds still.
 
     Source: Girshick 2015, section 2.4; tf-faster-rcnn:lib/model/test.py; clip "none":
         faster-rcnn-pytorch (bubbliiiing):utils/utils_bbox.py.
@@ -101,25 +107,40 @@ class DetectionLayer(keras.layers.Layer):
             `Detections` of B images.
         """
         most, rows = self.detections.max_per_image, boxes.shape[1]
-        index, kept = non_max_suppression(
-            boxes,
-            scores,
-            valid,
-            max_outputs=most if rows is None else min(most, rows),
-            iou_threshold=self.detections.nms_iou,
-            plus_one=self.conventions.plus_one,
-            unroll=self.unroll,
-            for_xla=self.for_xla,
+        candidates = boxes, scores, valid
+        settings: dict[str, Any] = {
+            "max_outputs": most if rows is None else min(most, rows),
+            "iou_threshold": self.detections.nms_iou,
+            "plus_one": self.conventions.plus_one,
+            "unroll": self.unroll,
+        }
+        if self.detections.suppression == "soft":
+            index, scores, kept = soft_non_max_suppression(*candidates, **settings)
+            labels = tf.gather(labels, index, batch_dims=1)
+            kept &= scores > self._thresholds_of(labels)
+        else:
+            index, kept = non_max_suppression(
+                *candidates, **settings, for_xla=self.for_xla
+            )
+            scores = tf.gather(scores, index, batch_dims=1)
+            labels = tf.gather(labels, index, batch_dims=1)
+        boxes, scores = (
+            tf.gather(boxes, index, batch_dims=1),
+            tf.where(kept, scores, -1.0),
         )
-        boxes = tf.gather(boxes, index, batch_dims=1)
-        scores = tf.where(kept, tf.gather(scores, index, batch_dims=1), -1.0)
-        labels = tf.gather(labels, index, batch_dims=1)
         return self._best_of_all_groups(boxes, scores, labels, num_groups)
 
     def _thresholds(self):
         """Returns the scores that boxes must exceed: one, or float32 [K, 1]."""
         least, own = self.detections.score_threshold, self.detections.class_thresholds
         return tf.maximum(tf.constant(own), least)[:, tf.newaxis] if own else least
+
+    def _thresholds_of(self, labels):
+        """Returns the scores that boxes of labels, int32 [...], must exceed."""
+        thresholds = self._thresholds()
+        if isinstance(thresholds, float):
+            return thresholds
+        return tf.gather(thresholds[:, 0], labels)
 
     def refine(self, proposal_boxes, deltas, image_sizes, num_classes):
         """Returns float32 [B, P, K, 4], the boxes of each class; see `call`."""

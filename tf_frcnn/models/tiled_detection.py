@@ -72,7 +72,11 @@ class TiledDetection:
         self._num_classes = num_classes
         self.max_per_image = tiles.max_per_image
         self._layer = DetectionLayer(
-            layer.detections.replace(max_per_image=self.max_per_image),
+            layer.detections.replace(
+                # Two boxes of an object are of two tiles here, not of two objects.
+                suppression="hard",
+                max_per_image=self.max_per_image,
+            ),
             conventions=layer.conventions.replace(plus_one=False),
         )
 

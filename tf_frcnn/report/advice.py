@@ -73,9 +73,15 @@ def _gain(cause: Cause, trials: Trials) -> float:
     """Returns what can be won by doing something about a cause."""
     if cause.name not in _OF_SUPPRESSION:
         return cause.cost
-    is_raised = trials.best("nms_iou").value > trials.nms_iou
-    is_to_raise = cause.name == "nms"
-    return trials.gain("nms_iou") if is_raised == is_to_raise else 0.0
+    if cause.name == "nms":
+        return max(_gain_of_iou(trials, raised=True), trials.gain("suppression"))
+    return _gain_of_iou(trials, raised=False)
+
+
+def _gain_of_iou(trials: Trials, *, raised: bool) -> float:
+    """Returns what a larger, or a smaller, IoU of the suppression would win."""
+    is_raised = float(trials.best("nms_iou").value) > trials.nms_iou
+    return trials.gain("nms_iou") if is_raised == raised else 0.0
 
 
 def _advice(
@@ -97,6 +103,9 @@ def _advice(
 
 def _remedy(cause: Cause, config: Config, trials: Trials) -> _Remedy:
     if cause.name == "nms":
+        if trials.gain("suppression") >= _gain_of_iou(trials, raised=True):
+            say = "Let detections that overlap lose score, instead of dropping them"
+            return _tried(say, trials, "suppression")
         return _tried("Let detections overlap more", trials, "nms_iou")
     if cause.name == "duplicate":
         say = "Let detections suppress each other at less overlap"

@@ -35,7 +35,7 @@ class Observed(NamedTuple):
     missed: np.ndarray
     stages: np.ndarray
     scales: np.ndarray
-    trials: dict[tuple[str, float], DetectedBoxes]
+    trials: dict[tuple[str, float | str], DetectedBoxes]
 
 
 def judging_of(model: FasterRCNN) -> dict[str, Any]:
@@ -84,11 +84,12 @@ def observe_stages(model: FasterRCNN, examples: ExampleSet) -> Observed:
     )
 
 
-def _other_settings(model: FasterRCNN) -> list[tuple[str, float]]:
+def _other_settings(model: FasterRCNN) -> list[tuple[str, float | str]]:
     """Returns settings that can be tried without running the network again."""
     own = model.roi_head.detections
     limits = [("nms_iou", iou) for iou in _NMS_IOUS if iou != own.nms_iou]
-    return [*limits, ("class_agnostic_nms", not own.class_agnostic_nms)]
+    soft = [("suppression", "soft")] if own.suppression == "hard" else []
+    return [*limits, *soft, ("class_agnostic_nms", not own.class_agnostic_nms)]
 
 
 def _are_missed(

@@ -18,7 +18,7 @@ class Trial(NamedTuple):
 
     setting: str
     name: str
-    value: float
+    value: float | str
     mean: float
 
 
@@ -40,8 +40,9 @@ class Trials(NamedTuple):
         return max((t for t in self.rows if t.name == name), key=lambda t: t.mean)
 
     def gain(self, name: str) -> float:
-        """Returns by how much that one raises the mAP."""
-        return self.best(name).mean - self.mean
+        """Returns by how much that one raises the mAP; 0 if none was tried."""
+        is_tried = any(trial.name == name for trial in self.rows)
+        return self.best(name).mean - self.mean if is_tried else 0.0
 
 
 def trials_of(
