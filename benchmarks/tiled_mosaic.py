@@ -5,7 +5,6 @@
 The images of the run's test split, all of one size, are joined to large ones, which are
 detected in three ways: as they are, shrunk to the network's size, and in tiles of the
 images' size. A tile rarely lies over an image exactly, so that it shows parts of four.
-The tiles of the table overlap by a quarter, three eighths, and half.
 """
 
 import argparse
@@ -38,6 +37,7 @@ def main():
     parser.add_argument("--split", default="test")
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--columns", type=int, default=6)
+    parser.add_argument("--overlaps", type=float, nargs="+", default=OVERLAPS)
     options = parser.parse_args()
     run = load_detector(options.run)
     examples = Splits(run.config).read(options.split, run.model.class_names)
@@ -57,7 +57,7 @@ def main():
         alone = evaluate_boxes(run.model, *observe(run.model, examples))
         show("each image", alone)
         show("the large ones, shrunk", found_in(run.model, large, truth))
-        for overlap in OVERLAPS:
+        for overlap in options.overlaps:
             tiles = {"size": size, "overlap": overlap}
             model = tf_frcnn.FasterRCNN.from_preset(options.run, tiles=tiles)
             result = found_in(model, large, truth)
