@@ -121,6 +121,8 @@ def test_keras_warns_of_a_metric_that_is_not_in_the_logs():
 def test_tensorflow_writes_its_notes_where_keras_is_imported_first():
     def notes_of(program):
         environment = {n: v for n, v in os.environ.items() if n != LEVEL}
+        # By itself TensorFlow takes oneDNN on some processors only.
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "1"
         command = [sys.executable, "-c", program]
         return subprocess.run(
             command, capture_output=True, text=True, env=environment, check=True
