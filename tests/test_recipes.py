@@ -44,10 +44,21 @@ def recipe(request):
     return request.param
 
 
+def network_of(recipe):
+    """Returns the settings that decide what a step consists of, as text."""
+    others = {"data", "evaluation", "train", "anchors", "proposals", "detections"}
+    text = load_config(recipe, SMALL).model_dump_json(exclude=others)
+    return re.sub(r"resnet\d+", "resnet", text)  # The depth repeats its blocks.
+
+
 @pytest.mark.slow
-@pytest.mark.slow
-def test_a_recipe_trains_a_step_and_predicts(recipe, batch):
-    config = load_config(recipe, SMALL)
+@pytest.mark.parametrize(
+    "path",
+    {network_of(path): path for path in RECIPES}.values(),
+    ids=lambda path: path.stem,
+)
+def test_a_recipe_trains_a_step_and_predicts(path, batch):
+    config = load_config(path, SMALL)
     model = build_model(config, ("wide", "tall"))
     compile_model(config, model, steps_per_epoch=10)
     model.run_eagerly = True  # tracing the deep networks takes longer than a step

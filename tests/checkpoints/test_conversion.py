@@ -166,6 +166,7 @@ def test_an_unknown_source_or_variant_is_named(file):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unexported")
 def test_a_run_folder_works_with_every_command(file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["convert", "imagined", str(file()), "converted"]) == 0
@@ -201,6 +202,7 @@ def test_nothing_in_the_folder_is_overwritten(file, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unexported")
 def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
     folder = tmp_path / "converted"
     checkpoints.convert("imagined", file(), folder, ["cell", "dish"])
@@ -217,6 +219,7 @@ def test_training_starts_from_the_weights_of_a_run(file, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unexported")
 def test_classes_in_another_order_keep_the_predictor(file, tmp_path, capsys):
     folder, names = tmp_path / "converted", SHAPE_CLASSES[::-1]
     checkpoints.convert("imagined", file(), folder, names)

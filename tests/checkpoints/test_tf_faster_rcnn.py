@@ -36,7 +36,7 @@ def pair(request, tmp_path_factory):
     loaded = checkpoints.load("tf-faster-rcnn", path)
     size = {"short_side": SHORT_SIDE, "long_side": LONG_SIDE}
     config = loaded.config.replace(images=loaded.config.images.replace(**size))
-    # Few RoIs share their crop here: of equal scores, rounding chooses what is suppressed.
+    # Few RoIs share their crop here; of equal scores, rounding chooses the first.
     examples = make_shapes(1, seed=6, short_side=(125, 125))
     batches = build_evaluation_batches(config, examples).dataset
     image = tf.io.decode_png(examples.images.items[0]).numpy()

@@ -182,6 +182,7 @@ def test_the_only_split_of_a_builder_is_cut_for_validation(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unexported")
 def test_the_written_configuration_trains(cells, tmp_path):
     small = ["rpn.channels=16", "roi.head_units=16", "train.epochs=1"]
     settings = [word for one in small for word in ("--set", one)]
