@@ -5,13 +5,14 @@ TensorFlow:
 
     python torchvision_reference.py FOLDER
 
-FOLDER holds images.npz: RGB images, uint8 [h, w, 3], under the names of images,
-and for the training step `boxes` float32 [n, 4] (x1, y1, x2, y2) and `labels` int64 [n]
-of the first one. Written beside it, for each detector: NAME.pth, its state dict with
-seeded random weights and batch-norm statistics; NAME.npz, what it makes of each
-image, under PICTURE/STAGE; and training.npz, one training step. Of the ImageNet
-classifier MobileNetV3-Large, mobilenet_v3_large.pth, and mobilenet_v3_large.npz, the
-map that a detector's backbone with its weights makes of the first image.
+FOLDER holds pictures.npz: RGB images, uint8 [h, w, 3], under their names; and
+training.npz: `images` uint8 [m, h, w, 3], `boxes` float32 [n, 4] (x1, y1, x2, y2) and
+`labels` int64 [n] of every one. Written beside them, for each detector: NAME.pth, its
+state dict with seeded random weights and batch-norm statistics; and NAME.npz, what it
+makes of each image, under PICTURE/STAGE; and steps.npz, of the training. Of the
+ImageNet classifier MobileNetV3-Large, mobilenet_v3_large.pth, and
+mobilenet_v3_large.npz, the map that a detector's backbone with its weights makes of the
+first image.
 """
 
 import sys
@@ -35,18 +36,9 @@ SPREADS = {
     "roi_heads.box_predictor.cls_score": 1.8,
     "roi_heads.box_predictor.bbox_pred": 0.7,
 }
-# Parameters whose gradients are kept. Further down the backbone, rounding alone, by
-# which some of very many units cross the kink of ReLU, makes two per cent.
-LEARNED = (
-    "backbone.body.layer4.2.conv3.weight",
-    "backbone.fpn.inner_blocks.0.0.weight",
-    "backbone.fpn.layer_blocks.3.0.weight",
-    "rpn.head.conv.0.0.weight",
-    "rpn.head.bbox_pred.weight",
-    "roi_heads.box_head.fc6.weight",
-    "roi_heads.box_predictor.cls_score.weight",
-    "roi_heads.box_predictor.bbox_pred.weight",
-)
+# Of the training steps; what is decayed and doubled is so by the rules of Caffe.
+NUM_STEPS, LEARNING_RATE, MOMENTUM = 20, 0.0002, 0.9
+WEIGHT_DECAY, BIAS_RATE, CLIP_NORM = 0.0005, 2.0, 5.0
 
 
 def frozen_resnet(num_classes, **settings):
@@ -78,8 +70,8 @@ DETECTORS = {
 }
 
 
-def tensor_of(image):
-    return torch.from_numpy(image).permute(2, 0, 1) / 255.0
+def tensor_of(image, dtype=torch.float32):
+    return torch.from_numpy(image).permute(2, 0, 1).to(dtype) / 255.0
 
 
 def randomise(model, images):
@@ -140,22 +132,49 @@ def stages(model, image):
         yield name, values
 
 
-def training_step(model, image, boxes, labels):
-    """Returns the losses and some gradients, all candidates sampled."""
+def training_steps(model, examples):
+    """Returns what steps in 64 bits do, all candidates sampled, one image at a time.
+
+    The weight decay is a part of the loss, and all gradients are clipped together.
+
+    Args:
+        examples: of RGB images, uint8 [h, w, 3], boxes and labels; taken in turn.
+
+    Returns:
+        For each loss and for the decay their values, float64 [steps]; and for each
+        parameter how far it was moved, float32.
+    """
+    model.double().train()
     rpn, heads = model.rpn, model.roi_heads
     rpn.fg_bg_sampler.batch_size_per_image = 2**20
     heads.fg_bg_sampler.batch_size_per_image = 2**12
     for counts in (rpn._pre_nms_top_n, rpn._post_nms_top_n):
         counts["training"] = 300
-    model.train()
-    targets = [{"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)}]
-    losses = model([tensor_of(image)], targets)
-    sum(losses.values()).backward()
-    gradients = dict(model.named_parameters())
-    return {
-        **{name: float(loss) for name, loss in losses.items()},
-        **{name: gradients[name].grad.numpy() for name in LEARNED},
-    }
+    parameters = dict(model.named_parameters())
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    for name, parameter in parameters.items():
+        if name.startswith(("backbone.body.conv1", "backbone.body.layer1")):
+            parameter.requires_grad_(False)
+    learned = {n: p for n, p in parameters.items() if p.requires_grad}
+    kernels = [p for n, p in learned.items() if n.endswith("weight")]
+    biases = [p for n, p in learned.items() if n.endswith("bias")]
+    optimizer = torch.optim.SGD(learned.values(), LEARNING_RATE, MOMENTUM)
+    rows = []
+    for step in range(NUM_STEPS):
+        image, boxes, labels = examples[step % len(examples)]
+        target = {"boxes": torch.from_numpy(boxes).double(), "labels": labels}
+        losses = model([tensor_of(image, torch.float64)], [target])
+        losses["decay"] = WEIGHT_DECAY / 2 * sum(k.square().sum() for k in kernels)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        for bias in biases:
+            bias.grad *= BIAS_RATE
+        nn.utils.clip_grad_norm_(learned.values(), CLIP_NORM)
+        optimizer.step()
+        rows.append([loss.item() for loss in losses.values()])
+    by_step = dict(zip(losses, np.transpose(rows), strict=True))
+    moved = {n: (p.detach() - before[n]).float().numpy() for n, p in parameters.items()}
+    return by_step | moved
 
 
 def write_classifier(folder, image):
@@ -173,7 +192,9 @@ def write_classifier(folder, image):
 
 def main(folder):
     stored = dict(np.load(folder / "pictures.npz"))
-    boxes, labels = stored.pop("boxes"), stored.pop("labels")
+    training = dict(np.load(folder / "training.npz"))
+    labels = torch.from_numpy(training.pop("labels"))
+    examples = [(image, training["boxes"], labels) for image in training["images"]]
     for seed, (name, build) in enumerate(DETECTORS.items()):
         torch.manual_seed(seed)
         model = build().eval()
@@ -186,9 +207,9 @@ def main(folder):
         }
         np.savez(folder / f"{name}.npz", **results)
         if name == "fasterrcnn_resnet50_fpn_coco_v1":
-            image = next(iter(stored.values()))
-            step = training_step(model, image, boxes, labels)
-            np.savez(folder / "training.npz", **step)
+            # At their own size, so that none is resized.
+            model.transform.min_size = (min(training["images"].shape[1:3]),)
+            np.savez(folder / "steps.npz", **training_steps(model, examples))
     write_classifier(folder, next(iter(stored.values())))
 
 

@@ -105,7 +105,7 @@ def scales_for_epsilon(scales, variances, *, epsilon, own_epsilon):
     """
     variances = variances.astype(np.float64)
     factors = np.sqrt((variances + own_epsilon) / (variances + epsilon))
-    return (scales * factors).astype(np.float32)
+    return scales * factors
 
 
 def deltas_from_xywh(array: np.ndarray) -> np.ndarray:
