@@ -11,6 +11,8 @@ from tests.helpers.golden import GoldenFile
 from tests.helpers.golden_table import GoldenTable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What XLA compiles runs once or twice here, and need not be fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # The first example of a compiled function takes seconds, and the tests shall find
 # today what they found yesterday.

@@ -9,7 +9,7 @@ from tests.helpers.paths import QUICKSTART, ROOT
 
 pytestmark = pytest.mark.slow
 
-KILLS = 5
+KILLS = 2
 SETTINGS = (
     *("data.num_train=6", "data.num_validation=2", "data.num_test=1"),
     *("images.short_side=96", "images.long_side=128", "images.canvases=[[128, 128]]"),
@@ -34,14 +34,14 @@ sys.exit(main(sys.argv[2:]))
 
 
 def test_killed_trainings_end_as_if_they_had_not_been():
-    """See the script: three kinds of training, killed where it hurts."""
+    """See the script; here joint trainings alone, killed where it hurts."""
     script = ROOT / "benchmarks" / "kills.py"
-    command = [sys.executable, str(script), "--kills", str(KILLS), "--random", "0"]
+    command = [sys.executable, str(script), "--scenario", "joint"]
+    command += ["--kills", str(KILLS), "--random", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^\| (\w+) \| (\d+) \| 0 \| 0 \|$", done.stdout, re.MULTILINE)
-    assert [name for name, _ in rows] == ["joint", "init", "alternating"]
-    assert sum(int(kills) for _, kills in rows) == KILLS
+    assert rows == [("joint", str(KILLS))]
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -58,15 +58,14 @@ def test_a_signal_saves_and_says_how_to_go_on(name, tmp_path):
 
 
 def test_faults_cost_nothing():
-    """See the script; here one kind that a resume mends, and one within a step."""
+    """See the script; here one kind, which a resume mends."""
     script = ROOT / "benchmarks" / "faults.py"
-    kinds = ("newest checkpoint cut", "gradient that is NaN")
-    only = [word for kind in kinds for word in ("--only", kind)]
+    only = ["--only", "newest checkpoint cut"]
     command = [sys.executable, str(script), "--times", "1", *only]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^\| .+ \| 1 \| .+ \| 0 \|$", done.stdout, re.MULTILINE)
-    assert len(rows) == 3
+    assert len(rows) == 1
 
 
 def test_predictions_that_were_killed_are_gone_on_with():
