@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import functools
+import gc
 import os
 
 import hypothesis
@@ -39,9 +40,21 @@ def pytest_configure(config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     mark_by_names(items)
-    # The files of the whole package take longest. They come first, so that no process
-    # is left alone with one at the end.
-    items.sort(key=lambda item: item.path.parent != config.rootpath / "tests")
+    # The files that take longest come first, so that no process is left alone with one
+    # at the end: those of the whole package, and those that start many programs.
+    first = {"test_one_result.py", "test_survival.py", "test_workers.py"}
+    items.sort(
+        key=lambda item: (
+            item.path.parent != config.rootpath / "tests"
+            and item.path.name not in first
+        )
+    )
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector all that was imported, which is never garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = ROOT / "tests" / "helpers" / "torchvision_reference.py"
 SIZES = {"wide": (224, 300), "tall": (157, 104), "long": (60, 201)}
-BOXES = np.float32([[20, 30, 90, 80], [90, 30, 120, 80], [40, 40, 80, 90]])
+BOXES = np.float32([[10, 15, 60, 50], [60, 20, 90, 60], [25, 25, 50, 60]])
 LABELS = np.int64([1, 2, 3])
 NUMBERS = tuple(str(n) for n in range(1, 11))
 SMALL = ("images.short_side=224", "images.long_side=373")
@@ -99,7 +99,7 @@ def folder(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("torchvision"), np.random.default_rng(0)
     images = {name: draw(rng, *size) for name, size in SIZES.items()}
     np.savez(folder / "pictures.npz", **images)
-    training = [draw(rng, 96, 128) for _ in range(3)]
+    training = [draw(rng, 64, 96) for _ in range(3)]
     np.savez(folder / "training.npz", images=training, boxes=BOXES, labels=LABELS)
     for name, image in images.items():
         write_png(folder / f"{name}.png", image)

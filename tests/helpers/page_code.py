@@ -6,7 +6,8 @@ a stand-in, and all of these are here:
 - files: those of `FILES` that a page's blocks name lie in its folder;
 - networks: every recipe gets the small network of `SMALL`, and its weights stay random,
   whatever they are to be;
-- time: `fit` runs one epoch, of two steps where it is told a number of steps;
+- time: `fit` runs one epoch, of two steps where it is told a number of steps, without
+  tracing them;
 - TensorFlow Datasets: `tfds.load` and the reader "tfds_voc" give drawn images with
   VOC's features and classes;
 - trackers of trainings: `wandb` and `mlflow` keep nothing, their callbacks only look
@@ -238,6 +239,8 @@ def short_trainings(patch):
         if steps_per_epoch is not None:
             settings["steps_per_epoch"] = min(steps_per_epoch, MOST_STEPS)
         last = settings.get("initial_epoch", 0) + MOST_EPOCHS
+        if self.compiled:
+            self.run_eagerly = True  # tracing takes longer than so few steps
         return fit(self, *data, epochs=min(epochs, last), **settings)
 
     patch.setattr(FasterRCNN, "fit", short)
