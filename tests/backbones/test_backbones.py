@@ -8,7 +8,7 @@ from tf_frcnn.layers import Preprocessing
 NAMES = [
     *("mobilenet_v1_c4", "mobilenet_v3_large_fpn", "resnet50_c4"),
     *("resnet50_c4_bubbliiiing", "resnet50_fpn", "resnet50_fpn_v2", "teaching_fpn"),
-    *("tiny", "vgg16", "vgg16_floor", "zf"),
+    *("tiny", "vgg16", "vgg16_floor", "vgg16_fpn", "zf"),
 ]
 
 

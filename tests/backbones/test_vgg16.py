@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tf_frcnn.backbones import BACKBONES
-from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor
+from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor, vgg16_fpn
 
 CONVOLUTIONS = [
     *("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
@@ -86,3 +86,43 @@ def test_the_form_of_torchvision_has_the_imagenet_weights_of_the_other():
     floor, ceiling = BACKBONES["vgg16_floor"], BACKBONES["vgg16"]
     assert floor.imagenet is ceiling.imagenet is not None
     assert floor.image_mode == ceiling.image_mode == "caffe"
+
+
+@pytest.fixture(scope="module")
+def pyramid():
+    return vgg16_fpn()
+
+
+def test_the_pyramid_has_three_maps_for_odd_sides_too(pyramid):
+    shapes = pyramid.compute_output_shape((1, 600, 800, 3))
+    assert shapes == [(1, 75, 100, 256), (1, 38, 50, 256), (1, 19, 25, 256)]
+    maps = pyramid(some_images(33, 50))
+    assert [m.shape for m in maps] == [(2, 5, 7, 256), (2, 3, 4, 256), (2, 2, 2, 256)]
+    np.testing.assert_array_equal(maps[2], maps[1][:, ::2, ::2])
+
+
+@pytest.mark.slow
+def test_the_pyramid_reads_conv4_3_and_conv5_3_of_the_same_network(backbone, pyramid):
+    for layer in backbone.layers:
+        pyramid.get_layer(layer.name).set_weights(layer.get_weights())
+    read = [pyramid.get_layer(f"fpn_lateral{level}").input for level in (3, 4)]
+    finer, coarser = keras.Model(pyramid.input, read)(images := some_images(32, 48))
+    conv4_3 = keras.Model(backbone.input, backbone.get_layer("block4_conv3").output)
+    np.testing.assert_array_equal(finer, conv4_3(images))
+    np.testing.assert_array_equal(coarser, backbone(images))
+    assert BACKBONES["vgg16_fpn"].imagenet is BACKBONES["vgg16"].imagenet
+
+
+def test_the_maps_of_the_pyramid_have_the_same_size_whatever_vgg16_gives(pyramid):
+    for factor in (1.0, 100.0):
+        for features in pyramid(factor * some_images(64, 96)):
+            assert 0.5 < np.std(features) < 1.5
+
+
+@pytest.mark.parametrize("frozen_blocks", [0, 5])
+def test_the_pyramid_learns_whatever_is_frozen(frozen_blocks):
+    pyramid = vgg16_fpn(frozen_blocks)
+    trainable = {layer.name for layer in pyramid.layers if layer.trainable_weights}
+    own = {n for n in CONVOLUTIONS if int(n[5]) > frozen_blocks}
+    assert {name for name in trainable if not name.startswith("fpn_")} == own
+    assert len(trainable) == len(own) + 8

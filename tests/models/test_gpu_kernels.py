@@ -66,6 +66,46 @@ def test_every_operation_of_a_step_can_be_on_a_gpu(step, small_detector, seen_gp
     assert {n.op for n in nodes if "Py" in n.op or "Numpy" in n.op} == IN_PYTHON[step]
 
 
+def ancestors(operation):
+    """Returns all operations that an operation of a graph waits for."""
+    found, open_ends = set(), [operation]
+    while open_ends:
+        own = open_ends.pop()
+        before = {*own.control_inputs, *(tensor.op for tensor in own.inputs)} - found
+        found |= before
+        open_ends += before
+    return found
+
+
+@pytest.mark.slow
+def test_under_xla_the_weights_move_before_the_host_has_looked_at_the_step(
+    small_detector,
+):
+    model = small_detector()
+    model.compile(SGD(0.001, momentum=0.9), jit_compile=True)
+    graph = tf.function(model.train_step).get_concrete_function(SPEC).graph
+    in_python = {
+        function.signature.name
+        for function in graph.as_graph_def().library.function
+        if any(node.op == "EagerPyFunc" for node in function.node_def)
+    }
+    operations = graph.get_operations()
+    (look,) = [
+        operation
+        for operation in operations
+        if operation.type == "If"
+        and operation.get_attr("else_branch").name in in_python
+    ]
+    gradients, update = [
+        operation
+        for operation in operations
+        if operation.type == "StatefulPartitionedCall"
+        and operation.get_attr("_XlaMustCompile")
+    ]
+    assert gradients in ancestors(update) and gradients in ancestors(look)
+    assert look not in ancestors(update)
+
+
 def test_what_has_no_kernel_and_what_has_is_known():
     def node(op, **types):
         attributes = {

@@ -10,6 +10,7 @@ from tf_frcnn.models import NonFiniteError
 from tf_frcnn.models.sound_steps import MOST_IN_A_ROW, BadStep
 
 IDS = ["a", "b"]
+WAYS = ["eager", "graph", pytest.param("xla", marks=pytest.mark.xla)]
 
 
 @pytest.fixture
@@ -39,10 +40,11 @@ def spoiled(model, steps, *, spoil_loss=False, nth=-1):
     return model
 
 
-def compiled(small_detector, mode="stop", *, eager=True, **settings):
+def compiled(small_detector, mode="stop", *, by="eager", **settings):
     model = small_detector(**settings)
     optimizer = keras.optimizers.SGD(0.001, momentum=0.9)
-    model.compile(optimizer, on_non_finite=mode, run_eagerly=eager)
+    how = {"run_eagerly": by == "eager", "jit_compile": by == "xla"}
+    model.compile(optimizer, on_non_finite=mode, **how)
     return model
 
 
@@ -51,11 +53,11 @@ def weights_of(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
+@pytest.mark.parametrize("by", WAYS)
 def test_a_gradient_that_is_not_finite_stops_before_anything_moves(
-    small_detector, data, eager
+    small_detector, data, by
 ):
-    model = spoiled(compiled(small_detector, eager=eager), [0])
+    model = spoiled(compiled(small_detector, by=by), [0])
     before = weights_of(model)
     with pytest.raises(NonFiniteError) as error:
         model.fit(data, verbose=0)
@@ -81,12 +83,19 @@ def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spoil_loss", [True, False], ids=["loss", "gradient"])
-@pytest.mark.parametrize("eager", [True, False], ids=["eager", "graph"])
+@pytest.mark.parametrize(
+    ("by", "spoil_loss"),
+    [
+        ("eager", True),
+        ("eager", False),
+        ("graph", False),
+        pytest.param("xla", False, marks=pytest.mark.xla),
+    ],
+)
 def test_a_step_that_is_passed_over_moves_nothing_but_the_count(
-    small_detector, data, eager, spoil_loss
+    small_detector, data, by, spoil_loss
 ):
-    model = compiled(small_detector, "skip", eager=eager)
+    model = compiled(small_detector, "skip", by=by)
     spoiled(model, [1, 3], spoil_loss=spoil_loss)
     with pytest.warns(UserWarning, match="The step is passed over") as caught:
         logs = model.fit(data, verbose=0).history
@@ -98,7 +107,7 @@ def test_a_step_that_is_passed_over_moves_nothing_but_the_count(
     assert int(model.optimizer.iterations) == 5
     np.testing.assert_allclose(logs["skipped"], [0.4])
     # It is the training of steps 0, 2 and 4 alone.
-    other = compiled(small_detector, "stop", eager=eager)
+    other = compiled(small_detector, "stop", by=by)
     losses = []
     for step, one in enumerate(data):
         if step in (1, 3):
@@ -206,7 +215,7 @@ def test_a_bad_step_without_names_says_so():
 @pytest.mark.slow
 def test_a_model_is_held_no_longer_than_it_is_used(small_detector, data):
     """TensorFlow keeps functions of Python to the end of the process."""
-    model = compiled(small_detector, eager=False)
+    model = compiled(small_detector, by="graph")
     model.fit(data, verbose=0)
     held = [weakref.ref(item) for item in (model, *model.trainable_variables)]
     del model

@@ -13,7 +13,7 @@ from tf_frcnn.backbones.mobilenet_v3 import mobilenet_v3_large_fpn
 from tf_frcnn.backbones.regnet import teaching_fpn
 from tf_frcnn.backbones.resnet import BUBBLIIIING, SLIM, resnet_c4, resnet_fpn
 from tf_frcnn.backbones.tiny import tiny
-from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor
+from tf_frcnn.backbones.vgg16 import vgg16, vgg16_floor, vgg16_fpn
 from tf_frcnn.backbones.zf import zf
 
 _IMAGENET_VGG16 = functools.partial(imagenet_application, "VGG16", include_top=True)
@@ -60,6 +60,14 @@ BACKBONES = {
         image_mode="caffe",
         num_blocks=5,
         rounds_down=True,
+        imagenet=_IMAGENET_VGG16,
+    ),
+    "vgg16_fpn": Backbone(
+        vgg16_fpn,
+        strides=(8, 16, 32),
+        image_mode="caffe",
+        num_blocks=5,
+        num_roi_levels=2,
         imagenet=_IMAGENET_VGG16,
     ),
     "zf": Backbone(zf, strides=(16,), image_mode="caffe", num_blocks=5),

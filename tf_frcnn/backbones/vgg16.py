@@ -1,10 +1,12 @@
-"""The 13 convolutions of VGG16, up to conv5_3.
+"""The 13 convolutions of VGG16, up to conv5_3, alone or under a feature pyramid.
 
 Source: Simonyan and Zisserman 2014, configuration D; Ren et al. 2015, section 3.
 """
 
 import keras
 
+from tf_frcnn.backbones.convolution import Style
+from tf_frcnn.backbones.feature_pyramid import feature_pyramid
 from tf_frcnn.layers.max_pooling import MaxPooling2D
 
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -20,7 +22,8 @@ def vgg16(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Mod
         frozen_blocks: convolution blocks, from the first, whose weights stay fixed.
         normalization: without effect; VGG16 has none.
     """
-    return _build(frozen_blocks, "same", "vgg16")
+    images, maps = _convolutions(frozen_blocks, "same")
+    return keras.Model(images, maps[-1], name="vgg16")
 
 
 def vgg16_floor(
@@ -36,11 +39,35 @@ def vgg16_floor(
         chenyuntc/simple-faster-rcnn-pytorch:model/faster_rcnn_vgg16.py;
         bubbliiiing/faster-rcnn-pytorch:nets/vgg16.py.
     """
-    return _build(frozen_blocks, "valid", "vgg16_floor")
+    images, maps = _convolutions(frozen_blocks, "valid")
+    return keras.Model(images, maps[-1], name="vgg16_floor")
 
 
-def _build(frozen_blocks, pool_padding, name):
+def vgg16_fpn(frozen_blocks: int = 2, normalization: str | None = None) -> keras.Model:
+    """Builds the pyramid P3 to P5: float [B, H, W, 3] -> three float [B, h, w, 256].
+
+    P3 and P4 are of conv4_3 and conv5_3; P5 is every other cell of P4. The pyramid's
+    convolutions have group normalisation (Wu and He 2018), because the two maps of
+    VGG16, which has none, differ in size by an order of magnitude.
+
+    Args:
+        frozen_blocks: convolution blocks, from the first, whose weights stay fixed; the
+            pyramid's never do.
+        normalization: without effect.
+
+    Source: Lin et al. 2017, section 3.
+    """
+    images, maps = _convolutions(frozen_blocks, "same")
+    pyramid = feature_pyramid(
+        maps[3:], 256, first_level=3, extra_level=True, style=Style("group")
+    )
+    return keras.Model(images, pyramid, name="vgg16_fpn")
+
+
+def _convolutions(frozen_blocks, pool_padding):
+    """Returns the symbolic images, and the maps at the ends of the five blocks."""
     images = features = keras.Input((None, None, 3), name="images")
+    maps = []
     for block, (num_convs, channels) in enumerate(_BLOCKS, start=1):
         if block > 1:
             pool = MaxPooling2D(
@@ -57,4 +84,5 @@ def _build(frozen_blocks, pool_padding, name):
                 trainable=block > frozen_blocks,
                 name=f"block{block}_conv{number}",
             )(features)
-    return keras.Model(images, features, name=name)
+        maps.append(features)
+    return images, maps

@@ -34,7 +34,7 @@ from tf_frcnn.models.replicas import (
 from tf_frcnn.models.roi_head import RoIHead
 from tf_frcnn.models.rpn import RegionProposalNetwork
 from tf_frcnn.models.seeds import Turn
-from tf_frcnn.models.sound_steps import SoundSteps
+from tf_frcnn.models.sound_steps import SoundSteps, apply_where
 from tf_frcnn.models.step_figures import collected, num_images
 from tf_frcnn.models.trackers import FigureMeans, Trackers
 from tf_frcnn.models.workers import as_logs
@@ -220,6 +220,9 @@ class Detector(EntryPoints, DataModel):
         self.uses_xla, self.compiled_for, self._in_tiles = uses_xla, (), None
         in_xla = tf.function(jit_compile=True, autograph=False)
         compiled = in_xla if uses_xla else (lambda step: step)
+        # Variables of several devices are not for XLA.
+        alone = uses_xla and not self.has_devices
+        self._update_step = in_xla(self._apply_where) if alone else None
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
         self._detection_step = compiled(self.call)
@@ -266,7 +269,12 @@ class Detector(EntryPoints, DataModel):
         # Nothing moves before it, neither the count of steps nor that of the means: not
         # in a step that fails, nor in the one for which there are no data any more.
         is_sound, norm = self.sound_steps.update(
-            self.optimizer, self.trainable_variables, gradients, losses, batch
+            self.optimizer,
+            self.trainable_variables,
+            gradients,
+            losses,
+            batch,
+            self._update_step,
         )
         with tf.control_dependencies([is_sound]):
             self.trackers.figures.update_state(
@@ -298,6 +306,15 @@ class Detector(EntryPoints, DataModel):
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
         return losses | figures | num_images(batch), gradients
+
+    def _apply_where(self, gradients, is_sound):
+        apply_where(
+            self.optimizer,
+            self.trainable_variables,
+            gradients,
+            is_sound,
+            counts_anyway=self.sound_steps.skips,
+        )
 
     def test_step(self, batch):
         """Computes the losses with a fixed sample; returns their means so far."""

@@ -1,5 +1,6 @@
 """Steps that move the weights only where their losses and gradients are finite."""
 
+import functools
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -88,6 +89,7 @@ class SoundSteps:
         gradients: Sequence[tf.Tensor],
         losses: dict[str, tf.Tensor],
         batch: Batch,
+        masked: Callable[[Sequence[tf.Tensor], tf.Tensor], None] | None = None,
     ) -> Update:
         """Applies the gradients if all is finite; the count of steps moves anyway.
 
@@ -100,6 +102,9 @@ class SoundSteps:
             gradients: one per variable.
             losses: scalars by name.
             batch: what they were computed from.
+            masked: `apply_where` of the optimizer, compiled by XLA: a device goes on
+                while the host looks at the step. None: the host takes one of two
+                branches, before the weights move.
 
         Raises:
             tf.errors.InvalidArgumentError: the step was not sound, and is not to be
@@ -140,10 +145,16 @@ class SoundSteps:
                 "on_non_finite = 'skip' is for one device; with a strategy compile "
                 "the model with 'stop'."
             )
+        noted_if_bad = functools.partial(
+            tf.cond, is_sound, lambda: tf.constant(True), note
+        )
+        if masked is not None:
+            masked([tf.identity(g) for g in gradients], is_sound)
+            with tf.control_dependencies([noted_if_bad()]):
+                return Update(tf.identity(is_sound), tf.norm(norms))
         if self.skips:
             return Update(tf.cond(is_sound, apply, pass_over), tf.norm(norms))
-        noted = tf.cond(is_sound, lambda: tf.constant(True), note)
-        with tf.control_dependencies([noted]):
+        with tf.control_dependencies([noted_if_bad()]):
             apply()
             return Update(tf.identity(is_sound), tf.norm(norms))
 
@@ -175,6 +186,36 @@ class SoundSteps:
             raise ValueError(f"{bad}. It is the {MOST_IN_A_ROW}th step in a row")
         warnings.warn(f"{bad}. The step is passed over.", stacklevel=2)
         return False
+
+
+def apply_where(
+    optimizer: keras.optimizers.Optimizer,
+    variables: Sequence[keras.Variable],
+    gradients: Sequence[tf.Tensor],
+    is_sound: tf.Tensor,
+    *,
+    counts_anyway: bool,
+) -> None:
+    """Applies gradients, or leaves all as it was, without a branch.
+
+    XLA makes one pass over the weights of it, and no host is asked.
+
+    Args:
+        optimizer: of the model.
+        variables: those that it trains.
+        gradients: one per variable.
+        is_sound: bool [], whether they are applied.
+        counts_anyway: whether the count of steps moves where they are not.
+    """
+    moving = [*variables, *optimizer.variables]
+    before = [tf.convert_to_tensor(variable) for variable in moving]
+    count = step_count(optimizer)
+    counted = tf.convert_to_tensor(count) + tf.cast(is_sound | counts_anyway, "int64")
+    optimizer.apply(gradients, variables)
+    for variable, old in zip(moving, before, strict=True):
+        variable.assign(tf.where(is_sound, variable, old))
+    # An optimizer that scales the loss has not counted a step that it passed over.
+    count.assign(counted)
 
 
 def _norm(gradient: tf.Tensor | None) -> tf.Tensor:
