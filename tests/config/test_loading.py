@@ -45,8 +45,8 @@ def message(path, *overrides):
 
 def test_a_file_changes_what_it_names_and_nothing_else(write):
     path = write("seed: 3\nrpn:\n  positive_iou: 0.6\n  score_form: sigmoid\n")
-    rpn = RPNSettings(positive_iou=0.6, score_form="sigmoid")
     usual = load_config("own_images")
+    rpn = usual.rpn.replace(positive_iou=0.6, score_form="sigmoid")
     assert load_config(path) == usual.replace(seed=3, rpn=rpn)
 
 
@@ -175,12 +175,12 @@ WRONG_FILES = {
         "a.yaml: roi.background_iou_high = 0.5 must be at most "
         "roi.foreground_iou = 0.4."
     ),
-    "proposals: {test_pre_nms: 200}": (
+    "proposals: {per_level: false, test_pre_nms: 200}": (
         "a.yaml: proposals.test_post_nms = 300 must be at most "
         "proposals.test_pre_nms = 200."
     ),
-    "proposals: {train_pre_nms: 200}": (
-        "a.yaml: proposals.train_post_nms = 2000 must be at most "
+    "proposals: {per_level: false, train_pre_nms: 200}": (
+        "a.yaml: proposals.train_post_nms = 1000 must be at most "
         "proposals.train_pre_nms = 200."
     ),
     "rpn: {postive_iou: 1}": (
@@ -431,7 +431,8 @@ def test_a_fault_of_a_base_is_blamed_on_its_file(write):
 
 
 def test_of_two_files_that_contradict_each_other_the_later_is_blamed(write):
-    Path("b.yaml").write_text("seed: 1\nproposals: {train_post_nms: 100}\n")
+    text = "seed: 1\nproposals: {per_level: false, train_post_nms: 100}\n"
+    Path("b.yaml").write_text(text)
     path = write("base: b.yaml\nseed: 2\nproposals: {train_pre_nms: 50}")
     assert message(path).startswith("a.yaml: proposals.train_post_nms = 100 must be")
     path = write("base: b.yaml\nseed: 2\nproposals: {train_pre_nms: 200}")

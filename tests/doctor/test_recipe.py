@@ -35,7 +35,7 @@ def test_the_file_is_the_configuration(cells, tmp_path, base):
 def test_advice_and_rules_are_in_it(cells, tmp_path):
     config = load(build_recipe(DATA, cells, cells, can_bfloat16=True), tmp_path)
     assert config.images.short_side == 480
-    assert min(config.anchors.scales) < 4
+    assert min(config.anchors.scales) * 8 == 40  # the dots, in pixels
     assert config.train.optimizer == "adam"
     assert config.train.precision == "bfloat16"
     assert config.roi.num_samples == 256

@@ -32,7 +32,7 @@ needs_packages = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def pyramid(tiny_detector):
-    """The tiny detector on a pyramid of three maps, of which RoIs use two."""
+    """The tiny detector on three maps, two of them for RoIs, with Soft-NMS."""
     single = tiny_detector(detections={"score_threshold": 0.3})
     maps = [single.backbone.get_layer(f"stage{n}_add").output for n in (3, 4)]
     maps = feature_pyramid(maps, 32, first_level=3, extra_level=True)
@@ -52,7 +52,7 @@ def pyramid(tiny_detector):
             layers.FullyConnectedHead(roi),
             (8, 16),
             roi=roi,
-            detections=single.roi_head.detections,
+            detections=single.roi_head.detections.replace(suppression="soft"),
         ),
         class_names=single.class_names,
     )

@@ -131,6 +131,16 @@ def test_what_the_original_does_not_have_before_suppression_is_not_accepted():
     assert accepted.num_accepted == 2 and not accepted.added.any()
 
 
+def test_what_soft_suppression_has_lowered_was_better_before():
+    # The export has lowered the second one for its overlap at the threshold.
+    own, found = ([(LEFT, 0.9), (AT_THRESHOLD, score)] for score in (0.8, 0.4))
+    assert differences(own, found).added.any()
+    soft = differences(own, found, is_soft=True)
+    assert soft.num_accepted == 2 and not (soft.added | soft.missing).any()
+    raised = differences(found, own, is_soft=True)
+    assert raised.added.tolist() == [False, True]
+
+
 def test_empty_lists_are_equal():
     result = differences([], [])
     assert result.num_accepted == 0 and len(result.partners) == 0

@@ -23,6 +23,7 @@ class Thresholds(NamedTuple):
         iou: with a better one, above which it is suppressed.
         most: detections of an image that are kept.
         across_classes: whether boxes of different classes suppress each other.
+        is_soft: whether suppression lowers scores, see `soft_non_max_suppression`.
     """
 
     scores: np.ndarray
@@ -30,6 +31,7 @@ class Thresholds(NamedTuple):
     iou: float
     most: int
     across_classes: bool
+    is_soft: bool = False
 
 
 class Differences(NamedTuple):
@@ -70,7 +72,8 @@ def find_differences(
     lost = _unexplained(own, missing, found, added, thresholds)
     new = _unexplained(found, added, own, missing, thresholds)
     if added.any():
-        new |= added & (find_partners(found, candidates()) < 0)
+        before = find_partners(found, candidates(), were_lowered=thresholds.is_soft)
+        new |= added & (before < 0)
     num_accepted = num_alone - int(lost.sum() + new.sum())
     return Differences(partners, lost, new, num_accepted)
 
@@ -97,15 +100,24 @@ def errors_between(
     return boxes, np.abs(detections.scores[:, np.newaxis] - others.scores)
 
 
-def find_partners(detections: DetectedBoxes, others: DetectedBoxes) -> np.ndarray:
+def find_partners(
+    detections: DetectedBoxes, others: DetectedBoxes, *, were_lowered: bool = False
+) -> np.ndarray:
     """Finds for each detection of one image the equal one of another model.
 
     Each takes the nearest box of its class that is free, the best detection first.
+
+    Args:
+        detections: n of them.
+        others: of the other model.
+        were_lowered: whether the scores of the detections may be less than the others'.
 
     Returns:
         int [n], rows of the others; -1 for none.
     """
     box_errors, score_errors = errors_between(detections, others)
+    if were_lowered:
+        score_errors = detections.scores[:, np.newaxis] - others.scores
     is_equal = detections.labels[:, np.newaxis] == others.labels
     is_equal &= (box_errors <= MAX_BOX_ERROR) & (score_errors <= MAX_SCORE_ERROR)
     partners = np.full(len(detections.scores), -1)

@@ -166,6 +166,7 @@ class Original:
             iou=own.nms_iou,
             most=self._most,
             across_classes=own.class_agnostic_nms,
+            is_soft=own.suppression == "soft",
         )
 
     def _named(self, detections, chosen, others, name_of_others) -> str:
