@@ -50,8 +50,19 @@ ROWS = {
         "roi.dropout": 0.0,
     },
     "+ RoIAlign": {"roi.pooling": "align", "roi.aligned": True},
+    "+ a feature pyramid": {
+        "backbone.name": "vgg16_fpn",
+        "anchors.ratios": "advised",
+        "anchors.scales": "advised",
+        "rpn.channels": 256,
+        "proposals.per_level": True,
+        "proposals.train_pre_nms": 2000,
+        "proposals.train_post_nms": 1000,
+        "proposals.test_pre_nms": 1000,
+    },
     "+ half a cosine": {"train.schedule": "cosine"},
     "+ averaged weights": {"train.ema": 0.998},
+    "+ Soft-NMS": {"detections.suppression": "soft"},
     "+ anchors across the border": {"rpn.allowed_border": None},
     "+ GIoU": {"loss.roi_boxes": "giou", "loss.roi_box_weight": 10.0},
     "+ label smoothing": {"loss.label_smoothing": 0.05},
@@ -80,18 +91,25 @@ def main():
         "images.short_side": 480,
         "images.long_side": 640,
         "train.epochs": options.epochs,
-        "train.decay_epochs": [0.75 * options.epochs],
         "train.validation_every": options.epochs,
         "train.keep_images": 0,
         "evaluation.metric": "area",
     }
-    advice = advised(common, options.set)
-    results, settings = {}, {}
+    results = {}
+    settings = {
+        "backbone.name": "vgg16",
+        "train.decay_epochs": [0.75 * options.epochs],
+    }
     for number, (name, part) in enumerate(ROWS.items()):
         settings |= {p: v for p, v in part.items() if v != "advised"}
-        settings |= {
-            p: advice[p] for p, v in part.items() if v == "advised" and p in advice
-        }
+        if settings.get("train.schedule") == "cosine":
+            settings.pop("train.decay_epochs", None)
+        if "advised" in part.values():
+            backbone = {"backbone.name": settings["backbone.name"]}
+            advice = advised(common | backbone, options.set)
+            settings |= {
+                p: advice[p] for p, v in part.items() if v == "advised" and p in advice
+            }
         if name in (options.only or ROWS):
             words = as_words(common | settings) + options.set
             folders = [options.output / f"{number}_{seed}" for seed in options.seeds]
