@@ -88,6 +88,7 @@ def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(
     [
         ("eager", True),
         ("eager", False),
+        ("graph", True),
         ("graph", False),
         pytest.param("xla", False, marks=pytest.mark.xla),
     ],
