@@ -53,6 +53,17 @@ def test_overrides_win_and_what_depends_on_them_follows(cells, tmp_path):
     assert recipe.text("x").count("Given by --set.") == 2  # in images and train
 
 
+def test_a_setting_without_a_section_and_whole_sections_are_written_as_well(
+    cells, tmp_path
+):
+    texts = ["seed=7", "images={short_side: 400, long_side: 600}"]
+    texts += ["conventions=torchvision", "train.epochs=8"]
+    config = load(build_recipe(DATA, cells, cells, overrides=texts), tmp_path)
+    assert (config.seed, config.train.epochs) == (7, 8)
+    assert (config.images.short_side, config.images.long_side) == (400, 600)
+    assert config.conventions.base == "torchvision"
+
+
 def test_anchors_given_by_the_user_are_not_advised_on(cells, tmp_path):
     recipe = build_recipe(DATA, cells, cells, overrides=["anchors.scales=[8]"])
     assert not [p for p in recipe.advice.settings if p.startswith("anchors.")]

@@ -75,16 +75,16 @@ def run(options: argparse.Namespace) -> None:
             f"Anchors, image size and box head stay those of {folder}, with whose "
             "weights the training begins."
         )
-    heading = _heading(command, train, validation, notes)
+    text = recipe.text(_heading(command, train, validation, notes))
     with output.open("x", encoding="utf-8") as file:
-        file.write(recipe.text(heading))
+        file.write(text)
     _report(recipe, output, command, notes)
 
 
 def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Returns the settings of `data`, and what is to be known about the splits."""
     from tf_frcnn.assembly import split_names
-    from tf_frcnn.config import make_config
+    from tf_frcnn.config import make_config, override_paths
     from tf_frcnn.data import reader_for
     from tf_frcnn.doctor.roles import choose_roles
 
@@ -94,7 +94,7 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
         place = str(Path(place).expanduser().resolve())
     data = {"reader": reader, "directory": place}
     config = make_config({"data": data}, options.source, texts=options.set)
-    given = [text.partition("=")[0].strip() for text in options.set]
+    given = override_paths(options.set)
     asked = [f"data.{role}_split" for role in ("train", "validation", "test")]
     if {*asked} <= {*given}:
         return data, []

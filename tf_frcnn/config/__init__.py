@@ -8,6 +8,7 @@ from tf_frcnn.config.loading import (
     dump_config,
     load_config,
     make_config,
+    override_paths,
 )
 from tf_frcnn.config.losses import LossSettings
 from tf_frcnn.config.network import (
@@ -55,6 +56,7 @@ __all__ = [
     "dump_config",
     "load_config",
     "make_config",
+    "override_paths",
     "recipe_names",
     "recipe_path",
     "settings_config",

@@ -62,6 +62,11 @@ def make_config(
     return _build_layers([*layers, *map(_override_layer, texts)], source)
 
 
+def override_paths(overrides: Iterable[str]) -> list[str]:
+    """Returns the settings that overrides such as "train.epochs=3" replace, by path."""
+    return [path for text in overrides for path in _override_layer(text)[1]]
+
+
 def dump_config(config: Config) -> str:
     """Returns all settings as YAML that `load_config` turns into an equal `Config`."""
     return dump_yaml({_BASE: None} | config.model_dump())

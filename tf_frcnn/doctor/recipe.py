@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tf_frcnn.config import DEFAULT_RECIPE, Config, make_config
+from tf_frcnn.config import DEFAULT_RECIPE, Config, make_config, override_paths
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.doctor.advice import Advice, advise
 from tf_frcnn.doctor.canvases import canvas_choices
@@ -43,6 +43,9 @@ class Recipe(NamedTuple):
         lines.append(f"base: {_yaml(self.base)}")
         dump = self.config.model_dump(mode="json")
         for section in dict.fromkeys(_section(p) for c in self.choices for p in c[0]):
+            if not isinstance(dump[section], dict):
+                lines.append(f"{section}: {_yaml(dump[section])}")
+                continue
             lines.append(f"{section}:")
             for settings, reason in self.choices:
                 own = [path for path in settings if _section(path) == section]
@@ -79,7 +82,7 @@ def build_recipe(
         DataError: no image has an object to learn.
     """
     start = [Choice({f"data.{name}": value for name, value in data.items()}, "")]
-    given = [text.partition("=")[0].strip() for text in overrides]
+    given = override_paths(overrides)
     keep = [*given, *(_TRAINED_FOR if is_trained else ())]
     config = _config(start, base, overrides)
     advice = advise(train, config, keep=keep, may_shrink=base == DEFAULT_RECIPE)

@@ -9,6 +9,7 @@ from tests.helpers.coloured import (
     coloured_example,
     seen,
 )
+from tests.helpers.eagerly import eagerly
 from tf_frcnn.data.augmentation.mosaic import mosaic_of, with_followers
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.data.pipeline.grouping import fields_of
@@ -22,10 +23,10 @@ FOUR = [
 ]
 
 
+@eagerly()
 def mosaic(target, seed, min_visible=0.3):
-    target = tf.constant(target, tf.int64)
-    read = FOUR.__getitem__
-    return mosaic_of(read, target, RESIZING, min_visible, tf.constant(seed, tf.int64))
+    target, seed = tf.constant(target, tf.int64), tf.constant(seed, tf.int64)
+    return mosaic_of(FOUR, target, RESIZING, min_visible, seed)
 
 
 @pytest.mark.slow

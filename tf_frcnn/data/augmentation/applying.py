@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_frcnn.data.augmentation.colours import change_colours
 from tf_frcnn.data.augmentation.draws import split_seed, uniform
 from tf_frcnn.data.augmentation.geometry import cropped, placed, turned
-from tf_frcnn.data.augmentation.mosaic import mosaic_of
+from tf_frcnn.data.augmentation.mosaic import NUM_IMAGES, mosaic_of
 from tf_frcnn.data.augmentation.plan import Augmentation
 from tf_frcnn.data.augmentation.user_function import changed_by
 from tf_frcnn.data.decoding.resizing import Resizing, plan_resize
@@ -21,7 +21,7 @@ from tf_frcnn.data.pipeline.grouping import (
 
 
 def augment_example(
-    read: Callable[[int], Example],
+    read: Callable[[tf.Tensor | int], Example],
     resizing: Resizing,
     augmentation: Augmentation,
     *,
@@ -53,22 +53,22 @@ def augment_example(
         )
         return fields_of(mirrored(example, flip_seed))
     of_files, of_choice, of_mosaic, of_place, of_colours = split_seed(seed, 5)
-    of_file = split_seed(of_files, 4)
+    of_file = tf.stack(split_seed(of_files, NUM_IMAGES))
+
+    # A function of the graph: five traces would take seconds.
+    @tf.function(autograph=False)
+    def changed(place):
+        return _in_file(read(place), augmentation, of_file[place])
 
     def alone():
         if resized:
             return resized()
-        example = _in_file(read(0), augmentation, of_file[0])
+        example = changed(tf.constant(0))
         return _alone(example, resizing, augmentation, short_side, of_place)
 
     def together():
-        return _together(
-            lambda place: _in_file(read(place), augmentation, of_file[place]),
-            resizing,
-            augmentation,
-            short_side,
-            (of_mosaic, of_place),
-        )
+        seeds = of_mosaic, of_place
+        return _together(changed, resizing, augmentation, short_side, seeds)
 
     if augmentation.mosaic:
         is_drawn = uniform(of_choice) < augmentation.mosaic
@@ -102,16 +102,10 @@ def _alone(example, resizing, augmentation, short_side, seed):
 
 
 def _together(read, resizing, augmentation, short_side, seeds):
-    first = read(0)
-    file_size = tf.shape(first.image)[:2]
+    examples = [read(tf.constant(place)) for place in range(NUM_IMAGES)]
+    file_size = tf.shape(examples[0].image)[:2]
     target = _target(file_size, resizing, augmentation, short_side)
-    example = mosaic_of(
-        lambda place: read(place) if place else first,
-        target,
-        resizing,
-        augmentation.min_visible,
-        seeds[0],
-    )
+    example = mosaic_of(examples, target, resizing, augmentation.min_visible, seeds[0])
     scales = tf.cast(target, tf.float32) / tf.cast(file_size, tf.float32)
     example = _with_sizes(example, target, file_size, scales)
     if augmentation.places:

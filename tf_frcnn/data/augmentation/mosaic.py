@@ -1,6 +1,6 @@
 """Four images in one."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -38,7 +38,7 @@ def with_followers(images: tf.data.Dataset, num_images: int) -> tf.data.Dataset:
 
 
 def mosaic_of(
-    read: Callable[[int], Example],
+    examples: Sequence[Example],
     target: tf.Tensor,
     resizing: Resizing,
     min_visible: float,
@@ -49,7 +49,7 @@ def mosaic_of(
     Each is scaled until it fills its part, and what does not fit is cut at random.
 
     Args:
-        read: returns the k-th of the four examples, in the file's pixels.
+        examples: the four, in the file's pixels.
         target: int64 [2], (height, width) in network pixels.
         resizing: by what method.
         min_visible: share of a box that must be left.
@@ -64,13 +64,20 @@ def mosaic_of(
     shares = uniform(of_split, _FIRST_SPLIT, _LAST_SPLIT, shape=(2,))
     middle = tf.cast(tf.cast(target, tf.float32) * shares, tf.int32)
     rest = tf.cast(target, tf.int32) - middle
-    parts = []
-    for place in range(NUM_IMAGES):
-        right_of = tf.constant([place // 2, place % 2]) == 1
+
+    # A function of the graph: four traces would take seconds.
+    @tf.function(autograph=False)
+    def part_of(example, right_of, own_seed):
         size = tf.where(right_of, rest, middle)
-        part = _filling_part(read(place), size, resizing, min_visible, seeds[place])
+        part = _filling_part(example, size, resizing, min_visible, own_seed)
         corner = tf.tile(tf.cast(tf.where(right_of, middle, 0), tf.float32), [2])
-        parts.append(part._replace(boxes=part.boxes + corner))
+        return part._replace(boxes=part.boxes + corner)
+
+    places = [[False, False], [False, True], [True, False], [True, True]]
+    parts = [
+        part_of(example, tf.constant(right_of), own_seed)
+        for example, right_of, own_seed in zip(examples, places, seeds, strict=True)
+    ]
     rows = [
         tf.concat([left.image, right.image], axis=1)
         for left, right in (parts[:2], parts[2:])
