@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_frcnn import callbacks
 from tf_frcnn.callbacks import MeanAveragePrecision
-from tf_frcnn.config import Config
+from tf_frcnn.config import Config, TileSettings
 from tf_frcnn.data import ExampleSet, Problems, Record
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models.evaluating import ground_truth_of
@@ -112,3 +113,18 @@ def test_callbacks_placed_after_it_can_monitor_the_map(
     assert history["val_mAP"][2] == 1.0 and len(history["val_mAP"]) == 5
     line.load_weights(path)
     np.testing.assert_array_equal(line.get_weights()[0], weights[2])
+
+
+def test_data_in_which_nothing_can_be_detected_is_refused_at_once(line):
+    line.settings = Config(tiles=TileSettings(size=(64, 64)))
+    image = {
+        "image": tf.zeros([8, 8, 3], tf.uint8),
+        "boxes": tf.zeros([0, 4]),
+        "labels": tf.zeros([0], tf.int32),
+    }
+    data = tf.data.Dataset.from_tensors(image)
+    before = line.get_weights()
+    for own, said in [(data, "needs data of read_data"), (data.repeat(), "endless")]:
+        with pytest.raises(ValueError, match=said):
+            fit(line, [MeanAveragePrecision(own)])
+    np.testing.assert_array_equal(before, line.get_weights())

@@ -11,7 +11,7 @@ from tests.helpers.paths import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Training images and epochs that show what each notebook is to show.
-SIZES = {"quickstart.ipynb": (16, 2), "fine_tune.ipynb": (24, 6)}
+SIZES = {"quickstart.ipynb": (16, 2), "fine_tune.ipynb": (16, 6)}
 
 
 def read(path):

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
-from tf_frcnn.models.evaluating import Evaluation, evaluate_boxes, observe
+from tf_frcnn.models.evaluating import (
+    Evaluation,
+    evaluate_boxes,
+    observe,
+    require_observable,
+)
 from tf_frcnn.models.training_figures import TrainingFigures
 
 __all__ = ["MeanAveragePrecision", "TrainingFigures"]
@@ -46,6 +51,10 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         super().__init__()
         self.data, self.every, self.by_class = data, every, by_class
         self.on_evaluation, self.metric = on_evaluation, metric
+
+    def on_train_begin(self, logs=None):
+        """Refuses data in which nothing can be detected, before an epoch is trained."""
+        require_observable(self.model, self.data)
 
     def on_epoch_end(self, epoch, logs=None):
         """Detects, measures, and adds the result to the logs."""

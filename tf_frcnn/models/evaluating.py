@@ -131,7 +131,7 @@ def observe(
     Several workers share the images of an example set, and all get all detections.
     Arguments as of `evaluate`. Image i is the i-th of the data.
     """
-    require_end(data)
+    require_observable(model, data)
     workers = workers_of(model.distribute_strategy)
     if workers.total == 1 or not isinstance(data, ExampleSet):
         return _observe(model, data, batch_size)
@@ -142,6 +142,22 @@ def observe(
     own = own._replace(image_index=rows[own.image_index])
     found = DetectedBoxes(*gathered(own, model.distribute_strategy))
     return ground_truth_of(data), found
+
+
+def require_observable(model: Detector, data: ExampleSet | tf.data.Dataset) -> None:
+    """Raises an error for data in which `observe` cannot detect.
+
+    Raises:
+        DataError: the dataset is endless.
+        ValueError: the model cuts large images, and the data do not have the files'.
+    """
+    require_end(data)
+    size = model.settings.tiles.size
+    if is_raw(data) and size is not None and not isinstance(data, ExampleSet):
+        raise ValueError(
+            f"tiles.size = {list(size)} needs data of read_data, whose images come in "
+            "the size of their files; set it to null otherwise."
+        )
 
 
 def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
@@ -166,11 +182,6 @@ def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
 
 def _detect_in_tiles(model, data) -> DetectedBoxes:
     """Returns what a model that cuts large images finds in an example set."""
-    if not isinstance(data, ExampleSet):
-        raise ValueError(
-            f"tiles.size = {list(model.settings.tiles.size)} needs data of read_data, "
-            "whose images come in the size of their files; set it to null otherwise."
-        )
     parts = [_NOTHING]
     for row, encoded in data.stream().as_numpy_iterator():
         orientation = tf.constant(data.records[row].orientation)
