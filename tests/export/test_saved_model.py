@@ -47,11 +47,21 @@ def test_a_version_has_its_classes_for_clients_of_every_kind(exported):
     )
 
 
-def test_a_version_holds_no_operation_of_a_gradient(exported):
+def nodes_of(version):
+    """Returns the operations of all functions of a version."""
     saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((exported / "saved_model.pb").read_bytes())
+    saved.ParseFromString((version / "saved_model.pb").read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
-    nodes = [node for function in functions for node in function.node_def]
+    return [node for function in functions for node in function.node_def]
+
+
+def test_a_version_has_the_network_once_for_all_signatures(exported):
+    pooled = [node for node in nodes_of(exported) if node.op == "CropAndResize"]
+    assert len(pooled) == 1
+
+
+def test_a_version_holds_no_operation_of_a_gradient(exported):
+    nodes = nodes_of(exported)
     kinds = {node.op for node in nodes}
     assert "CropAndResize" in kinds
     assert not [kind for kind in kinds if kind.startswith("Sparse")]

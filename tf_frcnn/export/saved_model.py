@@ -70,6 +70,11 @@ def export_model(
     return add_version(directory, version, SAVED_MODEL, fill)
 
 
+def _traced(function, inputs):
+    """Returns what calls a function's graph: Keras traces what it is given twice."""
+    return tf.function(function, inputs, autograph=False).get_concrete_function()
+
+
 def write_graph(
     model: FasterRCNN, resizing: Resizing, path: Path, max_megapixels: float
 ) -> None:
@@ -80,5 +85,5 @@ def write_graph(
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with without_gradients():
         for name, (function, inputs) in signatures.with_inputs().items():
-            archive.add_endpoint(name, function, inputs)
+            archive.add_endpoint(name, _traced(function, inputs), inputs)
         archive.write_out(path, options=options, verbose=False)

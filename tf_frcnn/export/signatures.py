@@ -63,7 +63,7 @@ class Signatures:
 
         if self._in_tiles is None:
             most = self.model.roi_head.detections.max_per_image
-            found = detect_in_groups(count, read, self.model, found_spec(most))
+            found = detect_in_groups(count, read, self._detect, found_spec(most))
         else:
             found = _one_by_one(
                 self._in_tiles,
@@ -86,7 +86,7 @@ class Signatures:
             image = decode_or_refuse(data, name, self.max_pixels)
             return self._in_tiles(image, self._size_check(name))
         batch = self._read(data, name)
-        found = self.model(batch) | {"file_sizes": batch["file_sizes"]}
+        found = self._detect(batch) | {"file_sizes": batch["file_sizes"]}
         return {key: value[0] for key, value in found.items()}
 
     def _read(self, data, name):
@@ -105,15 +105,26 @@ class Signatures:
             return detection_outputs(found, found["file_sizes"], self.model.class_names)
         batch = self._batch(images, name)
         return detection_outputs(
-            self.model(batch), batch["file_sizes"], self.model.class_names
+            self._detect(batch), batch["file_sizes"], self.model.class_names
         )
+
+    @functools.cached_property
+    def _detect(self) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+        """The model as one function, which all signatures call: it is traced once."""
+        batch = {
+            name: tf.TensorSpec([None, *spec.shape], spec.dtype)
+            for name, spec in SIZED.items()
+        }
+        with tf.init_scope():
+            detect = tf.function(self.model, autograph=False)
+            return detect.get_concrete_function(batch)
 
     @functools.cached_property
     def _in_tiles(self) -> TiledDetection | None:
         """What detects objects in an image that is cut into tiles, if they are."""
         if self.model.settings.tiles.size is None:
             return None
-        return self.model.tiled_detection(self.resizing)
+        return self.model.tiled_detection(self.resizing, self._detect)
 
     def _size_check(self, name):
         """Returns what refuses a size in the network, int64 [2], that is too large."""
@@ -145,7 +156,7 @@ class Signatures:
         with tf.control_dependencies([_refuse_none(images, "images")]):
             images = tf.identity(images)
         batch = {"images": images, "image_sizes": image_sizes, "scales": scales}
-        found = self.model(batch | {"file_sizes": file_sizes})
+        found = self._detect(batch | {"file_sizes": file_sizes})
         return detection_outputs(found, file_sizes, self.model.class_names)
 
     def with_inputs(self) -> dict[str, Signature]:

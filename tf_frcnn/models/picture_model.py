@@ -1,6 +1,6 @@
 """Keras models that detect objects in pictures as users hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,19 @@ class PictureModel(ReplicatedModel):
             batch_size or self.settings.data.batch_size,
         )
 
-    def tiled_detection(self, resizing: Resizing) -> TiledDetection:
-        """Returns what detects objects in an image of any size as `tiles` has it."""
+    def tiled_detection(
+        self, resizing: Resizing, detect: Callable[..., Any] | None = None
+    ) -> TiledDetection:
+        """Returns what detects objects in an image of any size as `tiles` has it.
+
+        Args:
+            resizing: how images are brought to the network's size.
+            detect: what detects in a batch, if not the model itself.
+        """
         # `Config` lets no other model have tiles.
         roi_head: RoIHead = self.roi_head  # type: ignore[assignment]
         return TiledDetection(
-            self,
+            detect or self,
             resizing,
             self.settings.tiles,
             roi_head.detection_layer,
