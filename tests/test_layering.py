@@ -30,6 +30,7 @@ FLOORS = (
 RANKS = {name: rank for rank, names in enumerate(FLOORS) for name in names}
 # What may be asked of tf_frcnn.config by the floors above.
 OF_CONFIG = {"Config", "ConfigError", "dump_config", "load_config", "make_config"}
+OF_CONFIG |= {"override_paths"}
 OF_CONFIG |= {"DEFAULT_RECIPE", "config_schema", "recipe_names", "recipe_path"}
 # What reads settings: the layers and models that they concern, and what assembles.
 MAY_READ = ("config", "layers", "models", "assembly", "data.augmentation.plan")

@@ -152,8 +152,9 @@ def require_observable(model: Detector, data: ExampleSet | tf.data.Dataset) -> N
         ValueError: the model cuts large images, and the data do not have the files'.
     """
     require_end(data)
-    size = model.settings.tiles.size
-    if is_raw(data) and size is not None and not isinstance(data, ExampleSet):
+    if isinstance(data, ExampleSet) or not is_raw(data):
+        return
+    if (size := model.settings.tiles.size) is not None:
         raise ValueError(
             f"tiles.size = {list(size)} needs data of read_data, whose images come in "
             "the size of their files; set it to null otherwise."
