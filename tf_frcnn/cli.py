@@ -52,13 +52,13 @@ def _show_warning(
 
 def _file_of(options: argparse.Namespace, error: Exception) -> str:
     """Returns the source of a setting's error, with ": ", if it does not name it."""
-    from tf_frcnn.config import ConfigError
+    from tf_frcnn.config import ConfigError, override_paths
 
     if not isinstance(error, ConfigError) or _NAMES_SOURCE.match(str(error)):
         return ""
     faults = error.paths or (str(error).partition(" = ")[0],)
     given = vars(options)
-    overridden = {text.partition("=")[0].strip() for text in given.get("set", ())}
+    overridden = {*override_paths(given.get("set", ()))}
     file = given.get("config") or given.get("run_folder") or given.get("source")
     return "--set: " if overridden & {*faults} else f"{file}: "
 
