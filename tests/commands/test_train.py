@@ -85,7 +85,7 @@ def test_all_splits_are_opened_before_the_first_step(monkeypatch, tmp_path):
     monkeypatch.setattr(opening, "open_splits", note("open", "validation"))
     monkeypatch.setattr(training, "train", note("train", model))
     monkeypatch.setattr(evaluation, "evaluate_run", note("evaluate", None))
-    train.run_training(Config(), tmp_path / "run")
+    train.run_training(load_config(QUICKSTART), tmp_path / "run")
     (opened, splits), trained, evaluated = calls
     assert (opened, trained) == ("open", ("train", tmp_path / "run"))
     assert isinstance(splits, Splits) and evaluated == ("evaluate", "validation")
@@ -118,6 +118,15 @@ def test_a_data_set_without_a_test_split_is_trained_and_validated(
     assert printed.index("Without a test split") < printed.index("Metrics:")
     assert (tmp_path / "run" / "metrics_validation.json").is_file()
     assert (tmp_path / "run" / "export" / "1" / "saved_model.pb").is_file()
+
+
+def test_weights_that_are_missing_are_told_before_data_are_read(capsys, tmp_path):
+    settings = ("data.reader=voc", f"data.directory={tmp_path / 'no-data'}")
+    settings += ("backbone.name=vgg16", f"backbone.weights={tmp_path / 'absent.h5'}")
+    arguments = [word for text in settings for word in ("--set", text)]
+    run = tmp_path / "run"
+    line = failure_of(capsys, "train", QUICKSTART, "--output", run, *arguments)
+    assert "absent.h5': no such file" in line and not run.exists()
 
 
 def test_a_home_folder_is_expanded_behind_an_equals_sign(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ from tf_frcnn.assembly.model import (
     build_model,
     check_parts,
     load_initial_weights,
+    read_initial_weights,
 )
 from tf_frcnn.assembly.plan import RunPlan, build_plan, compile_model
 from tf_frcnn.assembly.steps import STEP_NAMES, build_step_config, is_alternating
@@ -37,5 +38,6 @@ __all__ = [
     "is_alternating",
     "load_initial_weights",
     "proposals_file",
+    "read_initial_weights",
     "split_names",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from tf_frcnn import layers
 from tf_frcnn.assembly.names import look_up
@@ -90,13 +91,15 @@ _KINDS = {
 }
 
 
-def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
-    """Sets the initial weights; returns None if they stay random.
+def read_initial_weights(config: Config) -> dict[str, list[np.ndarray]] | None:
+    """Reads the weights that a training starts from; returns None for random ones.
+
+    A run does so before it reads data, too: what is missing is told at once.
 
     Raises:
         ConfigError: the backbone has no pretrained weights, or random ones would stay.
         RuntimeError: the download failed.
-        FileNotFoundError, ValueError: the file is missing or does not fit.
+        FileNotFoundError, ValueError: the file is missing or damaged.
     """
     source = config.backbone.weights
     backbone = backbone_of(config)
@@ -104,19 +107,30 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
         _check_that_random_weights_learn(config, backbone)
         return None
     if source != "imagenet":
-        weights = read_weights_file(source)
-    elif backbone.imagenet is None:
+        return read_weights_file(source)
+    if backbone.imagenet is None:
         raise ConfigError(
             f"backbone.weights = 'imagenet': {config.backbone.name} has no pretrained "
             "weights; set backbone.weights to random or to the path of a file."
         )
-    else:
-        weights = backbone.imagenet()
+    return backbone.imagenet()
+
+
+def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
+    """Sets the initial weights; returns None if they stay random.
+
+    Raises:
+        ConfigError, FileNotFoundError, RuntimeError: as `read_initial_weights`.
+        ValueError: the file is damaged or does not fit.
+    """
+    weights = read_initial_weights(config)
+    if weights is None:
+        return None
     heads = [] if model.roi_head is None else [model.roi_head.box_head]
     try:
         return set_weights(weights, model.backbone, *heads)
     except ValueError as error:
-        name = config.backbone.name
+        source, name = config.backbone.weights, config.backbone.name
         raise ValueError(
             f"backbone.weights = {source!r} for {name}: {error}"
         ) from error

@@ -75,9 +75,16 @@ def run_training(
     Raises:
         DataError: a split of the training cannot be read. Without a test split the
             validation split is evaluated.
+        FileNotFoundError, RuntimeError: there are no weights to start from.
         ValueError: the network of `init` differs, or the training alternates.
     """
-    from tf_frcnn.assembly import Splits, build_strategy, check_parts, is_alternating
+    from tf_frcnn.assembly import (
+        Splits,
+        build_strategy,
+        check_parts,
+        is_alternating,
+        read_initial_weights,
+    )
     from tf_frcnn.models.workers import workers_of
     from tf_frcnn.runs.alternating import STEPS_FOLDER
     from tf_frcnn.runs.evaluation import evaluate_run
@@ -90,6 +97,8 @@ def run_training(
     check_parts(config)
     check_run_folder(directory, resume)
     start = _start_of(init, config) if init else {}
+    if not resume and not init:
+        read_initial_weights(config)
     splits = Splits(config)
     if not is_chief:
         _train(config, directory, resume, start, splits)
