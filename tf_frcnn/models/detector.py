@@ -18,6 +18,7 @@ from tf_frcnn.models.batch import (
 )
 from tf_frcnn.models.data_model import DataModel
 from tf_frcnn.models.entry_points import EntryPoints
+from tf_frcnn.models.fused_updates import fuse_updates
 from tf_frcnn.models.optimizer import (
     accumulated_steps,
     build_optimizer,
@@ -208,6 +209,7 @@ class Detector(EntryPoints, DataModel):
             optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         leave_reduced(self.optimizer)
+        fuse_updates(self.optimizer)
         if self.has_devices and accumulated_steps(self.optimizer) > 1:
             raise ValueError(
                 "compile: gradient_accumulation_steps is for one device; with several "
