@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tf_frcnn.drawing.fonts import font_of, legible
+
 _GOLDEN_RATIO = 0.618034  # multiples of it spread over the hues, however many there are
 _BACKGROUND = (32, 32, 32)
 
@@ -67,7 +69,8 @@ def draw_boxes(
         captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
     drawn = Image.fromarray(image)
     draw = ImageDraw.Draw(drawn)
-    line, font = _line_width(image), _font(image)
+    line, font = _line_width(image), font_of(captions, _letter_size(image))
+    captions = [legible(caption, font) for caption in captions]
     frames = {row: _frame(boxes[row], image) for row in rows}
     for row in rows[::-1]:  # the best lie on top
         top, left, bottom, right = frames[row]
@@ -127,7 +130,7 @@ def side_by_side(
     Returns:
         uint8 [band + max(h, h'), w + gap + w', 3].
     """
-    font, gap = _font(left), 2 * _line_width(left)
+    font, gap = font_of([*captions], _letter_size(left)), 2 * _line_width(left)
     band = sum(font.getmetrics())
     height = band + max(left.shape[0], right.shape[0])
     canvas = Image.new(
@@ -136,7 +139,7 @@ def side_by_side(
     draw, start = ImageDraw.Draw(canvas), 0
     for image, caption in zip((left, right), captions, strict=True):
         canvas.paste(Image.fromarray(image), (start, band))
-        text = _shorten(caption, font, image.shape[1])
+        text = _shorten(legible(caption, font), font, image.shape[1])
         draw.text((start, 0), text, fill="white", font=font)
         start += image.shape[1] + gap
     return np.array(canvas)
@@ -173,10 +176,8 @@ def _line_width(image: np.ndarray) -> int:
     return max(1, round(max(image.shape[:2]) / 300))
 
 
-def _font(image: np.ndarray) -> ImageFont.FreeTypeFont:
-    size = max(10, round(max(image.shape[:2]) / 45))
-    # With a size it is never the bitmap font.
-    return ImageFont.load_default(size)  # type: ignore[return-value]
+def _letter_size(image: np.ndarray) -> int:
+    return max(10, round(max(image.shape[:2]) / 45))
 
 
 def _frame(box: np.ndarray, image: np.ndarray) -> Rectangle:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-# Pixels of a cell, and most letters of a name.
-_CELL, _LETTERS = 44, 14
+from tf_frcnn.drawing.fonts import font_of, legible
+
+# Pixels of a cell, most letters of a name, and their size in pixels.
+_CELL, _LETTERS, _LETTER_SIZE = 44, 14, 13
 _HIT, _WRONG = np.array([109, 147, 207]), np.array([199, 84, 76])
 
 
@@ -21,8 +23,9 @@ def draw_matrix(matrix: np.ndarray, names: Sequence[str]) -> np.ndarray:
     Returns:
         uint8 [h, w, 3].
     """
+    font = font_of([*names], _LETTER_SIZE)
+    names = [legible(name, font) for name in names]
     short = [n if len(n) <= _LETTERS else f"{n[: _LETTERS - 1]}…" for n in names]
-    font = ImageFont.load_default(13)
     margin = 12 + round(max(font.getlength(name) for name in short))
     side = margin + _CELL * len(short)
     image = Image.new("RGB", (side, side), "white")
