@@ -13,6 +13,7 @@ from tf_frcnn.models.evaluating import (
     Evaluation,
     evaluate_boxes,
     observe,
+    require_metric,
     require_observable,
 )
 from tf_frcnn.models.training_figures import TrainingFigures
@@ -53,7 +54,8 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         self.on_evaluation, self.metric = on_evaluation, metric
 
     def on_train_begin(self, logs=None):
-        """Refuses data in which nothing can be detected, before an epoch is trained."""
+        """Refuses data and metrics of no use, before an epoch is trained."""
+        require_metric(self.model, self.metric)
         require_observable(self.model, self.data)
 
     def on_epoch_end(self, epoch, logs=None):

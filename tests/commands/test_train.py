@@ -129,6 +129,16 @@ def test_weights_that_are_missing_are_told_before_data_are_read(capsys, tmp_path
     assert "absent.h5': no such file" in line and not run.exists()
 
 
+def test_a_run_does_not_fill_the_folder_of_its_data(capsys, tmp_path):
+    (tmp_path / "JPEGImages").mkdir()
+    settings = ("data.reader=voc", f"data.directory={tmp_path}")
+    arguments = [word for text in settings for word in ("--set", text)]
+    line = failure_of(capsys, "train", QUICKSTART, "--output", tmp_path, *arguments)
+    assert "holds the data" in line and [*tmp_path.iterdir()] == [
+        tmp_path / "JPEGImages"
+    ]
+
+
 def test_a_home_folder_is_expanded_behind_an_equals_sign(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -103,8 +103,20 @@ def test_what_is_to_stay_stays(squares_of, default):
     examples = squares_of({"dot": (40, 2), "cell": (110, 10)})
     no_size = advise(examples, default, keep=["images.short_side"]).settings
     assert {path.partition(".")[0] for path in no_size} == {"anchors"}
+    fixed = ["images.short_side", "images.long_side"]
+    long = make_config({"images": {"short_side": 900}}, "test")
+    assert "images.long_side" not in advise(examples, long, keep=fixed).settings
     no_anchors = advise(examples, default, keep=["anchors.scales"]).settings
     assert {path.partition(".")[0] for path in no_anchors} == {"images"}
+
+
+def test_the_long_side_follows_a_short_side_that_was_given(squares_of):
+    examples = squares_of({"dot": (40, 2)}, height=480, width=640)
+    given = make_config({"images": {"short_side": 900, "long_side": 1000}}, "test")
+    advice = advise(examples, given, keep=["images.short_side"])
+    assert advice.settings["images.long_side"] == 1200
+    assert "up to 1200 pixels" in advice.why["images.long_side"]
+    assert "images.short_side" not in advice.settings
 
 
 def test_small_objects_on_the_border_take_anchors_that_cross_it(set_of):

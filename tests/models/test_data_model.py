@@ -52,6 +52,12 @@ def kinds(shapes, singles, elements, dataset_of):
 KINDS = ("examples", "singles", "unknown", "batches")
 
 
+def test_fit_without_compile_says_what_to_do(small_detector, shapes):
+    model = small_detector()
+    with pytest.raises(ValueError, match=r"call compile\(\) first"):
+        model.fit(shapes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_fit_takes_all_kinds_of_data_and_of_validation_data(kind, stub, kinds, recwarn):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn.callbacks import MeanAveragePrecision
 from tf_frcnn.data import (
     ExampleSet,
     Problems,
@@ -278,3 +279,23 @@ def test_cocos_metric_is_one_of_them(eager_detector, shapes):
     )
     with pytest.raises(ValueError, match=r"iou_threshold: metric = 'coco' has its own"):
         evaluate_boxes(model, truth, found, metric="coco", iou_threshold=0.75)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"metric": "coc"}, "metric = 'coc' must be one of 11-point, area, coco"),
+        ({"iou": 0.5}, "iou: evaluate takes iou_threshold, metric, "),
+        ({"metric": "coco", "strict": True}, "strict: metric = 'coco' has its own"),
+    ],
+)
+def test_what_evaluate_does_not_take_is_told_before_images_are_read(
+    eager_detector, given, words
+):
+    model = eager_detector()
+    with pytest.raises(ValueError, match=words):
+        evaluate(model, None, **given)
+    callback = MeanAveragePrecision(None, **given)
+    callback.set_model(model)
+    with pytest.raises(ValueError, match=words):
+        callback.on_train_begin()

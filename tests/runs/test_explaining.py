@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tf_frcnn.runs import explaining
 from tf_frcnn.runs.explaining import STAGES, explain
 
 
@@ -59,3 +60,15 @@ def test_where_the_rpn_sees_nothing_the_picture_is_dark(model, picture):
         model.rpn.head.set_weights(blind)
     # Scores of one half: 0.35 + 0.65 / 2 of the light.
     assert np.abs(image[:140, :190] - 90 * 0.675).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("file", "short_side", "stride"),
+    [((480, 640), 128, 16), ((480, 640), 600, 16), ((1080, 1920), 600, 4)],
+)
+def test_the_map_of_scores_has_no_cell_beyond_the_picture(file, short_side, stride):
+    """The network's sides are whole, whatever the scale's rounding makes of them."""
+    sides = np.array([short_side, round(short_side * file[1] / file[0])])
+    scales = (sides / file).astype(np.float32)
+    cells = explaining._cells(file, scales, stride)
+    np.testing.assert_array_equal(cells, np.ceil(sides / stride))

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from tf_frcnn.runs import weights
-from tf_frcnn.runs.weights import save_weights
+from tf_frcnn.runs.weights import load_weights, save_weights
 
 # HDF5 keeps small arrays back up to the end, and crashes where it cannot write them.
 MANY_LAYERS = """
@@ -63,3 +63,15 @@ def test_a_system_that_cannot_reserve_room_is_asked_what_is_free(tmp_path, monke
         save_weights(small_model(), path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == before
+
+
+def test_of_weights_that_do_not_fit_the_first_is_named_with_its_shapes(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    for units in (2, 4):
+        layers = [keras.layers.Dense(units, name="first"), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+        if not path.exists():
+            save_weights(model, path)
+    message = r"first/kernel has the shape \(3, 2\), but \(3, 4\) is needed\)\."
+    with pytest.raises(ValueError, match=message):
+        load_weights(model, path)

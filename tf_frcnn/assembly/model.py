@@ -141,7 +141,9 @@ def _check_that_random_weights_learn(config: Config, backbone: Backbone) -> None
     if frozen:
         raise ConfigError(
             f"backbone.frozen_blocks = {frozen} would keep random weights as they are; "
-            "set it to 0, or backbone.weights to pretrained ones."
+            "set it to 0, or backbone.weights to pretrained ones.",
+            "backbone.weights",
+            "backbone.frozen_blocks",
         )
     if backbone.has_normalization and normalization == "frozen_batch":
         raise ConfigError(

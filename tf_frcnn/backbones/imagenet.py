@@ -37,7 +37,8 @@ def imagenet_application(
         raise RuntimeError(
             f'backbone.weights = "imagenet": the {name} weights could not be '
             f"downloaded ({reason}). Without network, set backbone.weights to the path "
-            f"of an HDF5 file with {name} weights, or to random."
+            f"of an HDF5 file with {name} weights, or to random and "
+            "backbone.frozen_blocks to 0."
         ) from error
     number_unnamed_layers(network)
     weights = {

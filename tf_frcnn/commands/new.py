@@ -182,7 +182,7 @@ def _report(recipe: "Recipe", output: Path, command: str, notes: list[str]) -> N
         print(sentence)
     print(
         f"\n{output} is written. Read it, then type\n"
-        f"  {command} --output runs/trial --set train.epochs=1 "
+        f"  {command} --output runs/{output.stem}_trial --set train.epochs=1 "
         "--set data.max_images=20\n"
         f"for a trial, or for the whole training\n"
         f"  {command}"

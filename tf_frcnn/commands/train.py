@@ -90,12 +90,13 @@ def run_training(
     from tf_frcnn.runs.evaluation import evaluate_run
     from tf_frcnn.runs.locks import claimed
     from tf_frcnn.runs.opening import open_splits
-    from tf_frcnn.runs.resuming import check_run_folder
+    from tf_frcnn.runs.resuming import check_run_folder, require_own_folder
     from tf_frcnn.runs.training_page import write_training_page
 
     is_chief = workers_of(build_strategy(config)).is_chief
     check_parts(config)
     check_run_folder(directory, resume)
+    require_own_folder(directory, config)
     start = _start_of(init, config) if init else {}
     if not resume and not init:
         read_initial_weights(config)

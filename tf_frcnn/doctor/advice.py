@@ -8,7 +8,12 @@ import numpy as np
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
 from tf_frcnn.doctor.anchors import AnchorReport, report_of
-from tf_frcnn.doctor.image_size import REACH_WANTED, advised_sizes, size_reason
+from tf_frcnn.doctor.image_size import (
+    REACH_WANTED,
+    advised_sizes,
+    following_long_side,
+    size_reason,
+)
 from tf_frcnn.doctor.reach import Objects, file_boxes, network_objects
 from tf_frcnn.doctor.search import (
     fit_anchors,
@@ -118,7 +123,11 @@ def _image_size(
 ) -> _Change:
     """Takes the smallest size at which enough objects can be reached."""
     fixed = {"images.short_side", "images.long_side"} & {*keep}
-    if fixed or config.images.canvases or config.data.train_short_sides:
+    if config.images.canvases or config.data.train_short_sides:
+        return config, {}
+    if fixed == {"images.short_side"}:
+        return _long_side(examples, config)
+    if fixed:
         return config, {}
     sizes = advised_sizes(examples, config, may_shrink)
     limits: list[float] = []
@@ -132,6 +141,16 @@ def _image_size(
         return config, {}
     reason = size_reason(examples, config, sizes[row], limits[row], limits[0])
     return advised, {"images.short_side": reason}
+
+
+def _long_side(examples: ExampleSet, config: Config) -> _Change:
+    """Lets the long side follow a short side that was given."""
+    short, own = config.images.short_side, config.images.long_side
+    long = following_long_side(examples, short)
+    if own is None or long <= own:
+        return config, {}
+    reason = f"Of most images the longer side has up to {long} pixels then."
+    return _resized(config, (short, long)), {"images.long_side": reason}
 
 
 def _resized(config: Config, size: tuple[int, int]) -> Config:

@@ -54,11 +54,15 @@ def canvas_choices(
     canvases = (*fitted, *(c for c in usual if c not in fitted))
     left = padding(records, sizes, canvases)
     reason = (
-        f"The first {len(fitted)} fit these images: {left:.1%} padding where the usual "
-        f"ones have {wasted:.1%}. The others are for images of other shapes."
+        f"{_first(len(fitted))} these images: {left:.1%} padding where the usual ones "
+        f"have {wasted:.1%}. The others are for images of other shapes."
     )
     saves = wasted - left >= _WORTH_CHANGING
     return [Choice({"images.canvases": canvases}, reason)] if saves else []
+
+
+def _first(count: int) -> str:
+    return "The first one fits" if count == 1 else f"The first {count} fit"
 
 
 def _own_canvases(wasted: float, multiple: int) -> Choice:

@@ -145,7 +145,8 @@ def _amounts(
         message = f"Classes without any object: {', '.join(unused)}."
         yield Finding("unused_class", message)
     if rare:
-        message = f"Classes with few objects in {training}: {', '.join(rare)}."
+        where = training or "the data"
+        message = f"Classes with few objects in {where}: {', '.join(rare)}."
         yield Finding("rare_class", message)
     if unmeasured:
         message = f"Classes that are in {training} only: {', '.join(unmeasured)}."

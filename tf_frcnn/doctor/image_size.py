@@ -52,6 +52,13 @@ def advised_sizes(
         sizes.append((short, long))
 
 
+def following_long_side(examples: ExampleSet, short_side: int) -> int:
+    """Returns the long side that lets most images keep a short side."""
+    sides = np.sort([(r.height, r.width) for r in examples.records], axis=1)
+    aspect = float(np.quantile(sides[:, 1] / sides[:, 0], _ASPECT_QUANTILE))
+    return math.ceil(round(short_side * aspect / _MULTIPLE, 3)) * _MULTIPLE
+
+
 def _rounded(side: float, aspect: float) -> tuple[int, int]:
     """Returns short and long side as multiples of 16 pixels."""
     short = math.ceil(round(side, 3) / _MULTIPLE) * _MULTIPLE

@@ -181,6 +181,11 @@ class DataModel(PictureModel):
                 f"initial_batch = {start.initial_batch} needs data of read_data, whose "
                 "order is known."
             )
+        if getattr(self, "optimizer", None) is None:
+            raise ValueError(
+                "fit: the model has no optimizer yet; call compile() first. Without "
+                "arguments it takes the recipe's."
+            )
         if not is_raw(data):
             if augment is not None:
                 raise ValueError("augment changes single images, but x has batches.")

@@ -1,5 +1,6 @@
 """The mean average precision of a detector on any data."""
 
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import (
     COCO_METRIC,
+    METRICS,
     COCOResult,
     DetectedBoxes,
     GroundTruth,
@@ -71,8 +73,9 @@ def evaluate(
             `metric="coco"`, alone or with `use_difficult`, for `evaluate_coco`.
 
     Raises:
-        ValueError: COCO's metric does not have such an argument.
+        ValueError: there is no such metric, or it does not have such an argument.
     """
+    require_metric(model, metric)
     truth, found = observe(model, data, batch_size=batch_size)
     return evaluate_boxes(model, truth, found, **metric)
 
@@ -81,10 +84,12 @@ def evaluate_boxes(
     model: Detector, truth: GroundTruth, found: DetectedBoxes, **metric: Any
 ) -> Evaluation:
     """Measures detections; see `evaluate`."""
+    require_metric(model, metric)
     settings, count = metric_of(model) | metric, len(model.class_names)
     result: VOCResult | COCOResult
     if settings["metric"] == COCO_METRIC:
-        result = evaluate_coco(truth, found, count, **_of_coco(metric))
+        own = {name: value for name, value in metric.items() if name != "metric"}
+        result = evaluate_coco(truth, found, count, **own)
         mean, figures = result.ap, result.class_ap
     else:
         result = evaluate_voc(truth, found, count, **settings)
@@ -93,15 +98,29 @@ def evaluate_boxes(
     return Evaluation(float(mean), by_class, result)
 
 
-def _of_coco(metric: dict[str, Any]) -> dict[str, Any]:
-    """Returns the keyword arguments of `evaluate_coco` among those given."""
-    own = {name: value for name, value in metric.items() if name != "metric"}
-    if unknown := own.keys() - {"use_difficult"}:
-        raise ValueError(
-            f"{', '.join(sorted(unknown))}: metric = {COCO_METRIC!r} has its own IoU "
-            "thresholds and boxes; name another metric beside it."
-        )
-    return own
+def require_metric(model: Detector, given: dict[str, Any]) -> None:
+    """Raises an error for what `evaluate` does not take, before anything is detected.
+
+    Args:
+        model: the detector.
+        given: keyword arguments of `evaluate`: `metric`, and those beside it.
+
+    Raises:
+        ValueError: there is no such metric, or it does not have such an argument.
+    """
+    names, name = (*METRICS, COCO_METRIC), (metric_of(model) | given)["metric"]
+    if name not in names:
+        raise ValueError(f"metric = {name!r} must be one of {', '.join(names)}.")
+    measure = evaluate_coco if name == COCO_METRIC else evaluate_voc
+    known = signature(measure).parameters.values()
+    own = {"metric", *(p.name for p in known if p.kind is Parameter.KEYWORD_ONLY)}
+    if unknown := ", ".join(sorted(given.keys() - own)):
+        if name == COCO_METRIC:
+            raise ValueError(
+                f"{unknown}: metric = {COCO_METRIC!r} has its own IoU thresholds and "
+                "boxes; name another metric beside it."
+            )
+        raise ValueError(f"{unknown}: evaluate takes {', '.join(sorted(own))}.")
 
 
 def metric_of(model: Detector) -> dict[str, Any]:

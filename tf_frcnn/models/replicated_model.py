@@ -38,10 +38,16 @@ class ReplicatedModel(keras.Model):
         return self._predict_on_devices(x)
 
     def make_predict_function(self, force=False):
-        """As Keras does; `force` also has the devices' function made again."""
+        """As Keras does; `force` also has the devices' function made again.
+
+        A function that is made again for other settings or canvases is no cause for
+        TensorFlow's warning of retracing.
+        """
         if force:
             self._predict_on_devices = None
-        return super().make_predict_function(force)
+        super().make_predict_function(force)
+        self.predict_function._omit_frequent_tracing_warning = True
+        return self.predict_function
 
     @property
     def has_devices(self) -> bool:

@@ -104,8 +104,7 @@ def _rpn_scores(stages: _Stages) -> np.ndarray:
     anchors, scores = stages.boxes.anchors[valid], stages.boxes.candidates.scores[valid]
     stride = stages.model.rpn.anchor_grid.strides[0]
     height, width = stages.picture.shape[:2]
-    limits = np.array([height, width])
-    cells = np.ceil(limits * stages.scales / stride).astype(int)
+    cells = _cells((height, width), stages.scales, stride)
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2
     place = np.clip((centres * stages.scales / stride).astype(int), 0, cells - 1)
     grid = np.zeros(cells)
@@ -114,6 +113,14 @@ def _rpn_scores(stages: _Stages) -> np.ndarray:
     share = share.resize((width, height), Image.Resampling.NEAREST)
     light = 1 - _MAP_SHARE + _MAP_SHARE * np.asarray(share)[..., np.newaxis] / 255
     return (stages.picture * light).astype("uint8")
+
+
+def _cells(size: tuple[int, int], scales: np.ndarray, stride: int) -> np.ndarray:
+    """Returns how many rows and columns of a map a picture covers.
+
+    Its sides are whole in the network; 480 * float32(128 / 480) is a little more.
+    """
+    return -(-np.rint(size * scales).astype(int) // stride)
 
 
 def _proposals(stages: _Stages) -> np.ndarray:

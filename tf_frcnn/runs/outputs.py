@@ -47,6 +47,6 @@ def require_free(paths: Iterable[Path], *, overwrite: bool) -> None:
         others = f" and {len(taken) - 1} more of the results" if taken[1:] else ""
         verb = "exist" if others else "exists"
         raise FileExistsError(
-            f"{taken[0]}{others} {verb} already; choose another folder with --output, "
+            f"{taken[0]}{others} {verb} already; choose another --output, "
             "or say --overwrite to replace them."
         )

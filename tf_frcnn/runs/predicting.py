@@ -9,6 +9,7 @@ from tf_frcnn.data import DataError, Problems
 from tf_frcnn.data.readers.images import find_images, listed_images, print_skipped
 from tf_frcnn.models import Detector
 from tf_frcnn.runs import predictions
+from tf_frcnn.runs.best_scores import BestScore
 from tf_frcnn.runs.coco_results import CocoIds, write_coco_results
 from tf_frcnn.runs.drawings import Drawings
 from tf_frcnn.runs.full_lists import FullLists
@@ -108,9 +109,10 @@ def _detect(
     batch_size: int | None,
 ) -> None:
     """Lists and draws what is in the files; prints which of them cannot be read."""
-    problems, full = Problems(), FullLists(model.settings, min_score)
+    problems = Problems()
+    full, best = FullLists(model.settings, min_score), BestScore(min_score)
     found = predictions.detect_each(model, files, problems, batch_size)
-    found = full.noted(found)
+    found = best.noted(full.noted(found))
     with ResultLines(outputs.lines, append=True) as lines:
         done = write_predictions(found, lines, drawings, min_score, len(files))
     problems.print()
@@ -120,6 +122,7 @@ def _detect(
             "reasons."
         )
     full.report()
+    best.report()
     print(f"Boxes in pixels of the files: {outputs.lines}")
 
 

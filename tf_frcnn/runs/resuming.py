@@ -46,6 +46,16 @@ def check_run_folder(directory: Path, resume: bool) -> None:
         )
 
 
+def require_own_folder(directory: Path, config: Config) -> None:
+    """Raises an error if a run's folder is that of the data."""
+    if (data := config.data.directory) is None or not Path(data).is_dir():
+        return
+    if directory.exists() and directory.samefile(data):
+        raise FileExistsError(
+            f"{directory} holds the data; give the run a folder of its own by --output."
+        )
+
+
 def resumed_classes(directory: Path, examples: ExampleSet) -> tuple[str, ...]:
     """Returns the classes of a resumed run, in the order of its labels.
 

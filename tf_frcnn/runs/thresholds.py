@@ -34,9 +34,10 @@ def write_thresholds(directory: Path, thresholds: Thresholds, by: str) -> None:
 def _write(directory, names, thresholds, by) -> tuple[float, ...]:
     points = thresholds.best_f1 if by == F1 else thresholds.at_precision
     chosen = [own or best for own, best in zip(points, thresholds.best_f1, strict=True)]
-    for name, own in zip(names, points, strict=True):
+    for name, own, best in zip(names, points, thresholds.best_f1, strict=True):
         if own is None and by == PRECISION:
-            print(f"{name} does not reach the precision; it gets its best F1's score.")
+            own_score = "its best F1's score" if best else "0.5, nothing of it is found"
+            print(f"{name} does not reach the precision; it gets {own_score}.")
     values = tuple(_score(point) for point in chosen)
     config = load_config(run_config(directory))
     detections = config.detections.replace(class_thresholds=values)

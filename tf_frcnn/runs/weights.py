@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tf_frcnn.runs.safe_files import checksum, replaced
 BEST_WEIGHTS = "weights/best.weights.h5"
 # Of HDF5's groups and headers, per array.
 _BYTES_BESIDE = 4096
+# Keras on the first variable that does not fit its file.
+_SHAPES = re.compile(
+    r"variable\.shape=(\(.*?\)), Received: value\.shape=(\(.*?\))\..* path=([^,]*),"
+)
 
 
 def save_weights(model: keras.Model, path: Path) -> str:
@@ -76,6 +81,14 @@ def load_weights(model: keras.Model, path: Path) -> None:
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(
             f"{path}: these are not weights of the configured network "
-            f"({str(error).splitlines()[0]})"
+            f"({_reason(error)})."
         ) from error
     require_finite(model, str(path))
+
+
+def _reason(error: Exception) -> str:
+    """Returns in a line what Keras says of weights that do not fit."""
+    if found := _SHAPES.search(str(error)):
+        needed, stored, path = found.groups()
+        return f"{path} has the shape {stored}, but {needed} is needed"
+    return str(error).splitlines()[0]

@@ -96,7 +96,7 @@ def test_without_a_usable_image_the_first_reasons_are_given(tmp_path):
         read_described("set", images, NAMES, Problems(), "x")
     text = str(error.value)
     assert text.startswith(
-        "set has no image that can be used: {'unreadable_image': 4}. a.png: it is not "
+        "set has no image that can be used: unreadable_image 4. a.png: it is not "
         "an image of a known format; b.png"
     )
     assert "c.png" in text and "d.png" not in text

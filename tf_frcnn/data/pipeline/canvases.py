@@ -86,7 +86,7 @@ def canvas_groups(
     if not fits.any(axis=1).all():
         row = int(np.argmin(fits.any(axis=1)))
         raise DataError(
-            f"canvases: {records[row].source} becomes {largest[row, 0]} x "
+            f"images.canvases: {records[row].source} becomes {largest[row, 0]} x "
             f"{largest[row, 1]} pixels (height x width), but none of {tuple(canvases)} "
             "holds it; add a larger canvas or leave the list empty."
         )

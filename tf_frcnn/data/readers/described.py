@@ -187,9 +187,8 @@ def no_image_left(name: str, problems: Problems) -> DataError:
     """Returns the error for a set without an image that can be used."""
     reasons = [f"{row.file}: {row.detail}" for row in problems.rows if row.file]
     shown = "; ".join(reasons[:REASONS_SHOWN])
-    return DataError(
-        f"{name} has no image that can be used: {problems.counts()}. {shown}"
-    )
+    counts = ", ".join(f"{kind} {n}" for kind, n in problems.counts().items())
+    return DataError(f"{name} has no image that can be used: {counts}. {shown}")
 
 
 def distinct_ids(images: Sequence[DescribedImage]) -> list[DescribedImage]:
