@@ -83,6 +83,12 @@ def main():
         default=["tensorflow", "torchvision"],
         choices=list(PROGRAMS),
     )
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32", "bfloat16", "int8"],
+        help="of those that a program has (all); float32 is always measured",
+    )
     parser.add_argument("--steps", type=int, default=7, help="of each program (7)")
     parser.add_argument("--peer-python", default=sys.executable, metavar="PYTHON")
     options = parser.parse_args()
@@ -101,6 +107,7 @@ def rows(name, options):
     for program in options.programs:
         module, precisions, trains = PROGRAMS[program]
         python = options.peer_python if program == "torchvision" else sys.executable
+        precisions = [p for p in precisions if p in ("float32", *options.precisions)]
         for precision in precisions if trains or kind == "inference" else ():
             words = module, detector, kind, precision, height, width
             programs[program, precision] = Program(python, *words)

@@ -52,6 +52,7 @@ def main():
     options = parser.parse_args()
     canvas = [int(side) for side in options.canvas.split("x")]
     own = ["backbone.weights=random", "backbone.normalization=frozen_batch"]
+    own += ["train.learning_rate=1e-9"]  # Noise and random weights would diverge.
     config = load_config(options.config, [*own, *options.set])
     model = build_model(config, [f"class {k}" for k in range(20)])
     compile_model(config, model, steps_per_epoch=1000)

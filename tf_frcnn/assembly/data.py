@@ -11,6 +11,8 @@ import numpy as np
 from tf_frcnn.assembly.names import look_up
 from tf_frcnn.config import Config
 from tf_frcnn.data import DATASETS, SPLIT_LISTS, DataError, ExampleSet, Policy
+from tf_frcnn.data.readers import split_and_part
+from tf_frcnn.data.readers.parts import take_part
 
 _ROLES = ("train", "validation", "test")
 
@@ -23,14 +25,20 @@ def build_examples(
     Args:
         config: the configuration.
         split: "train", "validation" or "test" for the splits of the configuration, or
-            a split in the reader's own terms.
+            a split in the reader's own terms, or a part of it (`data.readers.parts`).
         class_names: replace those of the configuration, as a run's own classes do.
     """
+    whole, part = split_and_part(config.data.reader, _split_name(config, split))
+    examples = _read_whole(config, whole, class_names)
+    return take_part(examples, part) if part else examples
+
+
+def _read_whole(config: Config, split: str, class_names: Sequence[str]) -> ExampleSet:
     data = config.data
     read = look_up(DATASETS, data.reader, "data.reader")
     examples = read(
         _folder(data.directory),
-        _split_name(config, split),
+        split,
         class_names=tuple(class_names) or data.class_names,
         policy=Policy(data.policy),
         **_own_settings(read, config),
@@ -83,12 +91,14 @@ class Splits:
             class_names: the classes in the wanted order; empty: that of the first
                 reading.
         """
-        name = _split_name(self._config, split)
+        reader, named = self._config.data.reader, _split_name(self._config, split)
+        name, part = split_and_part(reader, named)
         found = self._sets.get(name)
         if found is None or (class_names and {*class_names} != {*found.class_names}):
-            found = build_examples(self._config, split, class_names)
+            found = _read_whole(self._config, name, class_names)
             self._sets[name] = found
-        return found.with_classes(class_names) if class_names else found
+        found = found.with_classes(class_names) if class_names else found
+        return take_part(found, part) if part else found
 
 
 def _split_name(config: Config, split: str) -> str:

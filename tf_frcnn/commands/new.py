@@ -99,7 +99,7 @@ def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[st
     if {*asked} <= {*given}:
         return data, []
     train = config.data.train_split if asked[0] in given else None
-    roles = choose_roles(split_names(config), reader, train)
+    roles = choose_roles(split_names(config), train)
     data |= {
         "train_split": roles.train,
         "validation_split": roles.validation,
@@ -129,7 +129,8 @@ def _read_splits(config: "Config") -> tuple["ExampleSet", "ExampleSet"]:
     splits = Splits(config)
     train = splits.read("train")
     validation = splits.read("validation", train.class_names)
-    for examples in {id(one): one for one in (train, validation)}.values():
+    # Parts of one split have its problems.
+    for examples in {id(one.problems): one for one in (validation, train)}.values():
         if examples.problems.rows:
             print(f"{examples.name}:")
             examples.problems.print()

@@ -49,7 +49,8 @@ class DataSettings(Settings):
     """File of the class names for the readers "tfrecord" (a label map) and "csv" (rows
     name,number); null: the one beside the data."""
     train_split: Text = "trainval"
-    """Split to train on; readers may allow sums such as "train+val"."""
+    """Split to train on; readers may allow sums such as "train+val". A part of any
+    split is "train[:90%]", the rest of it "train[90%:]"."""
     validation_split: Text = "test"
     """Split whose mAP is measured during training."""
     test_split: Text = "test"

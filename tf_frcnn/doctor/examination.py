@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tf_frcnn.assembly import build_resizing
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
+from tf_frcnn.doctor import roles
 from tf_frcnn.doctor.advice import Advice, advise
 from tf_frcnn.doctor.brief import anchor_findings
 from tf_frcnn.doctor.classes import ClassRow, class_findings, class_table
@@ -14,7 +15,6 @@ from tf_frcnn.doctor.copies import Copies, find_copies
 from tf_frcnn.doctor.faults import FaultRow, fault_findings, fault_table, lost_images
 from tf_frcnn.doctor.findings import Finding, in_order, serious
 from tf_frcnn.doctor.fingerprints import fingerprints
-from tf_frcnn.doctor.roles import choose_roles
 from tf_frcnn.doctor.same_images import same_image_findings
 from tf_frcnn.doctor.sizes import SizeRow, box_findings, measure_boxes, size_table
 
@@ -152,7 +152,7 @@ def without_joined(
 def training_split(splits: Mapping[str, ExampleSet]) -> str:
     """Returns the split that is called so, or else the largest."""
     try:
-        named = choose_roles([*splits], reader="").train
+        named = roles.training_split([*splits])
     except DataError:
         named = ""
     largest = max(splits, key=lambda split: len(splits[split].records))

@@ -58,7 +58,8 @@ KINDS: dict[str, Kind] = {
     "no_validation": Kind(
         "warning",
         "one split only",
-        "Set images aside that training does not see, or overfitting stays unseen.",
+        "Validate on images that training does not see: `NAME[:90%]` and `NAME[90%:]` "
+        "are parts of a split.",
     ),
     "many_negatives": Kind(
         "warning",

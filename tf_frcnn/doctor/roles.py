@@ -10,8 +10,8 @@ _TRAIN = ("train", "training")
 _VALIDATION = ("val", "valid", "validation", "dev")
 _TEST = ("test", "testing")
 _BOTH = "trainval"  # the images of training and validation
-# The reader whose splits can be cut, and the cut.
-_CUT = ("tfds", "{}[:90%]", "{}[90%:]")
+# The parts of a split for training and for validation.
+_CUT = ("{}[:90%]", "{}[90%:]")
 
 
 class Roles(NamedTuple):
@@ -28,25 +28,20 @@ class Roles(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def choose_roles(splits: Sequence[str], reader: str, train: str | None = None) -> Roles:
+def choose_roles(splits: Sequence[str], train: str | None = None) -> Roles:
     """Chooses the splits for training, validation and test by their names.
+
+    Without a validation split a tenth of the training split becomes it.
 
     Args:
         splits: names of all splits; "" for a data set without splits.
-        reader: name of the reader.
-        train: the training split, where it is chosen already.
+        train: the training split, where it is chosen already; it stays whole.
 
     Raises:
         DataError: none is for training.
     """
-    train = train or _called(_TRAIN, splits) or _called((_BOTH,), splits)
-    if train is None and len(splits) == 1:
-        train = splits[0] or _TRAIN[0]
-    if train is None:
-        raise DataError(
-            f"none of the splits {', '.join(splits)} is called train; say which it is "
-            "by --set data.train_split=NAME."
-        )
+    is_given = train is not None
+    train = train or training_split(splits)
     test = _called(_TEST, splits)
     validation = None if _BOTH in _words(train) else _called(_VALIDATION, splits)
     if validation and test:
@@ -54,23 +49,41 @@ def choose_roles(splits: Sequence[str], reader: str, train: str | None = None) -
     if validation:
         note = "There is no test split; the last evaluation is that of the validation."
         return Roles(train, validation, validation, (note,))
+    if not is_given:
+        rest, cut = (pattern.format(train) for pattern in _CUT)
+        note = f"There is no validation split; a tenth of {train} is set apart for it."
+        return Roles(rest, cut, test or cut, (note,))
     if test:
         note = (
             f"There is no validation split: the best weights are chosen by the images "
-            f"of {test}, whose figures are then a little too good. Set some training "
-            "images apart as val."
+            f"of {test}, whose figures are then a little too good."
         )
         return Roles(train, test, test, (note,))
-    if reader == _CUT[0]:
-        note = f"{train} is the only split; a tenth of it is set apart for validation."
-        validation = _CUT[2].format(train)
-        return Roles(_CUT[1].format(train), validation, validation, (note,))
     note = (
         "There is neither a validation nor a test split: mAP is measured on the "
         "training images and says nothing about new ones. Set a tenth of the images "
-        "apart as val before you judge the result."
+        "apart before you judge the result: --set "
+        f'"data.train_split={_CUT[0].format(train)}" --set '
+        f'"data.validation_split={_CUT[1].format(train)}".'
     )
     return Roles(train, train, train, (note,))
+
+
+def training_split(splits: Sequence[str]) -> str:
+    """Returns the split for training by the names of all.
+
+    Raises:
+        DataError: none is.
+    """
+    train = _called(_TRAIN, splits) or _called((_BOTH,), splits)
+    if train is None and len(splits) == 1:
+        train = splits[0] or _TRAIN[0]
+    if train is None:
+        raise DataError(
+            f"none of the splits {', '.join(splits)} is called train; say which it is "
+            "by --set data.train_split=NAME."
+        )
+    return train
 
 
 def _joined(splits: Sequence[str], test: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.config import RoISettings, settings_config
+from tf_frcnn.layers.dense import Dense
 from tf_frcnn.layers.normalization import normalization_layer
 from tf_frcnn.ops.sampling import random_keys
 
@@ -31,12 +32,8 @@ class FullyConnectedHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.roi = RoISettings.of(roi)
         self.units = units = self.roi.head_units
-        self.fc6 = keras.layers.Dense(
-            units, "relu", name="fc6", dtype=self.dtype_policy
-        )
-        self.fc7 = keras.layers.Dense(
-            units, "relu", name="fc7", dtype=self.dtype_policy
-        )
+        self.fc6 = Dense(units, "relu", name="fc6", dtype=self.dtype_policy)
+        self.fc7 = Dense(units, "relu", name="fc7", dtype=self.dtype_policy)
 
     def build(self, pooled_shape):
         """Creates the weights for pooled RoIs of shape [B, R, S, S, C]."""
@@ -52,7 +49,7 @@ class FullyConnectedHead(keras.layers.Layer):
         num_rois = pooled.shape[1] or tf.shape(pooled)[1]
         hidden = tf.reshape(pooled, [-1, num_rois, self.fc6.kernel.shape[0]])
         for number, layer in enumerate((self.fc6, self.fc7)):
-            hidden = layer(hidden)
+            hidden = layer(hidden, training=training)
             if training and self.roi.dropout:
                 own_seed = tf.stack([seed[0] + number, seed[1], seed[2]])
                 keys = random_keys(tf.shape(hidden), own_seed)
@@ -106,9 +103,7 @@ class ConvolutionalHead(keras.layers.Layer):
             )
             for name in names
         ]
-        self.fc6 = keras.layers.Dense(
-            units, "relu", name="fc6", dtype=self.dtype_policy
-        )
+        self.fc6 = Dense(units, "relu", name="fc6", dtype=self.dtype_policy)
 
     def build(self, pooled_shape):
         """Creates the weights for pooled RoIs of shape [B, R, S, S, C]."""
@@ -122,13 +117,14 @@ class ConvolutionalHead(keras.layers.Layer):
     def call(self, pooled, seed=None, training=None):
         """Computes float [B, R, units] from float [B, R, S, S, C].
 
-        `seed` and `training` are taken as by every head; nothing here is random.
+        `seed` is taken as by every head; nothing here is random.
         """
         num_rois = pooled.shape[1] or tf.shape(pooled)[1]
         features = tf.reshape(pooled, [-1, *pooled.shape[2:]])
         for conv, norm in zip(self.convs, self.norms, strict=True):
             features = tf.nn.relu(norm(conv(features)))
-        return self.fc6(tf.reshape(features, [-1, num_rois, self.fc6.kernel.shape[0]]))
+        flat = tf.reshape(features, [-1, num_rois, self.fc6.kernel.shape[0]])
+        return self.fc6(flat, training=training)
 
     def get_config(self):
         """Returns the constructor's arguments."""

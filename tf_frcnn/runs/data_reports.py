@@ -20,7 +20,7 @@ def report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
     What an earlier part of the run wrote of images that were replaced stays.
     """
     earlier, rows = _written(directory), {}
-    for examples in sets:
+    for place, examples in enumerate(sets):
         crowds = sum(int(r.crowd.sum()) for r in examples.records)
         objects = sum(len(r.boxes) for r in examples.records) - crowds
         print(
@@ -28,7 +28,9 @@ def report_data(directory: Path, sets: Sequence[ExampleSet]) -> None:
             f"{f'{crowds} crowd regions, ' if crowds else ''}"
             f"{len(examples.class_names)} classes."
         )
-        examples.problems.print()
+        # Parts of one split have its problems.
+        if all(examples.problems is not one.problems for one in sets[:place]):
+            examples.problems.print()
         own = rows[examples.name] = json.loads(examples.problems.to_json())
         before = earlier.get(examples.name, [])
         own += [r for r in before if r["action"] == REPLACED and r not in own]

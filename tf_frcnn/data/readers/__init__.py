@@ -5,11 +5,13 @@ A reader is a function
     read(location: str | None, split: str, *, class_names=(), policy=Policy(), ...)
 
 that returns an `ExampleSet`. `location` is a folder or None, `split` a name in the
-reader's own terms, `class_names` the classes in the order of their labels (empty: those
-of the data), and `policy` says what is done about faults. Further keyword arguments are
-its own settings: one named like a setting of `data`, or `seed`, gets that setting's
-value. `DATASETS["mine"] = read_mine` adds a reader from anywhere. `splits.SPLIT_LISTS`
-has functions that list the splits of a location, for those who want all of them.
+reader's own terms (`train` where `train[:90%]` is asked for, which `parts` cuts;
+readers of `CUT_THEMSELVES` cut themselves), `class_names` the classes in the order of
+their labels (empty: those of the data), and `policy` says what is done about faults.
+Further keyword arguments are its own settings: one named like a setting of `data`, or
+`seed`, gets that setting's value. `DATASETS["mine"] = read_mine` adds a reader from
+anywhere. `splits.SPLIT_LISTS` has functions that list the splits of a location, for
+those who want all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ from tf_frcnn.data.checks.problems import DataError, Policy, nearest_name
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.data.readers.coco import read_coco
 from tf_frcnn.data.readers.csv_table import read_csv
+from tf_frcnn.data.readers.parts import Part, part_named, take_part
 from tf_frcnn.data.readers.shapes import read_shapes
 from tf_frcnn.data.readers.tfds import read_tfds
 from tf_frcnn.data.readers.tfds_voc import read_tfds_voc
@@ -39,6 +42,16 @@ DATASETS: dict[str, Callable[..., ExampleSet]] = {
 }
 
 
+# Readers that take names of parts of their splits.
+CUT_THEMSELVES = {"tfds"}
+
+
+def split_and_part(reader: str, split: str) -> tuple[str, Part | None]:
+    """Returns the name that a reader takes, and the part of what it reads."""
+    part = None if reader in CUT_THEMSELVES else part_named(split)
+    return (part.split if part else split), part
+
+
 def read_data(
     reader: str,
     location: str | PathLike | None = None,
@@ -56,7 +69,8 @@ def read_data(
             Datasets), "tfds_voc" (its VOC, years joined) or "shapes" (drawn).
         location: the folder or the file; for "tfds" the builder's name; None where the
             reader needs none.
-        split: a name in the reader's own terms.
+        split: a name in the reader's own terms; "train[:90%]" and "train[90%:]" are
+            two parts of train, see `data.readers.parts.take_part`.
         class_names: the classes in the order of their labels; empty: those of the data.
             Give those of the training data to all other splits.
         policy: what is done about faults, see `Policy`; None for the defaults.
@@ -70,12 +84,13 @@ def read_data(
             f"reader = {reader!r} must be one of {', '.join(DATASETS)}"
             f"{nearest_name(reader, DATASETS) or '.'}"
         )
+    whole, part = split_and_part(reader, split)
     examples = DATASETS[reader](
         None if location is None else fspath(location),
-        split,
+        whole,
         class_names=tuple(class_names),
         policy=Policy(policy or {}),
         **settings,
     )
     examples.problems.print()
-    return examples
+    return take_part(examples, part) if part else examples
