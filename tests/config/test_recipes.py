@@ -47,7 +47,9 @@ def test_a_folder_is_not_a_configuration():
     assert recipe_path("quickstart").samefile(CONFIGS / "quickstart.yaml")
     Path("mine").mkdir()
     lack = "mine: No such file, nor a recipe of that name; "
-    assert message("mine") == f"{lack}it is a folder."
+    assert message("mine") == (
+        f"{lack}it is a folder. For data, `tf-frcnn new mine` writes a file."
+    )
     Path("mine", "config.yaml").touch()
     assert message("mine") == f"{lack}did you mean mine/config.yaml?"
 

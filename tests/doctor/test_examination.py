@@ -104,6 +104,13 @@ def test_a_split_that_cannot_be_read_is_serious(examine_sets, sound):
     assert found.is_serious
 
 
+def test_where_a_split_cannot_be_read_the_others_are_not_all_there_is(
+    examine_sets, sound
+):
+    found = examine_sets({"val": sound["val"]}, {"train": "no folder."})
+    assert [f.kind for f in found.findings] == ["unreadable_split"]
+
+
 def test_one_split_is_too_few(examine_sets, sound):
     assert [f.kind for f in examine_sets({"": sound["train"]}).findings] == [
         "no_validation"

@@ -43,7 +43,9 @@ def _hint(path: Path) -> str:
     """Returns what may have been meant by a path that is no file."""
     if path.is_dir():
         own = path / "config.yaml"
-        return f"did you mean {own}?" if own.is_file() else "it is a folder."
+        if own.is_file():
+            return f"did you mean {own}?"
+        return f"it is a folder. For data, `tf-frcnn new {path}` writes a file."
     names, folder = recipe_names(), path.parent
     files = {f.stem: str(f) for f in sorted(folder.glob("*")) if f.suffix in _SUFFIXES}
     near_names = difflib.get_close_matches(path.stem, names)

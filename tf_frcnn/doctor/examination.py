@@ -106,7 +106,7 @@ def examine(
     advice = advise(train, config) if can_learn else None
     findings = [
         *(Finding("unreadable_split", f"{s}: {why}") for s, why in failed.items()),
-        *_split_findings(rows, training),
+        *_split_findings(rows, training, is_whole=not failed),
         *class_findings(classes, training, on_difficult=on_difficult),
         *same_image_findings(copies, splits, training),
         *box_findings(splits, boxes),
@@ -187,8 +187,10 @@ def _split_row(name: str, examples: ExampleSet, faults: Sequence[FaultRow]) -> S
     )
 
 
-def _split_findings(rows: Sequence[SplitRow], training: str) -> Iterator[Finding]:
-    if len(rows) == 1:
+def _split_findings(
+    rows: Sequence[SplitRow], training: str, *, is_whole: bool
+) -> Iterator[Finding]:
+    if len(rows) == 1 and is_whole:
         yield Finding("no_validation", f"There is only {training or 'one split'}.")
     (row,) = (row for row in rows if row.name == training)
     if row.negatives > _MANY_NEGATIVES * row.images and row.objects:
