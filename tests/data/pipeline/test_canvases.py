@@ -122,6 +122,6 @@ def test_an_image_too_large_for_every_canvas_is_named():
     with pytest.raises(DataError) as error:
         canvas_groups(records, sizes_of(records, (16, 32), 64), [(32, 48)])
     assert str(error.value) == (
-        "canvases: a.png becomes 32 x 50 pixels (height x width), but none of "
+        "images.canvases: a.png becomes 32 x 50 pixels (height x width), but none of "
         "((32, 48),) holds it; add a larger canvas or leave the list empty."
     )

@@ -41,11 +41,11 @@ def test_settings_of_readers_come_from_the_configuration(monkeypatch):
 
     monkeypatch.setitem(DATASETS, "mine", read)
     monkeypatch.setitem(SPLIT_LISTS, "mine", lambda location, *, data_dir: [data_dir])
-    data = {"reader": "mine", "directory": "coco/2017", "train_split": "train[:10%]"}
+    data = {"reader": "mine", "directory": "coco/2017", "train_split": "train2017"}
     data |= {"class_file": "map.pbtxt", "data_dir": "prepared"}
     config = make_config({"data": data}, "test")
     found = build_examples(config, "train")
-    assert found == ("coco/2017", "train[:10%]", "map.pbtxt", "prepared")
+    assert found == ("coco/2017", "train2017", "map.pbtxt", "prepared")
     assert split_names(config) == ["prepared"]
 
 
