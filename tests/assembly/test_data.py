@@ -161,6 +161,30 @@ def test_a_split_is_read_once_under_whichever_name(config_of, voc_folder, monkey
     assert calls == ["train", "seen", "seen"]
 
 
+def test_parts_of_a_split_are_cut_of_what_is_read_once(
+    config_of, voc_folder, monkeypatch
+):
+    data = {"reader": "voc", "directory": str(voc_folder)}
+    data |= {"train_split": "train[:90%]", "validation_split": "train[90%:]"}
+    config = config_of({f"data.{name}": value for name, value in data.items()})
+    read, splits = DATASETS["voc"], []
+
+    def note(location, split, **settings):
+        splits.append(split)
+        return read(location, split, **settings)
+
+    monkeypatch.setitem(DATASETS, "voc", note)
+    own = Splits(config)
+    train, validation = own.read("train"), own.read("validation")
+    assert splits == ["train"]
+    whole = read(str(voc_folder), "train").records
+    ids = [record.image_id for part in (train, validation) for record in part.records]
+    assert sorted(ids) == sorted(record.image_id for record in whole)
+    assert len(validation.records) == len(whole) - len(whole) * 9 // 10 > 0
+    alone = build_examples(config, "validation")
+    assert [r.image_id for r in alone.records] == ids[len(train.records) :]
+
+
 def test_canvases_are_those_of_the_settings_or_derived(config_of):
     derived = derive_canvases(64, 96)
     assert build_resizing(config_of().images) == ((64,), 96, derived, "bilinear")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.paths import QUICKSTART
 from tf_frcnn import assembly
-from tf_frcnn.assembly import STEP_NAMES, build_examples, build_step_config
+from tf_frcnn.assembly import STEP_NAMES, build_step_config
 from tf_frcnn.config import load_config
 from tf_frcnn.data import read_proposals
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
@@ -49,12 +49,12 @@ def whole(config, reads, tmp_path_factory):
     """A run, and the model it returned."""
     directory = tmp_path_factory.mktemp("alternating") / "whole"
 
-    def note(config, split, class_names=(), read=build_examples):
+    def note(config, split, class_names, read=assembly.data._read_whole):
         reads.append(split)
         return read(config, split, class_names)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly.data, "build_examples", note)
+        patch.setattr(assembly.data, "_read_whole", note)
         return directory, train_alternating(config, directory)
 
 
