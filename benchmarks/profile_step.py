@@ -32,6 +32,7 @@ KINDS = {
     "matrix products": ("MatMul", "_FusedMatMul", "BatchMatMulV2"),
     "update of the weights": (
         "ResourceApplyAdam",
+        "ResourceApplyGradientDescent",
         "ResourceApplyKerasMomentum",
         "AssignAddVariableOp",
         "AssignSubVariableOp",

@@ -18,8 +18,8 @@ RESULTS = [result_of(0.1), ImageResult("damaged.png", None), result_of(0.142, 0.
 @pytest.mark.parametrize(
     ("results", "min_score", "words"),
     [
-        (RESULTS, 0.5, "no score reaches 0.5; the best one is 0.142."),
-        ([result_of()], 0.25, "no score reaches 0.25; the best one is 0."),
+        (RESULTS, 0.5, "no score reaches 0.5; the best is 0.142."),
+        ([result_of()], 0.25, "no score reaches 0.25; the best is 0."),
         (RESULTS, 0.142, ""),
         ([result_of()], 0.0, ""),
     ],

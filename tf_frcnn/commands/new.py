@@ -130,7 +130,8 @@ def _read_splits(config: "Config") -> tuple["ExampleSet", "ExampleSet"]:
     train = splits.read("train")
     validation = splits.read("validation", train.class_names)
     # Parts of one split have its problems.
-    for examples in {id(one.problems): one for one in (validation, train)}.values():
+    is_same = validation.problems is train.problems
+    for examples in (train,) if is_same else (train, validation):
         if examples.problems.rows:
             print(f"{examples.name}:")
             examples.problems.print()

@@ -27,7 +27,7 @@ class BestScore:
         """Prints the best score, if it is too low to be shown."""
         if self._best < self._min_score:
             print(
-                f"Note: no score reaches {self._min_score:g}; the best one is "
-                f"{self._best:.3g}. --min-score shows lower ones; longer training "
-                "raises them."
+                f"Note: in these images no score reaches {self._min_score:g}; the "
+                f"best is {self._best:.3g}. --min-score shows lower ones; longer "
+                "training raises them."
             )
