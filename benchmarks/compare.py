@@ -17,6 +17,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,13 @@ class Program:
     """A process that does a step when it is asked to."""
 
     def __init__(self, python, module, *words):
+        self.said = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [python, "-m", *module.split(), *map(str, words)],
             cwd=Path(__file__).parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.said,
             text=True,
         )
         self.seconds, self.peak_gb = [], 0.0
@@ -61,7 +63,11 @@ class Program:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(self.process.args)} ended without a step.")
+            self.said.seek(0)
+            raise SystemExit(
+                f"{' '.join(self.process.args)} ended without a step: "
+                f"{self.said.read()[-2000:]}"
+            )
         answer = json.loads(line)
         self.seconds.append(answer["seconds"])
         self.peak_gb = answer["peak_gb"]

@@ -44,6 +44,28 @@ def test_tensorflow_is_as_loud_as_the_environment_says():
 
 
 @pytest.mark.parametrize(
+    ("imports", "environment", "is_kept"),
+    [
+        ("tf_frcnn, tensorflow", {}, True),
+        pytest.param("tensorflow, tf_frcnn", {}, True, marks=pytest.mark.slow),
+        ("tf_frcnn, tensorflow", {"MALLOC_ARENA_MAX": "2"}, False),
+        ("tf_frcnn", {}, False),
+    ],
+)
+def test_freed_memory_is_kept_unless_the_environment_says_how(
+    imports, environment, is_kept
+):
+    code = (
+        f"import {imports}, numpy as np\n"
+        "place = np.ones(2**27, np.uint8).ctypes.data\n"
+        "lines = [l.split() for l in open('/proc/self/maps') if '[heap]' in l]\n"
+        "heap = [[int(end, 16) for end in l[0].split('-')] for l in lines]\n"
+        "print(any(first <= place < last for first, last in heap))"
+    )
+    assert run(code, **environment)[0].split() == [str(is_kept)]
+
+
+@pytest.mark.parametrize(
     "order",
     [
         "keras, tf_frcnn",

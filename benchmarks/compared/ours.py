@@ -32,8 +32,10 @@ def built(asked):
     settings = {
         "backbone.weights": "random",
         "backbone.normalization": "frozen_batch",
+        "backbone.frozen_blocks": 2,
         "images.short_side": min(height, width),
         "images.long_side": max(height, width),
+        "train.learning_rate": 1e-9,  # Random VGG16 answers noise with huge gradients.
         "train.precision": asked.precision.replace("int8", "float32"),
         "data.batch_size": 1,
     }

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_frcnn.backbones.convolution import Style, normalize
 from tf_frcnn.layers.max_pooling import MaxPooling2D
+from tf_frcnn.layers.sparse_convolution import SparselyUsedConv2D
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -78,8 +79,10 @@ def feature_pyramid(
 
 
 def _convolve(features, channels, size, style, name):
+    # A normalisation would spread the gradient over all cells.
+    convolution = SparselyUsedConv2D if style is None else keras.layers.Conv2D
     # The variance of torchvision's initial weights.
-    features = keras.layers.Conv2D(
+    features = convolution(
         channels,
         size,
         padding="same",

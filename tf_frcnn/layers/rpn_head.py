@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_frcnn.config import RPNSettings, settings_config
+from tf_frcnn.layers.sparse_convolution import SparselyUsedConv2D
 from tf_frcnn.ops.rpn_scores import flatten_to_anchors, softmax_over_pairs
 from tf_frcnn.structures import RPNOutputs
 
@@ -100,10 +101,9 @@ class RPNHead(keras.layers.Layer):
 
 
 def _conv(filters, size, activation, name, dtype):
-    return keras.layers.Conv2D(
+    return SparselyUsedConv2D(
         filters,
         size,
-        padding="same",
         activation=activation,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         name=name,
