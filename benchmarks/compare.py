@@ -10,7 +10,8 @@ other, so that other work on the machine falls on all alike. A step is one image
 noise with 16 boxes among 80 classes, of the canvas's size, with random weights: the
 detectors then do the work of trained ones, but for what follows the scores. VGG16 is
 the paper's, at torchvision with RoIAlign; both fix the same blocks of their backbones.
-`--peer-python` takes torchvision from another environment.
+`--peer-python` takes torchvision from another environment, which needs onnx and
+onnxruntime as well for "torchvision_onnx", its detectors as ONNX files.
 """
 
 import argparse
@@ -38,6 +39,7 @@ PROGRAMS = {
     "onnxruntime": ("compared.converted onnxruntime", ("float32", "int8"), False),
     "openvino": ("compared.converted openvino", ("float32", "int8"), False),
     "torchvision": ("compared.theirs", ("float32", "bfloat16"), True),
+    "torchvision_onnx": ("compared.theirs_converted", ("float32",), False),
 }
 
 
@@ -112,7 +114,8 @@ def rows(name, options):
     programs = {}
     for program in options.programs:
         module, precisions, trains = PROGRAMS[program]
-        python = options.peer_python if program == "torchvision" else sys.executable
+        is_peer = program.startswith("torchvision")
+        python = options.peer_python if is_peer else sys.executable
         precisions = [p for p in precisions if p in ("float32", *options.precisions)]
         for precision in precisions if trains or kind == "inference" else ():
             words = module, detector, kind, precision, height, width
