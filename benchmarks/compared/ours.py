@@ -17,7 +17,8 @@ RECIPES = {"vgg16": "vgg16_voc07", "resnet50_fpn": "torchvision_resnet50_fpn"}
 def main():
     asked = arguments(RECIPES)
     model, config = built(asked)
-    compile_model(config, model, steps_per_epoch=1000)
+    if asked.kind == "training":
+        compile_model(config, model, steps_per_epoch=1000)
     made = made_up.batch(1, asked.canvas, NUM_CLASSES)
     del made["step"]
     batch = {name: tf.constant(values) for name, values in made.items()}

@@ -1,10 +1,11 @@
 import warnings
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from tf_frcnn.data.checks.problems import DataError
-from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
+from tf_frcnn.models.batches import Batches, check_data, end_is_expected, is_raw
 
 NUMBERS = tf.data.Dataset.range(5)
 
@@ -35,13 +36,20 @@ def test_example_sets_and_datasets_of_single_examples_are_raw(shapes, singles, b
 
 
 def test_an_endless_dataset_needs_a_number_of_steps():
-    require_end(NUMBERS)
-    require_end(NUMBERS.repeat(), steps=3)
-    require_end([1, 2])
+    check_data(NUMBERS)
+    check_data(NUMBERS.repeat(), steps=3)
+    check_data([1, 2])
     with pytest.raises(DataError, match=r"give steps or dataset\.take\(n\)\.$"):
-        require_end(NUMBERS.repeat(), steps=None)
+        check_data(NUMBERS.repeat(), steps=None)
     with pytest.raises(DataError, match=r"endless: give dataset\.take\(n\)\.$"):
-        require_end(NUMBERS.repeat())
+        check_data(NUMBERS.repeat())
+
+
+@pytest.mark.parametrize("data", ["cells", Path("cells"), ["a.jpg", "b.jpg"]])
+def test_a_path_is_no_data(data):
+    first = data[0] if isinstance(data, list) else data
+    with pytest.raises(DataError, match=rf"^{first} is a path\. tf_frcnn\.read_data"):
+        check_data(data)
 
 
 def ran_out():

@@ -1,6 +1,7 @@
 """Data on their way into Keras: what is known of them, and where they end."""
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -100,13 +101,21 @@ def is_raw(data: Any) -> bool:
     return isinstance(data, tf.data.Dataset) and not is_of_batches(data)
 
 
-def require_end(data: Any, **steps: int | None) -> None:
-    """Raises a DataError for an endless dataset of which no part is asked for.
+def check_data(data: Any, **steps: int | None) -> None:
+    """Raises a DataError for paths, and for what never ends.
 
     Args:
         data: of any kind.
-        **steps: an argument's name, and how many batches it asks for; None for all.
+        **steps: an argument's name, and how many batches it asks for; None for all of
+            a dataset, which then must not be endless.
     """
+    items = data if isinstance(data, list | tuple) else [data]
+    paths = [item for item in items if isinstance(item, str | os.PathLike)]
+    if paths:
+        raise DataError(
+            f"{paths[0]} is a path. tf_frcnn.read_data(reader, folder, split) reads a "
+            "folder of annotated images, and detect([...]) takes files of images."
+        )
     is_endless = isinstance(data, tf.data.Dataset) and int(data.cardinality()) == -1
     if is_endless and not any(steps.values()):
         fixes = " or ".join([*steps, "dataset.take(n)"])

@@ -12,7 +12,7 @@ from tf_frcnn.models.advice import (
     advise_on_rate,
 )
 from tf_frcnn.models.batch import refuse_weights
-from tf_frcnn.models.batches import Batches, end_is_expected, is_raw, require_end
+from tf_frcnn.models.batches import Batches, check_data, end_is_expected, is_raw
 from tf_frcnn.models.callback_order import in_order
 from tf_frcnn.models.epoch_start import StartOfEpoch
 from tf_frcnn.models.errors import readable_errors
@@ -99,7 +99,7 @@ class DataModel(PictureModel):
         training = self._training_batches(x, size, steps, start, augment)
         training.with_objects()
         validation_batch_size = validation_batch_size or batch_size
-        require_end(validation_data, validation_steps=settings.get("validation_steps"))
+        check_data(validation_data, validation_steps=settings.get("validation_steps"))
         validation = self._shared_batches(validation_data, validation_batch_size)
         validation.with_objects()
         given = in_order(callbacks)
@@ -143,7 +143,7 @@ class DataModel(PictureModel):
     def evaluate(self, x=None, y=None, batch_size=None, **settings):
         """Returns the losses as Keras does; `tf_frcnn.evaluate` measures the mAP."""
         refuse_weights(**{n: settings.get(n) for n in _WEIGHTS})
-        require_end(x, steps=(steps := settings.get("steps")))
+        check_data(x, steps=(steps := settings.get("steps")))
         batches = self._shared_batches(x, batch_size).with_objects()
         batches = self.for_devices(batches)
         with readable_errors(), end_is_expected(steps):
@@ -158,7 +158,7 @@ class DataModel(PictureModel):
 
     def predict(self, x, batch_size=None, **settings):
         """Returns arrays of the detections, images in the order of the data."""
-        require_end(x, steps=(steps := settings.get("steps")))
+        check_data(x, steps=(steps := settings.get("steps")))
         dataset = self.evaluation_batches(x, batch_size).dataset
         with readable_errors(), end_is_expected(steps):
             if self.has_devices:
@@ -175,7 +175,7 @@ class DataModel(PictureModel):
     def _training_batches(
         self, data, batch_size: int, steps: int | None, start: StartOfEpoch, augment
     ) -> Batches:
-        require_end(data, steps_per_epoch=steps)
+        check_data(data, steps_per_epoch=steps)
         if start.initial_batch and not isinstance(data, ExampleSet):
             raise ValueError(
                 f"initial_batch = {start.initial_batch} needs data of read_data, whose "

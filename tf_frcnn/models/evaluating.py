@@ -21,7 +21,7 @@ from tf_frcnn.evaluation import (
 )
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.batch import batch_of
-from tf_frcnn.models.batches import Batches, is_raw, require_end
+from tf_frcnn.models.batches import Batches, check_data, is_raw
 from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.errors import readable_errors
@@ -170,7 +170,7 @@ def require_observable(model: Detector, data: ExampleSet | tf.data.Dataset) -> N
         DataError: the dataset is endless.
         ValueError: the model cuts large images, and the data do not have the files'.
     """
-    require_end(data)
+    check_data(data)
     if isinstance(data, ExampleSet) or not is_raw(data):
         return
     if (size := model.settings.tiles.size) is not None:
