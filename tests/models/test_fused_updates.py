@@ -98,6 +98,72 @@ def test_updates_are_the_same_on_devices_and_under_xla(name):
     assert_same(weights_after(fused(make()), jit_compile=True)[0], expected)
 
 
+def decayed_weights(optimizer, decay, scale=1.0):
+    """Returns a kernel and a bias after five steps; `decay` is in the gradients."""
+    rng = np.random.default_rng(0)
+    shape, names = [4, 3], ("kernel", "bias")
+    values = [np.float32(rng.normal(size=shape)) for _ in names]
+    variables = [
+        keras.Variable(value, name=name)
+        for value, name in zip(values, names, strict=True)
+    ]
+    optimizer.build(variables)
+    for _ in range(5):
+        gradients = [tf.constant(rng.normal(size=shape), tf.float32) for _ in names]
+        gradients[0] += decay * tf.convert_to_tensor(variables[0])
+        optimizer.apply([scale * gradient for gradient in gradients], variables)
+    return [variable.numpy() for variable in variables]
+
+
+def test_the_update_has_the_decay_of_the_kernels_in_it():
+    own = [K.SGD(0.1, momentum=0.9) for _ in range(3)]
+    expected = decayed_weights(K.SGD(0.1, momentum=0.9), 0.3)
+    without = decayed_weights(own[0], 0.0)
+    assert np.abs(expected[0] - without[0]).max() > 0.1
+    assert fuse_updates(own[1], 0.3)
+    assert_same(decayed_weights(own[1], 0.0), expected)
+    scaling = K.LossScaleOptimizer(own[2], initial_scale=8.0)
+    assert fuse_updates(scaling, 0.3)
+    assert_same(decayed_weights(scaling, 0.0, scale=8.0), expected)
+
+
+class PlainSGD(K.SGD):
+    """Keras's own updates."""
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_detector_decays_as_with_the_updates_of_keras(tiny_detector, batch, steps):
+    ends = []
+    for rule in (K.SGD, PlainSGD):
+        model = tiny_detector(weight_decay=0.3)
+        begin = model.get_weights()
+        model.compile(rule(0.01, momentum=0.9, gradient_accumulation_steps=steps))
+        losses = [model.train_on_batch(batch, return_dict=True) for _ in range(4)]
+        ends.append([model.get_weights(), [step["decay_loss"] for step in losses]])
+    (found, losses), (expected, losses_of_keras) = ends
+    np.testing.assert_allclose(losses, losses_of_keras, rtol=1e-5)
+    for own, other, old in zip(found, expected, begin, strict=True):
+        np.testing.assert_allclose(own - old, other - old, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        K.SGD(0.1),
+        K.SGD(0.1, momentum=0.9, nesterov=True),
+        K.SGD(0.1, momentum=0.9, global_clipnorm=1.0),
+        K.SGD(0.1, momentum=0.9, clipvalue=1.0),
+        K.SGD(0.1, momentum=0.9, weight_decay=0.1),
+        K.Adam(),
+        K.RMSprop(),
+    ],
+)
+def test_others_leave_the_decay_to_the_loss(optimizer):
+    assert not fuse_updates(optimizer, 0.3)
+    same = type(optimizer).from_config(optimizer.get_config())
+    assert_same(decayed_weights(optimizer, 0.0), decayed_weights(same, 0.0))
+
+
 def test_the_optimizer_within_one_that_scales_the_loss_is_fused():
     outer = fused(K.LossScaleOptimizer(K.SGD(0.1)))
     plain = K.LossScaleOptimizer(K.SGD(0.1))

@@ -95,6 +95,7 @@ class Detector(EntryPoints, DataModel):
         self.box_format = box_format
         self.trackers = Trackers(self.loss_names, self.class_names)
         self.sound_steps = SoundSteps()
+        self._folds_decay = False  # Whether the optimizer adds the decay's gradient.
         # So that Keras takes XLA for no method of a model that was not compiled: on a
         # GPU it would, and fail at the strings.
         self.supports_jit = False
@@ -152,12 +153,16 @@ class Detector(EntryPoints, DataModel):
         raise TypeError(f"{type(self).__name__} does not define compute_losses.")
 
     def decay_loss(self) -> tf.Tensor:
-        """Computes the weight decay of the trainable kernels, a float32 scalar."""
+        """Computes the weight decay of the trainable kernels, a float32 scalar.
+
+        It is a constant for the gradient where the optimizer adds that itself.
+        """
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
         if not kernels or decays_weights(getattr(self, "optimizer", None)):
             return tf.constant(0.0)
         squares = [tf.nn.l2_loss(tf.cast(kernel, tf.float32)) for kernel in kernels]
-        return self.weight_decay * tf.reduce_sum(squares)  # add_n has no fixed order.
+        loss = self.weight_decay * tf.reduce_sum(squares)  # add_n has no fixed order.
+        return tf.stop_gradient(loss) if self._folds_decay else loss
 
     def with_sum(self, losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns `loss`, the losses given, and the weight decay, all summed in it."""
@@ -209,7 +214,7 @@ class Detector(EntryPoints, DataModel):
             optimizer = build_optimizer(train, train.learning_rate)
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
         leave_reduced(self.optimizer)
-        fuse_updates(self.optimizer)
+        self._folds_decay = fuse_updates(self.optimizer, self.weight_decay)
         if self.has_devices and accumulated_steps(self.optimizer) > 1:
             raise ValueError(
                 "compile: gradient_accumulation_steps is for one device; with several "
@@ -301,7 +306,10 @@ class Detector(EntryPoints, DataModel):
             losses = self.compute_losses(batch, turn, training=True)
             scaled = self.optimizer.scale_loss(losses["loss"] / num_replicas())
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
+        # A kernel that no loss reaches decays all the same.
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         if self.bias_rate != 1.0:
             gradients = [
                 gradient * self.bias_rate if variable.name == "bias" else gradient

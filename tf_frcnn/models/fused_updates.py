@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_frcnn.models.optimizer import AdamW
 
 
-def fuse_updates(optimizer: keras.optimizers.Optimizer) -> None:
+def fuse_updates(optimizer: keras.optimizers.Optimizer, decay: float = 0.0) -> bool:
     """Has SGD, Adam and AdamW update each weight by one kernel of TensorFlow.
 
     Keras writes an update as up to a dozen operations, each of which reads and writes
@@ -20,16 +20,26 @@ def fuse_updates(optimizer: keras.optimizers.Optimizer) -> None:
 
     Args:
         optimizer: of a model, or one that scales the loss for another.
+        decay: factor of half the sum of squares of the kernels, a part of the loss.
+
+    Returns:
+        Whether the updates have the gradient of the decay in them, so that it is to be
+        left out of the gradients: as SGD with momentum does, if it does not clip.
 
     Source: the kernels ResourceApplyKerasMomentum and ResourceApplyAdam.
     """
     own: Any = getattr(optimizer, "inner_optimizer", optimizer)
     update = _UPDATES.get(type(own))
     if update is None or getattr(own, "amsgrad", False):
-        return
-    own.update_step = functools.partial(update, own)
+        return False
+    clips = own.clipnorm or own.global_clipnorm or own.clipvalue
+    descends = update is _descend and own.momentum and not own.nesterov
+    folds = bool(descends and not clips and own.weight_decay is None)
+    settings = {"decay": decay} if folds else {}
+    own.update_step = functools.partial(update, own, **settings)
     if own.global_clipnorm and not own.clipnorm:
         own._clip_gradients = functools.partial(_clipped, own.global_clipnorm)
+    return folds
 
 
 def _clipped(norm: float, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -37,7 +47,7 @@ def _clipped(norm: float, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     return tf.clip_by_global_norm(gradients, norm)[0]
 
 
-def _descend(own, gradient, variable, learning_rate) -> None:
+def _descend(own, gradient, variable, learning_rate, decay=0.0) -> None:
     rate = tf.cast(learning_rate, variable.dtype)
     gradient = tf.cast(gradient, variable.dtype)
     if not own.momentum:
@@ -46,9 +56,17 @@ def _descend(own, gradient, variable, learning_rate) -> None:
         )
         return
     row = own._get_variable_index(variable)
+    moving = own.momentums[row].value
+    if decay and own._trainable_variables[row].name == "kernel":
+        # The next kernel multiplies it by the momentum.
+        tf.raw_ops.ResourceApplyGradientDescent(
+            var=moving.handle,
+            alpha=rate * tf.constant(decay / own.momentum, variable.dtype),
+            delta=tf.convert_to_tensor(variable),
+        )
     tf.raw_ops.ResourceApplyKerasMomentum(
         var=variable.handle,
-        accum=own.momentums[row].value.handle,
+        accum=moving.handle,
         lr=rate,
         grad=gradient,
         momentum=tf.constant(own.momentum, variable.dtype),

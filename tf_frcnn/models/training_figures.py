@@ -16,7 +16,8 @@ class TrainingFigures(keras.callbacks.Callback):
 
     They come out of the training step itself, and the losses are the same without them.
 
-    - `gradient_norm`: of all gradients together, before they are clipped;
+    - `gradient_norm`: of all gradients together, before they are clipped; without that
+      of the weight decay where the optimizer adds it;
     - `positive_anchors`: sampled anchors per image that have to find an object;
     - `foreground_rois`: sampled RoIs per image that learn an object, and
       `foreground_rois/NAME`, those of each class;
