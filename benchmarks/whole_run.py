@@ -121,9 +121,7 @@ def cut_of(record, draw):
 def write_weights(source, path):
     """Writes the kernels and biases of VGG16's convolutions, in order, for PyTorch."""
     backbone = tf_frcnn.FasterRCNN.from_preset(
-        "vgg16_voc07",
-        class_names=["one"],
-        overrides=[f"backbone.weights={source}"],
+        "vgg16_voc07", num_classes=1, weights=source
     ).backbone
     values = [
         value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
