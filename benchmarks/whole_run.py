@@ -67,8 +67,10 @@ def main():
 def write_data(options, folder):
     """Cuts images to shapes of their own and writes them as COCO's JSON."""
     draw = np.random.default_rng(0)
-    counts = {"train": ("trainval", options.images), "test": ("test", None)}
-    counts["test"] = ("test", options.test_images)
+    counts = {
+        "train": ("trainval", options.images),
+        "test": ("test", options.test_images),
+    }
     for split, (source, count) in counts.items():
         examples = tf_frcnn.read_data("voc", options.data, source)
         (folder / split).mkdir(parents=True)

@@ -77,7 +77,7 @@ def keep_freed_memory() -> None:
     """Has the C library keep the memory that is freed, for what is computed next.
 
     Otherwise it returns each large array to Linux, which hands the next one out page by
-    page, filled with zeros: a sixth to a third of the time of a step on a CPU. The
+    page, filled with zeros: a sixth to a quarter of the time of a step on a CPU. The
     process then stays as large as it was at its largest. Nothing is done where the
     environment says how (`MALLOC_ARENA_MAX` and the like, `GLIBC_TUNABLES`), nor with
     another C library than glibc.
