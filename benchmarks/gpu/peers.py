@@ -1,10 +1,11 @@
 """Times torchvision's detector for the job of an exported program.
 
-    python peers.py programs/vgg16-training-float32-2 eager
+    echo | python peers.py programs/vgg16-training-float32-2 eager
 
-Prints the seconds of a step and the memory as JSON. The images have the size of the
-canvas already, so that nothing is resized. "compiled" takes `torch.compile` for the
-backbone and the heads, whose shapes do not change.
+Prints "ready", waits for a line, and prints the seconds of a step and the memory as
+JSON. The images have the size of the canvas already, so that nothing is resized.
+"compiled" takes `torch.compile` for the backbone and the heads, whose shapes do not
+change.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import made_up
 import torch
-from timing import times_of
+from timing import times_of, wait_for_turn
 from torchvision_detectors import build, step_of
 
 
@@ -42,6 +43,9 @@ def main():
         if device == "cuda":
             torch.cuda.synchronize()
 
+    if options.form == "compiled":
+        synchronised()
+    wait_for_turn()
     # The first steps try algorithms, some of which take all the memory there is.
     for _ in range(2):
         synchronised()

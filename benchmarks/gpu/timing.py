@@ -1,11 +1,18 @@
 """Times of a step that two programs are compared by."""
 
+import sys
 import time
 
 import numpy as np
 
 
-def times_of(step, seconds=6.0):
+def wait_for_turn():
+    """Says that all is ready, and waits for a line of the standard input."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def times_of(step, seconds=3.0):
     """Returns the median of a step's times, and their number."""
     step()
     times, end = [], time.perf_counter() + seconds

@@ -1,9 +1,9 @@
 """Times an exported program, compiled and run by JAX.
 
-    python xla.py programs/vgg16-training-float32-2 --profile 20
+    echo | python xla.py programs/vgg16-training-float32-2 --profile 20
 
-Prints the seconds of a step and the memory as JSON. The memory is what the compiled
-program needs.
+Prints "ready", waits for a line, and prints the seconds of a step and the memory as
+JSON. The memory is what the compiled program needs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import jax
 import made_up
 import numpy as np
 from jax._src.lib import _jax, xla_client
-from timing import times_of
+from timing import times_of, wait_for_turn
 
 
 def main():
@@ -30,6 +30,7 @@ def main():
     jax.config.update("jax_enable_x64", True)
     device = jax.devices()[0]
     program, seconds = compile_program(options.program)
+    wait_for_turn()
     row = run_program(options.program, program, device, options.profile)
     about = {"jax": jax.__version__, "device": device.device_kind}
     print(json.dumps(row | about | {"compile_s": seconds}))
