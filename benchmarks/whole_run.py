@@ -32,6 +32,8 @@ from tf_frcnn.evaluation import DetectedBoxes, evaluate_voc
 from tf_frcnn.models.evaluating import ground_truth_of
 
 SHORT_SIDE, LONG_SIDE = 300, 600
+# Random fc6 and fc7 of 4096 units answer with huge gradients at first.
+CLIP_NORM = 10.0
 
 
 def main():
@@ -148,6 +150,7 @@ def run_both(options, folder):
         "images.pad_to": 16,
         "backbone.weights": Path(options.weights).resolve(),
         "train.epochs": options.epochs,
+        "train.clip_norm": CLIP_NORM,
         "train.decay_epochs": f"[{0.75 * options.epochs}]",
         "evaluation.metric": "area",
         "evaluation.plus_one": "false",
@@ -160,7 +163,7 @@ def run_both(options, folder):
         for part in ("--set", "=".join(map(str, pair)))
     ]
     theirs = [options.peer_python, "-m", "compared.whole_run_torchvision"]
-    theirs += [folder, options.epochs, SHORT_SIDE, LONG_SIDE]
+    theirs += [folder, options.epochs, SHORT_SIDE, LONG_SIDE, CLIP_NORM]
     cores = sorted(os.sched_getaffinity(0))
     half = len(cores) // 2 or 1
     started = {

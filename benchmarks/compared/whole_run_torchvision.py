@@ -52,7 +52,7 @@ def main():
     model = build_vgg16(photos.num_classes + 1, canvas)
     model.transform.image_mean, model.transform.image_std = MEANS, (1.0, 1.0, 1.0)
     read_weights(model.backbone, folder / "weights.npz")
-    train(model, photos, epochs)
+    train(model, photos, epochs, clip_norm=float(sys.argv[5]))
     found = detect(model, Photos(folder / "data" / "test", training=False))
     (folder / "theirs_found.json").write_text(json.dumps(found))
 
@@ -65,7 +65,7 @@ def read_weights(backbone, path):
         parameter.data.copy_(torch.from_numpy(array))
 
 
-def train(model, photos, epochs):
+def train(model, photos, epochs, clip_norm):
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, 1e-3, momentum=0.9, weight_decay=5e-4)
@@ -79,6 +79,7 @@ def train(model, photos, epochs):
             optimizer.zero_grad()
             losses = model([pixels], [target])
             sum(losses.values()).backward()
+            torch.nn.utils.clip_grad_norm_(trained, clip_norm)
             optimizer.step()
         print(epoch, {name: float(loss) for name, loss in losses.items()}, flush=True)
 

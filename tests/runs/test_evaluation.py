@@ -112,6 +112,15 @@ def test_the_metrics_are_json_that_any_program_reads(run_folder, half_seeing):
     assert None in [row["area"] for row in precisions]
 
 
+def test_files_of_a_part_of_a_split_have_a_name_on_every_system(
+    run_folder, half_seeing
+):
+    metrics = evaluate_run(run_folder, "test[:50%]")
+    written = json.loads((run_folder / "metrics_test[_50%].json").read_text())
+    assert written == metrics
+    assert list(run_folder.glob("drawings/test?_50%?_*.png"))
+
+
 def test_settings_of_a_run_may_be_replaced_in_an_evaluation(run_folder, half_seeing):
     settings = ["evaluation.iou=0.75", "evaluation.metric=area", "data.num_test=1"]
     metrics = evaluate_run(run_folder, "test", overrides=settings)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,8 @@ def _write(
 
 
 def _flat(split: str) -> str:
-    return split.replace("/", "_")
+    """Returns a split's name as a part of a file's, on every system."""
+    return re.sub(r'[/\\:*?"<>|]', "_", split)
 
 
 def _check_thresholds(
