@@ -11,7 +11,8 @@ noise with 16 boxes among 80 classes, of the canvas's size, with random weights:
 detectors then do the work of trained ones, but for what follows the scores. VGG16 is
 the paper's, at torchvision with RoIAlign; both fix the same blocks of their backbones.
 `--peer-python` takes torchvision from another environment, which needs onnx and
-onnxruntime as well for "torchvision_onnx", its detectors as ONNX files.
+onnxruntime as well for "torchvision_onnx", its detectors as ONNX files. "c_program" is
+serving/detect.c with the SavedModel, and needs a C compiler.
 """
 
 import argparse
@@ -36,6 +37,7 @@ WORK = {
 # Module, the precisions, and whether it trains, too.
 PROGRAMS = {
     "tensorflow": ("compared.ours", ("float32", "bfloat16"), True),
+    "c_program": ("compared.c_program", ("float32",), False),
     "onnxruntime": ("compared.converted onnxruntime", ("float32", "int8"), False),
     "openvino": ("compared.converted openvino", ("float32", "int8"), False),
     "torchvision": ("compared.theirs", ("float32", "bfloat16"), True),

@@ -12,10 +12,12 @@ from tf_frcnn.evaluation import DetectedBoxes, GroundTruth
 from tf_frcnn.models.evaluating import (
     Evaluation,
     evaluate_boxes,
+    ground_truth_of,
     observe,
     require_metric,
     require_observable,
 )
+from tf_frcnn.models.kept_detections import KeptDetections
 from tf_frcnn.models.training_figures import TrainingFigures
 
 __all__ = ["MeanAveragePrecision", "TrainingFigures"]
@@ -27,7 +29,8 @@ class MeanAveragePrecision(keras.callbacks.Callback):
     """Adds `val_mAP` to the logs, where other callbacks monitor it.
 
     Wherever it stands in the list, `fit` calls it before callbacks that only read the
-    logs. A mean over no class is 0.
+    logs. A mean over no class is 0. Where the data are the `validation_data` of `fit`,
+    the detections are of the pass that computes their losses.
 
     Args:
         data: the validation data, as `fit` takes them.
@@ -39,6 +42,7 @@ class MeanAveragePrecision(keras.callbacks.Callback):
     """
 
     adds_to_logs = True
+    kept_detections: KeptDetections | None = None
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         """Detects, measures, and adds the result to the logs."""
         if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
             return
-        truth, found = observe(self.model, self.data)
+        truth, found = self._observed()
         result = evaluate_boxes(self.model, truth, found, **self.metric)
         logs["val_mAP"] = float(np.nan_to_num(result.mean))
         if self.by_class:
@@ -70,3 +74,8 @@ class MeanAveragePrecision(keras.callbacks.Callback):
             logs |= {f"val_AP/{n}": ap for n, ap in figures if not np.isnan(ap)}
         if self.on_evaluation:
             self.on_evaluation(epoch, truth, found, result)
+
+    def _observed(self) -> tuple[GroundTruth, DetectedBoxes]:
+        if self.kept_detections and (found := self.kept_detections.all()):
+            return ground_truth_of(self.kept_detections.data), found
+        return observe(self.model, self.data)

@@ -22,6 +22,7 @@ from tf_frcnn.models.evaluating import (
     evaluate_boxes,
     ground_truth_of,
     observe,
+    observe_and_propose,
     propose,
 )
 from tf_frcnn.runs.inference import detections_of_image
@@ -106,6 +107,27 @@ def test_proposals_are_those_of_training_in_pixels_of_the_file(
         assert 40 < valid.sum() == own.sum() <= 60  # at most 40 in inference
         np.testing.assert_allclose(found.scores[own], expected.scores[valid], rtol=1e-4)
         np.testing.assert_allclose(found.boxes[own], expected.boxes[valid], atol=0.02)
+
+
+def test_one_pass_detects_and_proposes(small_detector, shapes, monkeypatch):
+    model, passes = small_detector(), []
+    features = model.features
+
+    def noted(batch):
+        passes.append(batch)
+        return features(batch)
+
+    monkeypatch.setattr(model, "features", noted)
+    truth, found, proposals = observe_and_propose(model, shapes)
+    assert len(passes) == 1  # It is traced once for all canvases.
+    expected_truth, expected = observe(model, shapes)
+    columns = [*found, *proposals]
+    both = [*expected, *propose(model, shapes, training=True)]
+    assert len(found.scores) > 10 and len(proposals.scores) > 40  # as of training
+    for own, other in zip(columns, both, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-3)
+    for own, other in zip(truth, expected_truth, strict=True):
+        np.testing.assert_array_equal(own, other)
 
 
 class Seeing:

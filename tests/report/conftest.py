@@ -10,6 +10,7 @@ from tests.helpers.one_file_pages import driver, opened  # noqa: F401
 from tf_frcnn.config import make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.report.contents import report_on
 from tf_frcnn.report.observing import Observed
@@ -57,7 +58,8 @@ def seen(examples):
     trials[("class_agnostic_nms", True)] = half
     stages = np.array(["nms", "class", "anchor"], object)
     scales = np.full([len(examples.records), 2], 2.0, np.float32)
-    return Observed(truth, found, missed, stages, scales, trials)
+    proposals = ProposedBoxes(truth.image_index, truth.boxes, np.ones(count))
+    return Observed(truth, found, proposals, missed, stages, scales, trials)
 
 
 @pytest.fixture(scope="session")

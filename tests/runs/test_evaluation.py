@@ -26,19 +26,14 @@ def run_folder(tmp_path_factory):
 def half_seeing(monkeypatch):
     """Makes the commands find the first half of the objects, and propose all."""
 
-    def observe(model, examples):
+    def observe_and_propose(model, examples):
         truth = ground_truth_of(examples)
-        rows = slice(len(truth.labels) // 2)
         columns = (truth.image_index, truth.boxes, np.ones(len(truth.labels)))
-        columns = (column[rows] for column in (*columns, truth.labels))
-        return truth, DetectedBoxes(*columns)
+        half = slice(len(truth.labels) // 2)
+        found = (column[half] for column in (*columns, truth.labels))
+        return truth, DetectedBoxes(*found), ProposedBoxes(*columns)
 
-    def propose(model, examples, *, training):
-        truth = ground_truth_of(examples)
-        return ProposedBoxes(truth.image_index, truth.boxes, np.ones(len(truth.labels)))
-
-    monkeypatch.setattr(evaluation, "observe", observe)
-    monkeypatch.setattr(evaluation, "propose", propose)
+    monkeypatch.setattr(evaluation, "observe_and_propose", observe_and_propose)
 
 
 def test_the_metrics_are_written_and_printed(run_folder, half_seeing, capsys, tmp_path):
@@ -74,7 +69,7 @@ def test_stored_detections_have_the_figures_of_the_run(
     run_folder, half_seeing, tmp_path, capsys
 ):
     examples = build_examples(config_in(tmp_path), "test")
-    _, found = evaluation.observe(None, examples)
+    _, found, _ = evaluation.observe_and_propose(None, examples)
     assert len(found.labels) > 0
     with (tmp_path / "list.jsonl").open("w") as lines:
         for row, record in enumerate(examples.records):

@@ -20,6 +20,7 @@ from tf_frcnn.models.inputs import (
     build_evaluation_batches,
     build_training_batches,
 )
+from tf_frcnn.models.kept_detections import KeptDetections, detections_kept
 from tf_frcnn.models.picture_model import PictureModel
 from tf_frcnn.models.progress import Progress
 from tf_frcnn.models.replicas import shard_of
@@ -40,12 +41,15 @@ class DataModel(PictureModel):
     Attributes:
         box_format: of the boxes in datasets whose elements do not tell.
         uses_xla: whether XLA compiles its steps.
+        kept_detections: those that validations keep for callbacks, while there are
+            such.
         compiled_for: (images, height, width) of the batches that it has compiled its
             training step for.
     """
 
     box_format: str | None
     uses_xla = False
+    kept_detections: KeptDetections | None = None
     compiled_for: tuple[tuple[int, ...], ...] = ()
 
     def fit(
@@ -123,14 +127,18 @@ class DataModel(PictureModel):
         if isinstance(x, ExampleSet | tf.data.Dataset):
             settings["shuffle"] = False  # The order is its own.
         training, validation = map(self.for_devices, (training, validation))
-        with readable_errors(), end_is_expected(steps):
+        with (
+            readable_errors(),
+            end_is_expected(steps),
+            detections_kept(self, validation_data, given) as keeping,
+        ):
             history = super().fit(
                 training.dataset,
                 y,
                 batch_size=None if is_raw(x) else batch_size,
                 epochs=epochs,
                 verbose=0,  # Its bar would show all of the losses.
-                callbacks=[*given, *own],
+                callbacks=[*keeping, *given, *own],
                 validation_data=validation.dataset,
                 validation_batch_size=validation_batch_size,
                 steps_per_epoch=steps,

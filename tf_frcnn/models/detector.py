@@ -152,6 +152,12 @@ class Detector(EntryPoints, DataModel):
         """Computes float32 scalars under `loss_names` for a batch; see `seeds`."""
         raise TypeError(f"{type(self).__name__} does not define compute_losses.")
 
+    def validate(
+        self, inputs: Batch, turn: Turn | tf.Tensor | int
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Returns what `compute_losses` and a call do; a subclass has one pass."""
+        return self.compute_losses(inputs, turn), self.call(inputs)
+
     def decay_loss(self) -> tf.Tensor:
         """Computes the weight decay of the trainable kernels, a float32 scalar.
 
@@ -233,6 +239,7 @@ class Detector(EntryPoints, DataModel):
         self._gradient_step = compiled(self._compute_losses_and_gradients)
         self._loss_step = compiled(self.compute_losses)
         self._detection_step = compiled(self.call)
+        self._validation_step = compiled(self.validate)
         for layer in self._flatten_layers(include_self=False):
             if hasattr(layer, "for_xla"):
                 layer.for_xla = uses_xla
@@ -331,7 +338,12 @@ class Detector(EntryPoints, DataModel):
         batch = check_objects(batch_of(batch), len(self.class_names))
         batch_size = tf.shape(batch["images"])[0]
         turn = Turn(0, tf.cast(replica(), tf.int32) * batch_size)
-        losses = mean_losses(self._loss_step(tensors_of(batch), turn))
+        if self.kept_detections is None:
+            losses = self._loss_step(tensors_of(batch), turn)
+        else:
+            losses, found = self._validation_step(tensors_of(batch), turn)
+            self.kept_detections.keep(batch["rows"], found)
+        losses = mean_losses(losses)
         with tf.control_dependencies([losses["loss"]]):  # As in `train_step`.
             return as_logs(self.trackers.update(losses))
 

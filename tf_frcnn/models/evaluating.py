@@ -25,7 +25,9 @@ from tf_frcnn.models.batches import Batches, check_data, is_raw
 from tf_frcnn.models.detecting import detect_in_batches, run_batches
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.errors import readable_errors
+from tf_frcnn.models.faster_rcnn import FasterRCNN
 from tf_frcnn.models.workers import gathered, workers_of
+from tf_frcnn.structures import Proposals
 
 _NOTHING = DetectedBoxes(
     np.zeros(0, np.int64),
@@ -189,9 +191,7 @@ def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
     for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
         count += len(rows)
-        image, slot = np.nonzero(found["valid"])
-        own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
-        parts.append((rows[image], *own))
+        parts.append(_detected_in(found, rows))
         truth.append(_truth_in(batch, rows))
     batches.report_left_out()
     detected = DetectedBoxes(*_joined(parts))
@@ -230,10 +230,26 @@ def propose(
 
     parts = []
     for batch, found in run_batches(step, _batches_of(model, data).dataset):
-        image, slot = np.nonzero(found.valid)
-        own = found.boxes[image, slot], found.scores[image, slot]
-        parts.append((batch["rows"][image], *own))
+        parts.append(proposed_in(found, batch["rows"]))
     return ProposedBoxes(*_joined(parts))
+
+
+def observe_and_propose(
+    model: FasterRCNN, examples: ExampleSet
+) -> tuple[GroundTruth, DetectedBoxes, ProposedBoxes]:
+    """Returns what `observe` does, and as many proposals as in training.
+
+    It takes one pass through the network, unless that cuts images into tiles.
+    """
+    if model.settings.tiles.size is not None:
+        return *observe(model, examples), propose(model, examples, training=True)
+    detected, proposed = [], []
+    batches = _batches_of(model, examples).dataset
+    for batch, (found, proposals) in run_batches(model.detect_and_propose, batches):
+        detected.append(_detected_in(found, batch["rows"]))
+        proposed.append(proposed_in(proposals, batch["rows"]))
+    found, proposals = DetectedBoxes(*_joined(detected)), _joined(proposed)
+    return ground_truth_of(examples), found, ProposedBoxes(*proposals)
 
 
 def ground_truth_of(examples: ExampleSet) -> GroundTruth:
@@ -253,6 +269,24 @@ def _batches_of(model, data, batch_size=None) -> Batches:
     if is_raw(data):
         return model.evaluation_batches(data, batch_size)
     return Batches(data.map(lambda *parts: batch_of(parts)))
+
+
+def proposed_in(proposals: Proposals, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns the columns of `ProposedBoxes` of a batch of arrays.
+
+    Args:
+        proposals: arrays of boxes in pixels of the file.
+        rows: int [B], numbers of the images.
+    """
+    image, slot = np.nonzero(proposals.valid)
+    return rows[image], proposals.boxes[image, slot], proposals.scores[image, slot]
+
+
+def _detected_in(found, rows):
+    """Returns the columns of `DetectedBoxes` of a batch of arrays."""
+    image, slot = np.nonzero(found["valid"])
+    own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
+    return rows[image], *own
 
 
 def _truth_in(batch, rows):

@@ -1,13 +1,16 @@
 """Faster R-CNN (Ren et al. 2015) as a Keras model."""
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
 from tf_frcnn.models.batch import Batch, canvas_size, with_defaults
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.roi_head import RoIHead
-from tf_frcnn.models.rpn import RegionProposalNetwork
+from tf_frcnn.models.rpn import RegionProposalNetwork, RPNState
 from tf_frcnn.models.seeds import Turn, seeds_of
+from tf_frcnn.structures import Proposals
 
 
 @keras.saving.register_keras_serializable("tf_frcnn")
@@ -35,12 +38,23 @@ class FasterRCNN(Detector):
     def call(self, inputs, training=None):
         """Detects objects; `inputs` is a batch, or its `images` alone."""
         batch = with_defaults(inputs)
-        canvas = canvas_size(batch)
-        features = self.features(batch)
-        rpn = self.rpn(features, batch["image_sizes"], canvas)
-        proposals = self.rpn.propose(rpn, batch)
-        logits, deltas = self.roi_head(features, proposals, canvas)
-        return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
+        return self._detections_after(self._first_stage(batch), batch)
+
+    def detect_and_propose(
+        self, inputs: Batch | tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], Proposals]:
+        """Detects objects, and proposes as many boxes as in training, in one pass.
+
+        Args:
+            inputs: a batch, or its `images` alone.
+
+        Returns:
+            What a call and `propose` return.
+        """
+        batch = with_defaults(inputs)
+        first = self._first_stage(batch)
+        proposals = self.rpn.propose(first.rpn, batch, training=True)
+        return self._detections_after(first, batch), self.rpn.in_file(proposals, batch)
 
     def compute_losses(
         self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
@@ -56,11 +70,33 @@ class FasterRCNN(Detector):
         Returns:
             float32 scalars under the names of `loss_names`.
         """
-        batch, seeds = with_defaults(inputs), seeds_of(self.seed, turn)
+        batch = with_defaults(inputs)
+        return self._losses_after(
+            self._first_stage(batch, training), batch, turn, training
+        )
+
+    def validate(self, inputs: Batch, turn: Turn | tf.Tensor | int):
+        """Computes the losses and detects objects in one pass; see `Detector`."""
+        batch = with_defaults(inputs)
+        first = self._first_stage(batch)
+        return self._losses_after(first, batch, turn), self._detections_after(
+            first, batch
+        )
+
+    def _first_stage(self, batch, training=False):
         canvas = canvas_size(batch)
         features = self.features(batch)
         rpn = self.rpn(features, batch["image_sizes"], canvas)
         proposals = self.rpn.propose(rpn, batch, training=training)
+        return _FirstStage(features, canvas, rpn, proposals)
+
+    def _detections_after(self, first, batch):
+        logits, deltas = self.roi_head(first.features, first.proposals, first.canvas)
+        return self.roi_head.detect(first.proposals, logits, deltas, batch)._asdict()
+
+    def _losses_after(self, first, batch, turn, training=False):
+        features, canvas, rpn, proposals = first
+        seeds = seeds_of(self.seed, turn)
         rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)
         logits, deltas = self.roi_head(
             features, rois, canvas, seed=seeds.dropout, training=training
@@ -70,3 +106,12 @@ class FasterRCNN(Detector):
             logits, deltas, rois, batch.get("image_weights")
         )
         return self.with_sum(losses)
+
+
+class _FirstStage(NamedTuple):
+    """What both stages share: the maps, the canvas, the RPN's state and proposals."""
+
+    features: list[tf.Tensor]
+    canvas: tf.Tensor
+    rpn: RPNState
+    proposals: Proposals

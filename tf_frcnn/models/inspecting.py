@@ -22,6 +22,7 @@ class InspectedBatch(NamedTuple):
         valid: bool [B, N], False for cells of the canvas padding.
         candidates: what the RPN makes of them.
         proposals: those of inference.
+        proposals_in_training: as many as training has.
         scores: float32 [B, P, K + 1], of the classes, background first.
         boxes: float32 [B, P, K, 4], as the RoI head refines them for each class.
         detections: the result.
@@ -32,6 +33,7 @@ class InspectedBatch(NamedTuple):
     valid: tf.Tensor
     candidates: Candidates
     proposals: Proposals
+    proposals_in_training: Proposals
     scores: tf.Tensor
     boxes: tf.Tensor
     detections: Detections
@@ -78,6 +80,7 @@ def _inspect(
         state.anchors.valid,
         candidates._replace(boxes=continuous(candidates.boxes)),
         rpn.in_file(proposals, batch),
+        rpn.in_file(rpn.propose(state, batch, training=True), batch),
         tf.nn.softmax(logits),
         head.refined_boxes(proposals, deltas, batch),
         found,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_frcnn.models.batches import Batches
 from tf_frcnn.models.replicas import distributed, on_local_devices
+from tf_frcnn.models.workers import workers_of
 
 
 class ReplicatedModel(keras.Model):
@@ -53,6 +54,11 @@ class ReplicatedModel(keras.Model):
     def has_devices(self) -> bool:
         """Whether several devices divide each batch."""
         return self.distribute_strategy.num_replicas_in_sync > 1
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether neither devices nor workers share a batch."""
+        return not self.has_devices and workers_of(self.distribute_strategy).total == 1
 
     def for_devices(self, batches: Batches) -> Batches:
         """Returns batches that several devices divide, where there are such."""

@@ -7,9 +7,10 @@ import numpy as np
 from tf_frcnn.data import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes, GroundTruth, judge_voc
 from tf_frcnn.evaluation.misses import stage_of_miss
+from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models import FasterRCNN
 from tf_frcnn.models.detecting import run_batches
-from tf_frcnn.models.evaluating import ground_truth_of, metric_of
+from tf_frcnn.models.evaluating import ground_truth_of, metric_of, proposed_in
 from tf_frcnn.models.inspecting import inspections_of, inspector, limits_of
 from tf_frcnn.structures import Detections
 
@@ -23,6 +24,7 @@ class Observed(NamedTuple):
     Attributes:
         truth: the objects, in pixels of the files.
         found: the detections, likewise.
+        proposals: the RPN's, as many as in training, likewise.
         missed: int64 [m], rows of the objects that count and that none matches.
         stages: m texts, the stage that lost each; see `evaluation.misses`.
         scales: float32 [images, 2], network pixels per file pixel along y and x.
@@ -32,6 +34,7 @@ class Observed(NamedTuple):
 
     truth: GroundTruth
     found: DetectedBoxes
+    proposals: ProposedBoxes
     missed: np.ndarray
     stages: np.ndarray
     scales: np.ndarray
@@ -56,7 +59,7 @@ def observe_stages(model: FasterRCNN, examples: ExampleSet) -> Observed:
     scales = np.ones([len(examples.records), 2], np.float32)
     tried = _other_settings(model)
     found, trials = _Rows(), {key: _Rows() for key in tried}
-    missed, stages = [], []
+    missed, stages, proposed = [], [], []
     batches = model.evaluation_batches(examples, None).dataset
     settings = model.roi_head.detections
     inspect = inspector(model, [settings.replace(**{n: v}) for n, v in tried])
@@ -64,6 +67,7 @@ def observe_stages(model: FasterRCNN, examples: ExampleSet) -> Observed:
         for rows, detections in zip(trials.values(), boxes.trials, strict=True):
             rows.add(detections, batch["rows"])
         found.add(boxes.detections, batch["rows"])
+        proposed.append(proposed_in(boxes.proposals_in_training, batch["rows"]))
         scales[batch["rows"]] = batch["scales"]
         for place, image in enumerate(inspections_of(boxes)):
             row = batch["rows"][place]
@@ -77,6 +81,7 @@ def observe_stages(model: FasterRCNN, examples: ExampleSet) -> Observed:
     return Observed(
         truth,
         found.joined(),
+        ProposedBoxes(*map(np.concatenate, zip(*proposed, strict=True))),
         np.concatenate(missed),
         np.array(stages, object),
         scales,

@@ -17,6 +17,7 @@ from tf_frcnn.models.evaluating import (
     metric_of,
     metric_settings,
     observe,
+    observe_and_propose,
     propose,
 )
 from tf_frcnn.report.contents import Report, report_on
@@ -89,15 +90,13 @@ def evaluate_run(
         metrics["settings"] = list(overrides)
         directory = _new_folder(directory / "evaluations")
     seen = observe_stages(run.model, examples) if wants_report else None
-    if run.model.roi_head is not None:
-        truth, found = seen[:2] if seen else observe(run.model, examples)
+    truth, found, proposals = seen[:3] if seen else _observe(run.model, examples)
+    if found is not None:
         names, metric = run.model.class_names, metric_of(run.model)
         metrics |= detection_metrics(metric, names, truth, found, coco=coco)
         _draw(directory, split, run.config, examples, found)
-    if run.model.rpn is not None:
-        metrics |= recall_metrics(
-            ground_truth_of(examples), propose(run.model, examples, training=True)
-        )
+    if proposals is not None:
+        metrics |= recall_metrics(truth, proposals)
     metrics = _write(metrics, directory, split, is_own=not overrides)
     if seen and report_precision:
         report = report_on(run.model, examples, seen, report_precision)
@@ -106,6 +105,16 @@ def evaluate_run(
         if thresholds_by:
             write_thresholds(directory, report.thresholds, thresholds_by)
     return metrics
+
+
+def _observe(model, examples):
+    """Returns the objects, and the detections and proposals if a model has such."""
+    if model.rpn is None:
+        return *observe(model, examples), None
+    if model.roi_head is None:
+        truth = ground_truth_of(examples)
+        return truth, None, propose(model, examples, training=True)
+    return observe_and_propose(model, examples)
 
 
 def evaluate_detections(

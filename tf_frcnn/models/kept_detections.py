@@ -1,0 +1,101 @@
+"""Detections that are kept while the losses of a validation are computed."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.callbacks import SwapEMAWeights
+
+from tf_frcnn.data.examples import ExampleSet
+from tf_frcnn.evaluation import DetectedBoxes
+
+_NAMES = ("boxes", "scores", "labels", "valid")
+
+
+class KeptDetections(keras.callbacks.Callback):
+    """Keeps what is detected in the images of a validation, so that none is seen twice.
+
+    Args:
+        data: the validation set.
+    """
+
+    def __init__(self, data: ExampleSet):
+        super().__init__()
+        self.data = data
+        self._parts: list[tuple[np.ndarray, ...]] = []
+        self._count = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Forgets those of earlier weights."""
+        self._forget()
+
+    def on_test_begin(self, logs=None):
+        """Forgets those of earlier weights."""
+        self._forget()
+
+    def keep(self, rows: tf.Tensor, found: dict[str, tf.Tensor]) -> None:
+        """Keeps the detections of a batch, as a part of a graph.
+
+        Args:
+            rows: int [B], numbers of the images.
+            found: `Detections` as a dict.
+        """
+        tf.numpy_function(self._keep, [rows, *(found[name] for name in _NAMES)], [])
+
+    def all(self) -> DetectedBoxes | None:
+        """Returns all detections of the last validation; None if it did not end."""
+        if not self._parts or self._count != len(self.data.records):
+            return None
+        return DetectedBoxes(*map(np.concatenate, zip(*self._parts, strict=True)))
+
+    def _forget(self):
+        self._parts, self._count = [], 0
+
+    def _keep(self, rows, boxes, scores, labels, valid):
+        image, slot = np.nonzero(valid)
+        own = (values[image, slot] for values in (boxes, scores, labels))
+        self._parts.append((rows[image], *own))
+        self._count += len(rows)
+
+
+@contextlib.contextmanager
+def detections_kept(
+    model: Any, data: Any, callbacks: Sequence[keras.callbacks.Callback]
+) -> Iterator[list[KeptDetections]]:
+    """Has validations detect too, where a callback measures the same data.
+
+    Where several devices or workers share them, where images are cut into tiles, and
+    where the weights are others when the callbacks are called, these detect alone.
+
+    Args:
+        model: the detector.
+        data: what `fit` validates.
+        callbacks: of `fit`; those that measure have `data` and `kept_detections`.
+
+    Yields:
+        The callbacks to add.
+    """
+    measuring = [
+        callback
+        for callback in callbacks
+        if hasattr(callback, "kept_detections") and callback.data is data
+    ]
+    swaps = any(isinstance(callback, SwapEMAWeights) for callback in callbacks)
+    is_whole = isinstance(data, ExampleSet) and model.settings.tiles.size is None
+    if not measuring or swaps or not is_whole or not model.is_alone:
+        yield []
+        return
+    kept = KeptDetections(data)
+    for callback in measuring:
+        callback.kept_detections = kept
+    # Keras would go on with the graph of other validations.
+    model.kept_detections, model.test_function = kept, None
+    try:
+        yield [kept]
+    finally:
+        model.kept_detections, model.test_function = None, None
+        for callback in measuring:
+            callback.kept_detections = None
