@@ -18,8 +18,8 @@ import keras
 from compared.answering import NUM_CLASSES, arguments
 from compared.ours import RECIPES, built
 from gpu import made_up
-from serving import BUILD, send
 
+from serving import BUILD, send
 from tf_frcnn.assembly import build_resizing
 from tf_frcnn.export.saved_model import write_graph
 

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import multiprocessing
 import sys
 import tempfile
 from pathlib import Path
@@ -22,18 +23,28 @@ LOADS = {"onnxruntime": RUNTIMES["onnx"].load, "openvino": openvino_of}
 def main():
     load = LOADS[sys.argv.pop(1)]
     asked = arguments(RECIPES)
-    model, _ = built(asked)
-    made = made_up.batch(1, asked.canvas, NUM_CLASSES)
-    names = ("images", "image_sizes", "scales", "file_sizes")
-    inputs = {name: made[name] for name in names}
-    weights = "int8" if asked.precision == "int8" else "float32"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        write = RUNTIMES["onnx"].writers[weights]
-        write(canvas_function(model), canvas_inputs(asked.canvas), path, [inputs])
-        run = load(path, os.cpu_count())
-    del model
+        # In a process of its own, whose memory it leaves.
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            pool.apply(write, (asked, path))
+        run, inputs = load(path, os.cpu_count()), inputs_of(asked)
     answer(lambda: run(inputs))
+
+
+def write(asked, path):
+    """Writes the detector as an ONNX file."""
+    model, _ = built(asked)
+    weights = "int8" if asked.precision == "int8" else "float32"
+    RUNTIMES["onnx"].writers[weights](
+        canvas_function(model), canvas_inputs(asked.canvas), path, [inputs_of(asked)]
+    )
+
+
+def inputs_of(asked):
+    made = made_up.batch(1, asked.canvas, NUM_CLASSES)
+    names = ("images", "image_sizes", "scales", "file_sizes")
+    return {name: made[name] for name in names}
 
 
 if __name__ == "__main__":
