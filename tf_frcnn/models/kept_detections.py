@@ -26,15 +26,19 @@ class KeptDetections(keras.callbacks.Callback):
         super().__init__()
         self.data = data
         self._parts: list[tuple[np.ndarray, ...]] = []
-        self._count = 0
+        self._count, self._is_open = 0, False
 
     def on_epoch_begin(self, epoch, logs=None):
         """Forgets those of earlier weights."""
-        self._forget()
+        self._parts, self._count = [], 0
 
     def on_test_begin(self, logs=None):
-        """Forgets those of earlier weights."""
-        self._forget()
+        """Keeps what `fit` validates, and not what a callback evaluates on its own."""
+        self._is_open = True
+
+    def on_test_end(self, logs=None):
+        """Keeps no more."""
+        self._is_open = False
 
     def keep(self, rows: tf.Tensor, found: dict[str, tf.Tensor]) -> None:
         """Keeps the detections of a batch, as a part of a graph.
@@ -51,10 +55,9 @@ class KeptDetections(keras.callbacks.Callback):
             return None
         return DetectedBoxes(*map(np.concatenate, zip(*self._parts, strict=True)))
 
-    def _forget(self):
-        self._parts, self._count = [], 0
-
     def _keep(self, rows, boxes, scores, labels, valid):
+        if not self._is_open:
+            return
         image, slot = np.nonzero(valid)
         own = (values[image, slot] for values in (boxes, scores, labels))
         self._parts.append((rows[image], *own))
