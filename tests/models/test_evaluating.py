@@ -109,6 +109,7 @@ def test_proposals_are_those_of_training_in_pixels_of_the_file(
         np.testing.assert_allclose(found.boxes[own], expected.boxes[valid], atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_pass_detects_and_proposes(small_detector, shapes, monkeypatch):
     model, passes = small_detector(), []
     features = model.features

@@ -31,13 +31,12 @@ def observed(monkeypatch):
     return models
 
 
-@pytest.mark.parametrize("uses_xla", [False, pytest.param(True, marks=pytest.mark.xla)])
+@pytest.mark.slow
 def test_a_validation_sees_its_images_once(
-    uses_xla, small_detector, shapes, observed, monkeypatch
+    small_detector, shapes, observed, monkeypatch
 ):
-    model = small_detector()
-    model.compile(jit_compile=uses_xla)
-    passes = []
+    model, passes = small_detector(), []
+    model.compile()
     features = model.features
     monkeypatch.setattr(model, "features", lambda b: passes.append(b) or features(b))
     measured = Measured(shapes)
@@ -58,11 +57,12 @@ def test_a_validation_sees_its_images_once(
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_no_validation_has_seen_is_detected_by_the_callback(
     small_detector, shapes, observed
 ):
     model = small_detector()
-    model.compile()
+    model.compile(run_eagerly=True)
 
     class Evaluating(keras.callbacks.Callback):
         adds_to_logs = True
@@ -81,6 +81,7 @@ def test_what_no_validation_has_seen_is_detected_by_the_callback(
     assert len(observed) == 2  # after epochs 1 and 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["other data", "a part", "other weights"])
 def test_the_callback_detects_where_the_validation_is_another(
     reason, small_detector, shapes, observed
@@ -92,7 +93,7 @@ def test_the_callback_detects_where_the_validation_is_another(
     if reason == "other weights":
         optimizer = keras.optimizers.SGD(0.001, use_ema=True)
         own.append(keras.callbacks.SwapEMAWeights())
-    model.compile(optimizer)
+    model.compile(optimizer, run_eagerly=True)
     model.fit(
         shapes,
         validation_data=shapes,
