@@ -1,7 +1,7 @@
 """Inference of a recipe's SavedModel by serving/detect.c; see `compare.py`.
 
-Each step starts the program anew, which then measures the second of two requests with
-one encoded picture: reading and decoding it count.
+Each step starts the program anew, which measures a request with one encoded picture
+after two others. Decoding counts.
 """
 
 import os
