@@ -64,7 +64,7 @@ class MeanAveragePrecision(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Detects, measures, and adds the result to the logs."""
-        if (epoch + 1) % self.every and epoch + 1 < self.params["epochs"]:
+        if not self.measures(epoch, self.params["epochs"]):
             return
         truth, found = self._observed()
         result = evaluate_boxes(self.model, truth, found, **self.metric)
@@ -74,6 +74,10 @@ class MeanAveragePrecision(keras.callbacks.Callback):
             logs |= {f"val_AP/{n}": ap for n, ap in figures if not np.isnan(ap)}
         if self.on_evaluation:
             self.on_evaluation(epoch, truth, found, result)
+
+    def measures(self, epoch: int, epochs: int) -> bool:
+        """Returns whether it measures after an epoch, counted from 0, of so many."""
+        return (epoch + 1) % self.every == 0 or epoch + 1 == epochs
 
     def _observed(self) -> tuple[GroundTruth, DetectedBoxes]:
         if self.kept_detections and (found := self.kept_detections.all()):

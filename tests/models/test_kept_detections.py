@@ -82,13 +82,16 @@ def test_what_no_validation_has_seen_is_detected_by_the_callback(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reason", ["other data", "a part", "other weights"])
+@pytest.mark.parametrize(
+    "reason", ["other data", "a part", "other weights", "measured less often"]
+)
 def test_the_callback_detects_where_the_validation_is_another(
     reason, small_detector, shapes, observed
 ):
     model = small_detector()
     data = shapes.subset([0, 1]) if reason == "other data" else shapes
-    own = [MeanAveragePrecision(data)]
+    often = 2 if reason == "measured less often" else 1
+    own = [MeanAveragePrecision(data, every=often)]
     optimizer = keras.optimizers.SGD(0.001)
     if reason == "other weights":
         optimizer = keras.optimizers.SGD(0.001, use_ema=True)
@@ -98,6 +101,7 @@ def test_the_callback_detects_where_the_validation_is_another(
         shapes,
         validation_data=shapes,
         validation_steps=1 if reason == "a part" else None,
+        epochs=often,
         verbose=0,
         callbacks=own,
     )

@@ -127,10 +127,11 @@ class DataModel(PictureModel):
         if isinstance(x, ExampleSet | tf.data.Dataset):
             settings["shuffle"] = False  # The order is its own.
         training, validation = map(self.for_devices, (training, validation))
+        freq = settings.get("validation_freq", 1)
         with (
             readable_errors(),
             end_is_expected(steps),
-            detections_kept(self, validation_data, given) as keeping,
+            detections_kept(self, validation_data, given, epochs, freq) as keeping,
         ):
             history = super().fit(
                 training.dataset,

@@ -180,6 +180,20 @@ def run_batches(step: Callable, batches: tf.data.Dataset) -> Iterator[tuple[dict
             yield without_images(batch), outputs
 
 
+def detected_in(
+    found: dict[str, np.ndarray], rows: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Returns the columns of `DetectedBoxes` of a batch of arrays.
+
+    Args:
+        found: `Detections` as a dict.
+        rows: int [B], numbers of the images.
+    """
+    image, slot = np.nonzero(found["valid"])
+    own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
+    return rows[image], *own
+
+
 def without_images(batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     """Returns a batch as arrays, without its images."""
     return {name: v.numpy() for name, v in batch.items() if name != "images"}

@@ -22,7 +22,7 @@ from tf_frcnn.evaluation import (
 from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models.batch import batch_of
 from tf_frcnn.models.batches import Batches, check_data, is_raw
-from tf_frcnn.models.detecting import detect_in_batches, run_batches
+from tf_frcnn.models.detecting import detect_in_batches, detected_in, run_batches
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.errors import readable_errors
 from tf_frcnn.models.faster_rcnn import FasterRCNN
@@ -191,7 +191,7 @@ def _observe(model, data, batch_size) -> tuple[GroundTruth, DetectedBoxes]:
     for batch, found in detect_in_batches(model, batches.dataset):
         rows = batch.get("rows", count + np.arange(len(found["valid"])))
         count += len(rows)
-        parts.append(_detected_in(found, rows))
+        parts.append(detected_in(found, rows))
         truth.append(_truth_in(batch, rows))
     batches.report_left_out()
     detected = DetectedBoxes(*_joined(parts))
@@ -246,7 +246,7 @@ def observe_and_propose(
     detected, proposed = [], []
     batches = _batches_of(model, examples).dataset
     for batch, (found, proposals) in run_batches(model.detect_and_propose, batches):
-        detected.append(_detected_in(found, batch["rows"]))
+        detected.append(detected_in(found, batch["rows"]))
         proposed.append(proposed_in(proposals, batch["rows"]))
     found, proposals = DetectedBoxes(*_joined(detected)), _joined(proposed)
     return ground_truth_of(examples), found, ProposedBoxes(*proposals)
@@ -280,13 +280,6 @@ def proposed_in(proposals: Proposals, rows: np.ndarray) -> tuple[np.ndarray, ...
     """
     image, slot = np.nonzero(proposals.valid)
     return rows[image], proposals.boxes[image, slot], proposals.scores[image, slot]
-
-
-def _detected_in(found, rows):
-    """Returns the columns of `DetectedBoxes` of a batch of arrays."""
-    image, slot = np.nonzero(found["valid"])
-    own = (found[name][image, slot] for name in ("boxes", "scores", "labels"))
-    return rows[image], *own
 
 
 def _truth_in(batch, rows):

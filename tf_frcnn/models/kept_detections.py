@@ -11,6 +11,7 @@ from keras.callbacks import SwapEMAWeights
 
 from tf_frcnn.data.examples import ExampleSet
 from tf_frcnn.evaluation import DetectedBoxes
+from tf_frcnn.models.detecting import detected_in
 
 _NAMES = ("boxes", "scores", "labels", "valid")
 
@@ -58,33 +59,47 @@ class KeptDetections(keras.callbacks.Callback):
     def _keep(self, rows, boxes, scores, labels, valid):
         if not self._is_open:
             return
-        image, slot = np.nonzero(valid)
-        own = (values[image, slot] for values in (boxes, scores, labels))
-        self._parts.append((rows[image], *own))
+        found = dict(zip(_NAMES, (boxes, scores, labels, valid), strict=True))
+        self._parts.append(detected_in(found, rows))
         self._count += len(rows)
 
 
 @contextlib.contextmanager
 def detections_kept(
-    model: Any, data: Any, callbacks: Sequence[keras.callbacks.Callback]
+    model: Any,
+    data: Any,
+    callbacks: Sequence[keras.callbacks.Callback],
+    epochs: int,
+    validation_freq: int | Sequence[int],
 ) -> Iterator[list[KeptDetections]]:
     """Has validations detect too, where a callback measures the same data.
 
     Where several devices or workers share them, where images are cut into tiles, and
-    where the weights are others when the callbacks are called, these detect alone.
+    where the weights are others when the callbacks are called, these detect alone; so
+    they do where not every validation is measured.
 
     Args:
         model: the detector.
         data: what `fit` validates.
-        callbacks: of `fit`; those that measure have `data` and `kept_detections`.
+        callbacks: of `fit`; those that measure have `data`, `kept_detections` and
+            `measures`.
+        epochs: of `fit`.
+        validation_freq: of `fit`.
 
     Yields:
         The callbacks to add.
     """
+    validated = (
+        range(validation_freq - 1, epochs, validation_freq)
+        if isinstance(validation_freq, int)
+        else [number - 1 for number in validation_freq]
+    )
     measuring = [
         callback
         for callback in callbacks
-        if hasattr(callback, "kept_detections") and callback.data is data
+        if hasattr(callback, "kept_detections")
+        and callback.data is data
+        and all(callback.measures(epoch, epochs) for epoch in validated)
     ]
     swaps = any(isinstance(callback, SwapEMAWeights) for callback in callbacks)
     is_whole = isinstance(data, ExampleSet) and model.settings.tiles.size is None
