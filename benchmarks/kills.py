@@ -64,22 +64,26 @@ def named_points() -> Iterator[Point]:
 
 
 def train(scenario: str, directory: Path, point: Point | None) -> None:
-    """Trains, or goes on with, a run; kills itself at a point."""
+    """Trains, or goes on with, a run; kills itself at a point.
+
+    The end of a training, which evaluates and exports, is left out.
+    """
     from tf_frcnn.commands.train import run_training
     from tf_frcnn.config import load_config
+    from tf_frcnn.runs import evaluation
 
+    evaluation.evaluate_run = lambda *_, **settings: None
     if point is not None:
         arm(point)
     config = load_config("quickstart", [*SETTINGS, *SCENARIOS[scenario]])
     is_begun = (directory / "config.yaml").is_file()
     first = directory.parent / "first"
     init = first if scenario == "init" and not is_begun else None
-    run_training(config, directory, resume=is_begun, init=init)
+    run_training(config, directory, resume=is_begun, init=init, exports=False)
 
 
 def arm(point: Point) -> None:
     """Makes the process kill itself at a point."""
-    from tf_frcnn import callbacks
     from tf_frcnn.runs import checkpoints, safe_files
 
     seen = itertools.count(1)
@@ -90,7 +94,6 @@ def arm(point: Point) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     replace, sync = os.replace, safe_files._sync
-    observe = callbacks.observe
     end_of_step = checkpoints.Checkpoints.on_train_batch_end
 
     def cut_and_sync(path: Path) -> None:
@@ -106,9 +109,8 @@ def arm(point: Point) -> None:
         replace(source, target)
         strike(Path(target).name, MOMENTS[2])
 
-    def kill_in_validation(*arguments, **settings):
+    def kill_in_validation(self, logs=None) -> None:
         strike("validation")
-        return observe(*arguments, **settings)
 
     def kill_after_step(self, batch, logs=None) -> None:
         strike("step")
@@ -117,7 +119,7 @@ def arm(point: Point) -> None:
     os.replace = kill_beside
     if point.count == 1:
         safe_files._sync = cut_and_sync
-    callbacks.observe = kill_in_validation
+    checkpoints.Checkpoints.on_test_end = kill_in_validation
     checkpoints.Checkpoints.on_train_batch_end = kill_after_step
 
 

@@ -45,7 +45,7 @@ def test_a_run_can_be_resumed_by_the_command(trained_run, monkeypatch):
     monkeypatch.setattr(train, "run_training", lambda *a, **k: calls.append((a, k)))
     assert main(["train", str(QUICKSTART), "--resume", "--set", "seed=3"]) == 0
     config = load_config(QUICKSTART, ["seed=3"])
-    settings = {"resume": True, "init": None}
+    settings = {"resume": True, "init": None, "exports": True}
     assert calls == [((config, Path("runs/quickstart")), settings)]
 
 
@@ -91,6 +91,18 @@ def test_all_splits_are_opened_before_the_first_step(monkeypatch, tmp_path):
     assert isinstance(splits, Splits) and evaluated == ("evaluate", "validation")
 
 
+@pytest.mark.parametrize("words", [[], ["--no-export"]])
+def test_the_export_may_be_left_out(words, monkeypatch, tmp_path, capsys):
+    model = SimpleNamespace(rpn=True, roi_head=True)
+    monkeypatch.setattr(opening, "open_splits", lambda *_: "test")
+    monkeypatch.setattr(training, "train", lambda *_, **__: model)
+    monkeypatch.setattr(evaluation, "evaluate_run", lambda *_, **__: None)
+    monkeypatch.setattr(train, "export_run", lambda run, to: to)
+    run = tmp_path / "run"
+    assert main(["train", str(QUICKSTART), "--output", str(run), *words]) == 0
+    assert (f"SavedModel: {run / 'export'}" in capsys.readouterr().out) == (not words)
+
+
 def test_a_folder_that_holds_a_run_is_refused_before_data_are_read(
     monkeypatch, tmp_path
 ):
@@ -104,7 +116,7 @@ def test_a_folder_that_holds_a_run_is_refused_before_data_are_read(
 def test_a_data_set_without_a_test_split_is_trained_and_validated(
     small_settings, tmp_path, capsys
 ):
-    """As of a tool that writes train and val only; the SavedModel is there."""
+    """As of a tool that writes train and val only."""
     for split, count in (("train", 4), ("val", 2)):
         shapes = make_shapes(count, seed=count)
         write_voc(shapes, tmp_path / "data", split)
@@ -112,12 +124,12 @@ def test_a_data_set_without_a_test_split_is_trained_and_validated(
     data += "validation_split: val, test_split: test}"
     settings = [*small_settings, "--set", f"data={data}"]
     output = f"--output={tmp_path / 'run'}"
-    arguments = ["train", str(QUICKSTART), output, *settings]
+    arguments = ["train", str(QUICKSTART), output, "--no-export", *settings]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert printed.index("Without a test split") < printed.index("Metrics:")
     assert (tmp_path / "run" / "metrics_validation.json").is_file()
-    assert (tmp_path / "run" / "export" / "1" / "saved_model.pb").is_file()
+    assert not (tmp_path / "run" / "export").exists()
 
 
 def test_weights_that_are_missing_are_told_before_data_are_read(capsys, tmp_path):

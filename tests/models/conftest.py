@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.short_backbone import SHORT
+from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.data import make_shapes
 from tf_frcnn.data.decoding.transforms import decode_image
 from tf_frcnn.models import FasterRCNN
@@ -13,6 +15,7 @@ from tf_frcnn.models.data_model import DataModel
 # Of a detector that takes a tenth of a second per step.
 SMALL = {
     "images": {"short_side": 64, "long_side": 96},
+    "backbone": {"name": "short"},
     "anchors": {"scales": [1, 2]},
     "rpn": {"channels": 8},
     "proposals": {
@@ -26,6 +29,14 @@ SMALL = {
     "train": {"learning_rate": 0.001, "clip_norm": 1.0},
     "data": {"batch_size": 2},
 }
+
+
+@pytest.fixture(scope="package", autouse=True)
+def short_backbone():
+    """Has the small detectors' backbone among the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "short", SHORT)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,10 @@ def assert_same_state(model, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_training_goes_on_after_overflows_and_is_the_same_if_interrupted(
-    optimizer, half, shapes, tmp_path
+    half, shapes, tmp_path
 ):
-    model, file, scales = half(optimizer), tmp_path / "half.weights.h5", []
+    model, file, scales = half("adamw"), tmp_path / "half.weights.h5", []
     before = model.get_weights()
 
     def keep(batch, logs):
@@ -51,7 +50,7 @@ def test_a_training_goes_on_after_overflows_and_is_the_same_if_interrupted(
     assert len({*scales}) < len(scales) == int(model.optimizer.iterations) == 8
     moved = [np.any(a != b) for a, b in zip(before, model.get_weights(), strict=True)]
     assert any(moved)
-    resumed = half(optimizer)
+    resumed = half("adamw")
     resumed.load_weights(file)
     resumed.fit(shapes, initial_batch=3, **SETTINGS)
     assert_same_state(resumed, state_of(model))

@@ -90,10 +90,8 @@ def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(
 @pytest.mark.parametrize(
     ("by", "spoil_loss"),
     [
-        ("eager", True),
-        ("eager", False),
         ("graph", True),
-        ("graph", False),
+        ("eager", False),
         pytest.param("xla", False, marks=pytest.mark.xla),
     ],
 )

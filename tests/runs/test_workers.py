@@ -8,8 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmarks.two_workers import end_of, start, start_two
+from benchmarks.two_workers import end_of, start_two
 from tests.helpers.paths import QUICKSTART
+from tf_frcnn.config import load_config
+from tf_frcnn.runs.training import train
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +24,10 @@ SETTINGS = (
 )
 
 
-def command(output, strategy, *more):
+def command(output, *more):
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    settings += ["--set", f"train.strategy={strategy}", "--output", output, *more]
+    settings += ["--set", "train.strategy=multi_worker", "--output", output, *more]
+    settings.append("--no-export")
     return [sys.executable, "-m", "tf_frcnn", "train", QUICKSTART, *settings]
 
 
@@ -49,8 +52,8 @@ def weights_of(output):
 
 
 def test_a_killed_worker_is_started_again_with_the_result_of_one_device(tmp_path):
-    assert end_of(start(command(tmp_path / "single", "none")))[0] == 0
-    chief, other = start_two(command(tmp_path / "run", "multi_worker"))
+    train(load_config(QUICKSTART, SETTINGS), tmp_path / "single")
+    chief, other = start_two(command(tmp_path / "run"))
     until = time.monotonic() + 400
     while steps_of(tmp_path / "run") < 1 and time.monotonic() < until:
         time.sleep(0.05)
@@ -59,7 +62,7 @@ def test_a_killed_worker_is_started_again_with_the_result_of_one_device(tmp_path
     assert status == 2 and "Start all workers again with --resume" in output
     assert 1 <= steps_of(tmp_path / "run") < 4
 
-    again = command(tmp_path / "run", "multi_worker", "--resume")
+    again = command(tmp_path / "run", "--resume")
     ends = [end_of(worker) for worker in start_two(again)]
     assert [status for status, _ in ends] == [0, 0], ends
     assert "Metrics" in ends[0][1] and "Metrics" not in ends[1][1]

@@ -16,7 +16,9 @@ from tf_frcnn.models.inputs import (
     build_evaluation_batches,
     build_resizing,
     build_training_batches,
+    count_epoch,
     proposals_file,
+    stored_proposals,
 )
 
 __all__ = [
@@ -35,9 +37,11 @@ __all__ = [
     "build_training_batches",
     "check_parts",
     "compile_model",
+    "count_epoch",
     "is_alternating",
     "load_initial_weights",
     "proposals_file",
     "read_initial_weights",
     "split_names",
+    "stored_proposals",
 ]

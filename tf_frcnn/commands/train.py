@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue the run at its last checkpoint"
     )
+    parser.add_argument(
+        "--no-export",
+        action="store_false",
+        dest="exports",
+        help="leave the SavedModel to tf-frcnn export",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,11 +60,22 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("train needs a CONFIG, or a run to start from with --init.")
     config = load_config(options.config, options.set)
     output = output or default_output(options.config)
-    run_training(config, output, resume=options.resume, init=options.init)
+    run_training(
+        config,
+        output,
+        resume=options.resume,
+        init=options.init,
+        exports=options.exports,
+    )
 
 
 def run_training(
-    config: Config, directory: Path, *, resume: bool = False, init: Path | None = None
+    config: Config,
+    directory: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    exports: bool = True,
 ) -> None:
     """Trains, then evaluates, draws and exports the best weights.
 
@@ -71,6 +88,7 @@ def run_training(
         directory: the run folder.
         resume: continues an interrupted run.
         init: a run folder whose weights training starts from.
+        exports: whether the SavedModel is written.
 
     Raises:
         DataError: a split of the training cannot be read. Without a test split the
@@ -111,7 +129,8 @@ def run_training(
     print(f"Metrics:    {directory / f'metrics_{split}.json'}")
     if model.rpn is not None and model.roi_head is not None:
         print(f"Drawings:   {directory / 'drawings'}")
-        print(f"SavedModel: {export_run(directory, directory / 'export')}")
+        if exports:
+            print(f"SavedModel: {export_run(directory, directory / 'export')}")
     if is_alternating(config):
         print(f"Steps:      {directory / STEPS_FOLDER}")
     else:

@@ -74,7 +74,7 @@ def build_training_batches(
         dataset = stream.training_batches(**settings, epoch=epoch)
         steps = stream.num_batches(settings["batch_size"])
         return Batches(dataset, steps, stream.num_images, stream)
-    proposals = _stored_proposals(config, data, for_training=True)
+    proposals = stored_proposals(config, data, for_training=True)
     rates = build_balance(config, data)
     shard = shard if settings["augmentation"].begins_resized else None
     dataset = training_batches(
@@ -88,15 +88,35 @@ def build_training_batches(
         cache=own.cache,
         shard=shard,
     )
+    steps, count = count_epoch(config, data, batch_size, augment)
+    return Batches(dataset, steps, count, are_parts=shard is not None)
+
+
+def count_epoch(
+    config: Config,
+    data: ExampleSet,
+    batch_size: int | None = None,
+    augment: Any = None,
+) -> tuple[int, int]:
+    """Returns the numbers of batches and of images of a training's epoch.
+
+    The arguments are those of `build_training_batches`.
+
+    Raises:
+        DataError: the settings ask for what cannot be done with such data.
+    """
+    resizing = build_resizing(config.images, config.data.train_short_sides)
+    augmentation = build_augmentation(config, augment)
+    check_room(resizing, augmentation)
+    rates = build_balance(config, data)
     steps = num_batches(
         data,
         resizing,
-        batch_size=settings["batch_size"],
-        augmentation=settings["augmentation"],
+        batch_size=batch_size or config.data.batch_size,
+        augmentation=augmentation,
         balance=rates,
     )
-    count = len(data.records) if rates is None else rates.num_images
-    return Batches(dataset, steps, count, are_parts=shard is not None)
+    return steps, len(data.records) if rates is None else rates.num_images
 
 
 def build_evaluation_batches(
@@ -120,7 +140,7 @@ def build_evaluation_batches(
         stream = Stream(data, resizing, num_classes, box_format)
         dataset = stream.evaluation_batches(batch_size=batch_size)
         return Batches(dataset, num_images=stream.num_images, stream=stream)
-    proposals = _stored_proposals(config, data, for_training=False)
+    proposals = stored_proposals(config, data, for_training=False)
     dataset = evaluation_batches(
         data, resizing, batch_size=batch_size, proposals=proposals, shard=shard
     )
@@ -190,9 +210,14 @@ def proposals_file(
     return Path(folder) / f"{'train' if for_training else 'test'}_{name}.npz"
 
 
-def _stored_proposals(
+def stored_proposals(
     config: Config, examples: ExampleSet, *, for_training: bool
 ) -> CachedProposals | None:
+    """Reads the proposals of `data.proposals`; None if there are none.
+
+    Raises:
+        DataError, FileNotFoundError: they are missing, or of other images.
+    """
     if config.data.proposals is None:
         return None
     folder = os.path.expanduser(config.data.proposals)

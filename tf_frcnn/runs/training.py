@@ -10,10 +10,11 @@ from tf_frcnn.assembly import (
     build_model,
     build_plan,
     build_strategy,
-    build_training_batches,
     check_parts,
     compile_model,
+    count_epoch,
     load_initial_weights,
+    stored_proposals,
 )
 from tf_frcnn.config import Config
 from tf_frcnn.data import DataError, ExampleSet
@@ -194,10 +195,9 @@ def _prepare(
     model = build_model(config, examples.class_names)
     if start_from:
         start_from(model)
-    batches = build_training_batches(config, examples)
-    # Both are known of a data set that was read.
-    steps_per_epoch: int = batches.steps  # type: ignore[assignment]
-    images_per_epoch: int = batches.num_images  # type: ignore[assignment]
+    steps_per_epoch, images_per_epoch = count_epoch(config, examples)
+    # If they are missing it is said before the folder is begun.
+    stored_proposals(config, examples, for_training=True)
     compile_model(config, model, steps_per_epoch)
     plan = build_plan(config)
     averages = AveragedWeights(model, plan.ema) if plan.ema else None
