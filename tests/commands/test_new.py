@@ -1,3 +1,5 @@
+import json
+import shutil
 from argparse import Namespace
 
 import numpy as np
@@ -92,6 +94,30 @@ def test_a_trained_model_is_the_start_with_its_anchors_on_other_data(
     assert config.images.short_side == own.images.short_side
     assert (config.data.directory, config.data.class_names) == (str(cells), ())
     assert config.train.learning_rate == 1e-4  # not that of random weights
+
+
+def test_a_converted_detector_at_hand_is_the_start(cells, tmp_path, capsys):
+    run = write_random_run(tmp_path, "data.class_names=[triangle, rectangle]")
+    for name, source in (("coco", "torchvision"), ("backbone", "imagenet-torchvision")):
+        shutil.copytree(run, tmp_path / "runs" / name)
+        report = tmp_path / "runs" / name / "conversion.json"
+        report.write_text(json.dumps({"source": source}))
+    with (tmp_path / "runs" / "backbone" / "classes.txt").open("a") as file:
+        file.write("another\n")
+    assert main(["new", "cells"]) == 0
+    shown = capsys.readouterr().out
+    assert "tf-frcnn train cells.yaml --init runs/coco" in shown
+    assert "runs/coco is a detector of another program" in shown
+    config, own = load_config("cells.yaml"), load_config("own_images")
+    assert config.backbone.name == "tiny" and config.train.optimizer == "adam"
+    for section, name in (
+        *(("train", "schedule"), ("train", "ema")),
+        ("detections", "suppression"),
+    ):
+        value = getattr(getattr(config, section), name)
+        assert value == getattr(getattr(own, section), name)
+    assert main(["new", "cells", "--preset", "own_images", "--output", "a.yaml"]) == 0
+    assert load_config("a.yaml").backbone.name == own.backbone.name
 
 
 def test_a_folder_without_a_model_is_no_preset(cells, capsys):

@@ -10,6 +10,7 @@ from tf_frcnn.checkpoints.conversion import (
     Loaded,
     check_classes,
     convert,
+    is_converted_detector,
     load,
 )
 from tf_frcnn.checkpoints.files import CheckpointError
@@ -32,6 +33,7 @@ __all__ = [
     "check_classes",
     "convert",
     "fetch",
+    "is_converted_detector",
     "load",
     "load_published",
 ]

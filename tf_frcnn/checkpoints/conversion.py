@@ -160,6 +160,14 @@ def convert(
     return loaded
 
 
+def is_converted_detector(directory: Path) -> bool:
+    """Returns whether `convert` made a folder of a detector, not of a backbone."""
+    report = directory / REPORT_FILE
+    if not report.is_file():
+        return False
+    return not json.loads(report.read_text())["source"].startswith("imagenet-")
+
+
 def _source(name: str, variant: str | None) -> Source:
     if name not in SOURCES:
         raise ValueError(f"source = {name!r} must be one of {', '.join(SOURCES)}.")

@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset",
-        help="recipe, or folder of a trained model, to start from (own_images)",
+        help="recipe, or folder of a trained model, to start from (a converted "
+        "detector in runs; else own_images)",
     )
     add_settings(parser)
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Reads the splits, chooses settings, writes them and says what to type next."""
     from tf_frcnn.assembly import check_parts
+    from tf_frcnn.checkpoints import is_converted_detector
     from tf_frcnn.config import DEFAULT_RECIPE, make_config
     from tf_frcnn.doctor.machine import multiplies_bfloat16
     from tf_frcnn.doctor.recipe import build_recipe
@@ -51,7 +53,8 @@ def run(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{output} exists; choose another name by --output.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
-    folder, base = _start(options.preset or DEFAULT_RECIPE)
+    at_hand = None if options.preset else _converted_detector()
+    folder, base = _start(options.preset or at_hand or DEFAULT_RECIPE)
     data, notes = _data_settings(options)
     if folder:
         data |= _instead_of_its_own_data(folder)
@@ -67,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         overrides=options.set,
         can_bfloat16=multiplies_bfloat16(),
         is_trained=folder is not None,
+        is_published=folder is not None and is_converted_detector(folder),
     )
     command = f"tf-frcnn train {output}"
     if folder:
@@ -75,10 +79,28 @@ def run(options: argparse.Namespace) -> None:
             f"Anchors, image size and box head stay those of {folder}, with whose "
             "weights the training begins."
         )
+    if at_hand:
+        notes.append(
+            f"{at_hand} is a detector of another program that was converted; with "
+            f"--preset {DEFAULT_RECIPE} the training begins with a backbone alone."
+        )
     text = recipe.text(_heading(command, train, validation, notes))
     with output.open("x", encoding="utf-8") as file:
         file.write(text)
     _report(recipe, output, command, notes)
+
+
+def _converted_detector() -> str | None:
+    """Returns the folder in runs of a converted detector, that of most classes."""
+    from tf_frcnn.checkpoints import is_converted_detector
+    from tf_frcnn.runs.inference import CLASSES_FILE
+
+    def num_classes(folder: Path) -> int:
+        return len((folder / CLASSES_FILE).read_text().splitlines())
+
+    found = filter(is_converted_detector, sorted(Path("runs").glob("*")))
+    best = max(found, key=num_classes, default=None)
+    return None if best is None else str(best)
 
 
 def _data_settings(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

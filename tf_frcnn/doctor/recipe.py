@@ -65,6 +65,7 @@ def build_recipe(
     overrides: Sequence[str] = (),
     can_bfloat16: bool = False,
     is_trained: bool = False,
+    is_published: bool = False,
 ) -> Recipe:
     """Makes a configuration for a data set.
 
@@ -77,11 +78,15 @@ def build_recipe(
         can_bfloat16: whether the machine multiplies bfloat16.
         is_trained: whether training starts from weights of the base's network, so that
             the settings that they were trained for stay.
+        is_published: whether these weights are of a published detector, whose schedule
+            was for other data.
 
     Raises:
         DataError: no image has an object to learn.
     """
     start = [Choice({f"data.{name}": value for name, value in data.items()}, "")]
+    if is_published:
+        start.append(_own_training())
     given = override_paths(overrides)
     keep = [*given, *(_TRAINED_FOR if is_trained else ())]
     config = _config(start, base, overrides)
@@ -106,6 +111,17 @@ _TRAINED_FOR = (
     *("images.short_side", "images.long_side"),
     *("roi.head_units", "roi.dropout"),
 )
+
+
+def _own_training() -> Choice:
+    """Returns how the recipe for own images trains and suppresses."""
+    own = make_config({"base": DEFAULT_RECIPE}, "the new configuration")
+    settings = {
+        "train.schedule": own.train.schedule,
+        "train.ema": own.train.ema,
+        "detections.suppression": own.detections.suppression,
+    }
+    return Choice(settings, f"As {DEFAULT_RECIPE} has them, for data of one's own.")
 
 
 def _config(choices: Sequence[Choice], base: str, overrides: Sequence[str]) -> Config:
