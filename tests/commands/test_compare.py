@@ -61,7 +61,8 @@ def test_what_is_no_training_is_told(folders, capsys):
     (folders / "runs" / "steps" / "steps" / "1_rpn").mkdir(parents=True)
     line = failure_of(capsys, "compare", "runs/a", "runs/steps")
     assert line == (
-        "runs/steps was trained in steps; compare one of runs/steps/steps/1_rpn."
+        "runs/steps is trained in steps, and not all are done; compare one of "
+        "runs/steps/steps/1_rpn."
     )
     with pytest.raises(SystemExit):
         main(["compare", "runs/a", "runs/b", "--tolerance", "-1"])

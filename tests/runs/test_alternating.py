@@ -15,6 +15,7 @@ from tf_frcnn.runs import alternating
 from tf_frcnn.runs.alternating import train_alternating
 from tf_frcnn.runs.checkpoints import Checkpoints
 from tf_frcnn.runs.inference import load_run
+from tf_frcnn.runs.logs import read_rows
 from tf_frcnn.runs.state import read_state
 
 RPN = "region_proposal_network"
@@ -139,6 +140,18 @@ def test_steps_log_their_own_figures(whole):
         names = lines[0].split(",")
         assert ("val_mAP" in names) == (step % 2 == 1)
         assert ("val_recall" in names) == (step % 2 == 0)
+
+
+def test_the_log_of_the_run_has_all_steps_in_turn(whole):
+    directory, _ = whole
+    rows = read_rows(directory / "log.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
+    lengths = np.diff([0, *(int(row["step"]) for row in rows)])
+    assert (lengths == lengths[0]).all()
+    measured = [bool(row["val_mAP"]) for row in rows]
+    assert measured == [False, False, True, False, True]
+    last = read_rows(directory / "steps" / STEP_NAMES[3] / "log.csv")[-1]
+    assert rows[-1]["loss"] == last["loss"]
 
 
 def test_the_proposals_of_both_rpns_are_stored_for_training_and_validation(whole):

@@ -131,10 +131,10 @@ def run_training(
         print(f"Drawings:   {directory / 'drawings'}")
         if exports:
             print(f"SavedModel: {export_run(directory, directory / 'export')}")
+    boards = "tensorboard"
     if is_alternating(config):
-        print(f"Steps:      {directory / STEPS_FOLDER}")
-    else:
-        print(f"Log:        {directory / 'log.csv'} and {directory / 'tensorboard'}")
+        boards = f"{STEPS_FOLDER}/*/tensorboard"
+    print(f"Log:        {directory / 'log.csv'} and {directory / boards}")
     if page := write_training_page(directory):
         print(f"Report:     {page}")
 

@@ -30,6 +30,7 @@ from tf_frcnn.models.evaluating import propose
 from tf_frcnn.runs.checkpoints import write_first_checkpoint
 from tf_frcnn.runs.inference import CONFIG_FILE, write_settings
 from tf_frcnn.runs.locks import claimed
+from tf_frcnn.runs.logs import LOG_FILE, join_logs
 from tf_frcnn.runs.resuming import check_run_folder
 from tf_frcnn.runs.state import RunState
 from tf_frcnn.runs.training import train, write_samples
@@ -47,7 +48,7 @@ def train_alternating(
     """Trains in four steps and fills a run folder that any command accepts.
 
     Every step is a run in its own folder under steps/; the proposals of steps 1 and 3
-    are beside their weights.
+    are beside their weights. The logs of all steps are joined in log.csv.
 
     Args:
         config: a configuration whose scheme is alternating.
@@ -73,6 +74,8 @@ def train_alternating(
         _copy_weights(models[2], detector, ("rpn",))
         _copy_weights(models[3], detector, ("backbone", "roi_head"))
         write_first_checkpoint(directory, detector, RunState(files=files))
+        steps = (directory / STEPS_FOLDER / name for name in STEP_NAMES)
+        join_logs((step / LOG_FILE for step in steps), directory / LOG_FILE)
     return detector
 
 

@@ -62,7 +62,9 @@ def find_source(name: str) -> Source:
         )
     if (path / "steps").is_dir() and not (path / LOG_FILE).is_file():
         steps = ", ".join(str(own) for own in sorted((path / "steps").iterdir()))
-        raise ValueError(f"{path} was trained in steps; compare one of {steps}.")
+        raise ValueError(
+            f"{path} is trained in steps, and not all are done; compare one of {steps}."
+        )
     return Source(read_curves(path / LOG_FILE, str(path)), _config_in(path))
 
 

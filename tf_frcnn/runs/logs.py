@@ -6,6 +6,7 @@ where a run was interrupted; `times.csv` has what depends on the machine.
 
 import csv
 import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,34 @@ class LogTable:
     def add(self, row: dict[str, Any]) -> None:
         """Adds a row; a new column is empty in the rows before."""
         self._rows.append(row)
-        names = list(dict.fromkeys(name for row in self._rows for name in row))
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, names)
-        table.writeheader()
-        table.writerows(self._rows)
-        write_text(self._path, text.getvalue())
+        write_rows(self._path, self._rows)
+
+
+def join_logs(paths: Iterable[Path], target: Path) -> None:
+    """Writes the tables of trainings that followed each other as one.
+
+    Args:
+        paths: tables whose columns "epoch" and "step" begin anew.
+        target: the table in which they go on.
+    """
+    rows, epochs, steps = [], 0, 0
+    for path in paths:
+        rows += [
+            row
+            | {"epoch": epochs + int(row["epoch"]), "step": steps + int(row["step"])}
+            for row in read_rows(path)
+        ]
+        epochs, steps = rows[-1]["epoch"], rows[-1]["step"]
+    write_rows(target, rows)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a table; what a row does not have is empty."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(dict.fromkeys(n for row in rows for n in row)))
+    table.writeheader()
+    table.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
