@@ -412,6 +412,8 @@ def test_images_may_be_listed_in_a_file(
     words = ["--files-from", tmp_path / "list", "--output", tmp_path, "--overwrite"]
     assert "names no image" in failure_of(capsys, "predict", random_run, *words)
     assert "give images, or a list" in failure_of(capsys, "predict", random_run)
+    line = failure_of(capsys, "predict", random_run, "big.png", "list.txt")
+    assert line == "list.txt is no image; give a list by --files-from list.txt."
 
 
 def test_options_that_do_not_go_together_are_named(random_run, photos, capsys):

@@ -91,6 +91,9 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--batch-size {options.batch_size}: it must be at least 1.")
     if not options.images and not options.files_from:
         raise ValueError("predict: give images, or a list of them by --files-from.")
+    for path in options.images:
+        if path.lower().endswith(".txt"):
+            raise ValueError(f"{path} is no image; give a list by --files-from {path}.")
     if find_videos(options.images):
         _refuse(options, (*_NOT_OF_VIDEOS, *_ONLY_ON_BEAM), "videos have no")
         _predict_videos(options)
