@@ -88,31 +88,35 @@ def build_training_batches(
         cache=own.cache,
         shard=shard,
     )
-    steps, count = count_epoch(config, data, batch_size, augment)
-    return Batches(dataset, steps, count, are_parts=shard is not None)
+    size = settings["batch_size"], settings["augmentation"]
+    counts = _counts_of_epoch(data, resizing, *size, rates)
+    return Batches(dataset, *counts, are_parts=shard is not None)
 
 
-def count_epoch(
-    config: Config,
-    data: ExampleSet,
-    batch_size: int | None = None,
-    augment: Any = None,
-) -> tuple[int, int]:
+def count_epoch(config: Config, data: ExampleSet) -> tuple[int, int]:
     """Returns the numbers of batches and of images of a training's epoch.
-
-    The arguments are those of `build_training_batches`.
 
     Raises:
         DataError: the settings ask for what cannot be done with such data.
     """
     resizing = build_resizing(config.images, config.data.train_short_sides)
-    augmentation = build_augmentation(config, augment)
+    augmentation, rates = build_augmentation(config), build_balance(config, data)
     check_room(resizing, augmentation)
-    rates = build_balance(config, data)
+    size = config.data.batch_size
+    return _counts_of_epoch(data, resizing, size, augmentation, rates)
+
+
+def _counts_of_epoch(
+    data: ExampleSet,
+    resizing: Resizing,
+    batch_size: int,
+    augmentation: Augmentation,
+    rates: Balance | None,
+) -> tuple[int, int]:
     steps = num_batches(
         data,
         resizing,
-        batch_size=batch_size or config.data.batch_size,
+        batch_size=batch_size,
         augmentation=augmentation,
         balance=rates,
     )

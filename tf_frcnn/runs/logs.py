@@ -43,14 +43,12 @@ def join_logs(paths: Iterable[Path], target: Path) -> None:
         paths: tables whose columns "epoch" and "step" begin anew.
         target: the table in which they go on.
     """
-    rows, epochs, steps = [], 0, 0
+    rows: list[dict[str, Any]] = []
     for path in paths:
-        rows += [
-            row
-            | {"epoch": epochs + int(row["epoch"]), "step": steps + int(row["step"])}
-            for row in read_rows(path)
-        ]
-        epochs, steps = rows[-1]["epoch"], rows[-1]["step"]
+        before = rows[-1] if rows else {"epoch": 0, "step": 0}
+        for row in read_rows(path):
+            counts = {n: before[n] + int(row[n]) for n in ("epoch", "step")}
+            rows.append(row | counts)
     write_rows(target, rows)
 
 
