@@ -42,7 +42,10 @@ def pytest_collection_modifyitems(config, items):
     mark_by_names(items)
     # The files that take longest come first, so that no process is left alone with one
     # at the end: those of the whole package, and those that start many programs.
-    first = {"test_one_result.py", "test_survival.py", "test_workers.py"}
+    first = {
+        *("test_alternating.py", "test_data_model.py", "test_keras_ways.py"),
+        *("test_one_result.py", "test_survival.py", "test_workers.py"),
+    }
     items.sort(
         key=lambda item: (
             item.path.parent != config.rootpath / "tests"
