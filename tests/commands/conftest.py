@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image
 
+from tests.helpers.made_once import made_once
 from tests.helpers.paths import QUICKSTART
 from tests.helpers.random_run import write_random_run
 from tf_frcnn.cli import main
@@ -40,10 +41,12 @@ def small_settings():
 @pytest.fixture(scope="session")
 def trained_run(small_settings, tmp_path_factory):
     """The folder of a small run of the quickstart, trained by the command."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    arguments = ["train", str(QUICKSTART), "--output", str(folder)]
-    assert main([*arguments, *small_settings]) == 0
-    return folder
+
+    def train(folder):
+        arguments = ["train", str(QUICKSTART), "--output", str(folder / "small")]
+        assert main([*arguments, *small_settings]) == 0
+
+    return made_once(tmp_path_factory, "trained run", train) / "small"
 
 
 @pytest.fixture(scope="session")
