@@ -116,8 +116,12 @@ def test_a_converted_detector_at_hand_is_the_start(cells, tmp_path, capsys):
     ):
         value = getattr(getattr(config, section), name)
         assert value == getattr(getattr(own, section), name)
-    assert main(["new", "cells", "--preset", "own_images", "--output", "a.yaml"]) == 0
-    assert load_config("a.yaml").backbone.name == own.backbone.name
+    for number, words in enumerate(
+        (["--preset", "own_images"], ["--set", "backbone.frozen_blocks=1"])
+    ):
+        file = f"{number}.yaml"
+        assert main(["new", "cells", *words, "--output", file]) == 0
+        assert load_config(file).backbone.name == own.backbone.name
 
 
 def test_a_folder_without_a_model_is_no_preset(cells, capsys):

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     """Reads the splits, chooses settings, writes them and says what to type next."""
     from tf_frcnn.assembly import check_parts
     from tf_frcnn.checkpoints import is_converted_detector
-    from tf_frcnn.config import DEFAULT_RECIPE, make_config
+    from tf_frcnn.config import DEFAULT_RECIPE, make_config, override_paths
     from tf_frcnn.doctor.machine import multiplies_bfloat16
     from tf_frcnn.doctor.recipe import build_recipe
 
@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{output} exists; choose another name by --output.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}.")
-    at_hand = None if options.preset else _converted_detector()
+    names_backbone = any(p.startswith("backbone") for p in override_paths(options.set))
+    at_hand = None if options.preset or names_backbone else _converted_detector()
     folder, base = _start(options.preset or at_hand or DEFAULT_RECIPE)
     data, notes = _data_settings(options)
     if folder:

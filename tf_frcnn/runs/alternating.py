@@ -73,9 +73,9 @@ def train_alternating(
         detector = build_model(config, class_names)
         _copy_weights(models[2], detector, ("rpn",))
         _copy_weights(models[3], detector, ("backbone", "roi_head"))
-        write_first_checkpoint(directory, detector, RunState(files=files))
         steps = (directory / STEPS_FOLDER / name for name in STEP_NAMES)
         join_logs((step / LOG_FILE for step in steps), directory / LOG_FILE)
+        write_first_checkpoint(directory, detector, RunState(files=files))
     return detector
 
 
