@@ -55,6 +55,16 @@ def test_the_page_has_the_curves_the_classes_and_links_into_the_folder():
     assert "seed7" in text and "<script" not in page_of(training_of())
 
 
+def test_an_alternating_training_has_the_epochs_of_its_steps():
+    training = training_of()
+    assert "The dashed line" in page_of(training)
+    settings = {"scheme": "alternating", "step_epochs": (4, 3, 2, 4)}
+    own = training.config.train.replace(**settings)
+    training = training._replace(config=training.config.replace(train=own), best=None)
+    page = page_of(training)
+    assert "epochs of 13" in page and "The dashed line" not in page
+
+
 def test_a_class_has_its_best_and_last_figure_and_its_rois():
     rows = {row.name: row for row in class_rows(training_of().log)}
     assert rows[MARKUP][1:4] == (1.0, 1.0, 5.0)
