@@ -31,7 +31,7 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def short_backbone():
     """Has the small detectors' backbone among the others."""
     with pytest.MonkeyPatch.context() as patch:
