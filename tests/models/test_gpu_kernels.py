@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras.optimizers import SGD
 from tensorflow.python.framework import kernels
 
+from tf_frcnn.models import sound_steps
+
 # Called where a step is not finite.
 IN_PYTHON = {"train_step": {"EagerPyFunc"}, "predict_step": set()}
 SPEC = {
@@ -77,6 +79,22 @@ def ancestors(operation):
     return found
 
 
+def look_in(graph):
+    """Returns the operation that has Python look at a step that is not finite."""
+    in_python = {
+        function.signature.name
+        for function in graph.as_graph_def().library.function
+        if any(node.op == "EagerPyFunc" for node in function.node_def)
+    }
+    (look,) = [
+        operation
+        for operation in graph.get_operations()
+        if operation.type == "If"
+        and operation.get_attr("else_branch").name in in_python
+    ]
+    return look
+
+
 @pytest.mark.slow
 def test_under_xla_the_weights_move_before_the_host_has_looked_at_the_step(
     small_detector,
@@ -84,26 +102,36 @@ def test_under_xla_the_weights_move_before_the_host_has_looked_at_the_step(
     model = small_detector()
     model.compile(SGD(0.001, momentum=0.9), jit_compile=True)
     graph = tf.function(model.train_step).get_concrete_function(SPEC).graph
-    in_python = {
-        function.signature.name
-        for function in graph.as_graph_def().library.function
-        if any(node.op == "EagerPyFunc" for node in function.node_def)
-    }
-    operations = graph.get_operations()
-    (look,) = [
-        operation
-        for operation in operations
-        if operation.type == "If"
-        and operation.get_attr("else_branch").name in in_python
-    ]
+    look = look_in(graph)
     gradients, update = [
         operation
-        for operation in operations
+        for operation in graph.get_operations()
         if operation.type == "StatefulPartitionedCall"
         and operation.get_attr("_XlaMustCompile")
     ]
     assert gradients in ancestors(update) and gradients in ancestors(look)
     assert look not in ancestors(update)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_several_devices_move_the_weights_before_the_host_has_looked_at_the_step(
+    devices, small_detector, monkeypatch
+):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = small_detector()
+        model.compile(SGD(0.001, momentum=0.9))
+    monkeypatch.setattr(sound_steps, "num_replicas", lambda: devices)
+
+    def step(batch):
+        return strategy.run(model.train_step, [batch])
+
+    graph = tf.function(step).get_concrete_function(SPEC).graph
+    look, operations = look_in(graph), graph.get_operations()
+    updates = [o for o in operations if o.type == "ResourceApplyKerasMomentum"]
+    assert len(updates) == len(model.trainable_variables)
+    assert {look in ancestors(update) for update in updates} == {devices == 1}
 
 
 def test_what_has_no_kernel_and_what_has_is_known():

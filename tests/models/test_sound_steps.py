@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_frcnn.models import NonFiniteError
+from tf_frcnn.models import NonFiniteError, sound_steps
 from tf_frcnn.models.sound_steps import MOST_IN_A_ROW, BadStep
 
 IDS = ["a", "b"]
@@ -72,6 +72,19 @@ def test_a_gradient_that_is_not_finite_stops_before_anything_moves(
     assert "\n" not in message and "The weights are those before this step." in message
     for old, new in zip(before, weights_of(model), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.slow
+def test_with_several_devices_the_weights_have_moved(small_detector, data, monkeypatch):
+    monkeypatch.setattr(sound_steps, "num_replicas", lambda: 2)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = spoiled(compiled(small_detector, by="graph"), [1])
+    with pytest.raises(NonFiniteError) as error:
+        model.fit(data, verbose=0)
+    message = str(error.value)
+    assert message.startswith("Not finite at step 1 (images those of one device are a,")
+    assert "The weights have moved: take those of the last checkpoint." in message
+    assert not np.isfinite(model.trainable_variables[-1]).all()
 
 
 def test_of_several_gradients_the_one_nearest_to_the_losses_is_named(

@@ -11,6 +11,8 @@ from tf_frcnn.data.pipeline.tensor_examples import BAD_DATA
 
 # The message of a step with a loss or a gradient that is not finite begins with this.
 NON_FINITE = "Not finite at step"
+# In it, where several devices divide the batch: their weights have moved.
+OF_ONE_DEVICE = "those of one device are"
 # What an assertion of a graph says, and one that was run eagerly.
 _IN_GRAPH = re.compile(r"assertion failed: \[([^\n]*)\]")
 # What a function of Python says in a graph.
@@ -37,9 +39,12 @@ def readable_errors() -> Iterator[None]:
         if message.startswith(BAD_DATA):
             raise DataError(f"{message.removeprefix(f'{BAD_DATA}: ')}.") from error
         if message.startswith(NON_FINITE):
+            weights = "The weights are those before this step"
+            if OF_ONE_DEVICE in message:
+                weights = "The weights have moved: take those of the last checkpoint"
             raise NonFiniteError(
-                f"{message}. The weights are those before this step. Lower the "
-                "learning rate, clip the gradients' norm or warm up longer."
+                f"{message}. {weights}. Lower the learning rate, clip the gradients' "
+                "norm or warm up longer."
             ) from error
         raise
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_frcnn.models.batch import Batch
-from tf_frcnn.models.errors import NON_FINITE
+from tf_frcnn.models.errors import NON_FINITE, OF_ONE_DEVICE
 from tf_frcnn.models.optimizer import loss_scale, step_count
 from tf_frcnn.models.replicas import num_replicas
 
@@ -39,7 +39,7 @@ class BadStep(NamedTuple):
 
     def __str__(self) -> str:
         names = ", ".join(self.batch.get("image_ids", ["unknown"]))
-        images = f"those of one device are {names}" if self.is_part else names
+        images = f"{OF_ONE_DEVICE} {names}" if self.is_part else names
         head = f"{NON_FINITE} {self.step} (images {images}):"
         losses = ", ".join(f"{n} {value:g}" for n, value in self.losses.items())
         if not np.isfinite(list(self.losses.values())).all():
@@ -104,12 +104,14 @@ class SoundSteps:
             batch: what they were computed from.
             masked: `apply_where` of the optimizer, compiled by XLA: a device goes on
                 while the host looks at the step. None: the host takes one of two
-                branches, before the weights move.
+                branches, before the weights move; where several devices divide the
+                batch, none of them waits for it.
 
         Raises:
             tf.errors.InvalidArgumentError: the step was not sound, and is not to be
                 passed over, or too many before were not either; the message has
-                `NON_FINITE`. Nothing has moved.
+                `NON_FINITE`. Nothing has moved, but where several devices divide the
+                batch.
         """
         step = tf.convert_to_tensor(step_count(optimizer))
         scale = tf.convert_to_tensor(loss_scale(optimizer))
@@ -154,8 +156,10 @@ class SoundSteps:
                 return Update(tf.identity(is_sound), tf.norm(norms))
         if self.skips:
             return Update(tf.cond(is_sound, apply, pass_over), tf.norm(norms))
-        with tf.control_dependencies([noted_if_bad()]):
+        looked_at = noted_if_bad()
+        with tf.control_dependencies([] if is_part else [looked_at]):
             apply()
+        with tf.control_dependencies([looked_at]):
             return Update(tf.identity(is_sound), tf.norm(norms))
 
     def _note(
