@@ -30,6 +30,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.helpers import rest_stand_in, rpc_stand_in
+from tests.helpers.short_backbone import SHORT
+from tf_frcnn.backbones import BACKBONES
 from tf_frcnn.data import SHAPE_CLASSES, make_shapes, write_coco, write_voc
 from tf_frcnn.models import FasterRCNN
 
@@ -42,7 +44,7 @@ SMALL = {
         "pad_to": None,
     },
     "backbone": {
-        "name": "tiny",
+        "name": "short",
         "layer": None,
         "weights": "random",
         "frozen_blocks": 0,
@@ -218,6 +220,7 @@ def small_networks(patch):
         model = FasterRCNN.from_preset(recipe, class_names=names, **(overrides or {}))
         return SimpleNamespace(model=model, notes=())
 
+    patch.setitem(BACKBONES, "short", SHORT)
     for module, name in ((loading, "make_config"), (config, "load_config")):
         patch.setattr(module, name, small(getattr(module, name)))
     patch.setattr(loading, "load_initial_weights", lambda config, model: None)
