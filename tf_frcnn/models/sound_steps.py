@@ -157,7 +157,8 @@ class SoundSteps:
         if self.skips:
             return Update(tf.cond(is_sound, apply, pass_over), tf.norm(norms))
         looked_at = noted_if_bad()
-        with tf.control_dependencies([] if is_part else [looked_at]):
+        # All reads of the weights come before it in either case.
+        with tf.control_dependencies([is_sound if is_part else looked_at]):
             apply()
         with tf.control_dependencies([looked_at]):
             return Update(tf.identity(is_sound), tf.norm(norms))
