@@ -103,26 +103,25 @@ def main():
     results = {}
     settings = {"backbone.name": "vgg16", "train.schedule": "steps"}
     for number, (name, part) in enumerate((ROWS | TRIED).items()):
-        whole = dict(settings)
-        settings |= {p: v for p, v in part.items() if v != "advised"}
-        decay = {}
-        if settings["train.schedule"] == "steps":
-            decay = {"train.decay_epochs": [0.75 * options.epochs]}
+        own = settings | {p: v for p, v in part.items() if v != "advised"}
         if "advised" in part.values():
-            backbone = {"backbone.name": settings["backbone.name"]}
+            backbone = {"backbone.name": own["backbone.name"]}
             advice = advised(common | backbone, options.set)
-            settings |= {
+            own |= {
                 p: advice[p] for p, v in part.items() if v == "advised" and p in advice
             }
         if name in (options.only or ROWS | TRIED):
-            words = as_words(common | settings | decay) + options.set
+            decay = {}
+            if own["train.schedule"] == "steps":
+                decay = {"train.decay_epochs": [0.75 * options.epochs]}
+            words = as_words(common | own | decay) + options.set
             folders = [options.output / f"{number}_{seed}" for seed in options.seeds]
             results[name] = [
                 measure(folder, [*words, f"seed={seed}"])
                 for folder, seed in zip(folders, options.seeds, strict=True)
             ]
-        if name in TRIED:
-            settings = whole
+        if name in ROWS:
+            settings = own
     print(f"\n{machine()}; {options.epochs} epochs\n")
     print("| recipe | mAP, mean | of each seed | from IoU 0.5 to 0.95, mean |")
     print("|---|---|---|---|")
@@ -154,9 +153,9 @@ def measure(folder, words):
         sets = [word for text in words for word in ("--set", text)]
         resume = ["--resume"] if folder.exists() else []
         command = [sys.executable, "-m", "tf_frcnn", "train", str(config)]
-        command.append("--no-export")
+        command += ["--no-export", "--output", str(folder), *sets, *resume]
         # In a process of its own, whose memory it leaves.
-        subprocess.run([*command, "--output", str(folder), *sets, *resume], check=True)
+        subprocess.run(command, check=True)
     voc = json.loads((folder / "metrics_test.json").read_text())["voc"]
     return voc["mAP"]["area"], voc["mAP_area_50_95"]
 

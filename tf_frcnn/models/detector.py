@@ -271,8 +271,9 @@ class Detector(EntryPoints, DataModel):
 
         Raises:
             tf.errors.InvalidArgumentError: a loss or a gradient is not finite; the
-                weights are left as they were, and the message names the step and the
-                images. See `compile` for passing over such steps.
+                weights are left as they were, unless several devices divide the batch,
+                and the message names the step and the images. See `compile` for passing
+                over such steps.
         """
         batch = check_objects(batch_of(batch), len(self.class_names))
         steps = tf.convert_to_tensor(step_count(self.optimizer))
@@ -281,7 +282,7 @@ class Detector(EntryPoints, DataModel):
         names = FigureMeans.names()
         figures = {name: losses.pop(name) for name in names if name in losses}
         # Nothing moves before it, neither the count of steps nor that of the means: not
-        # in a step that fails, nor in the one for which there are no data any more.
+        # where there are no data any more, nor, on one device, in a step that fails.
         is_sound, norm = self.sound_steps.update(
             self.optimizer,
             self.trainable_variables,
