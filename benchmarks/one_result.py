@@ -1,6 +1,6 @@
 """Trains on one device, two devices, two workers, and in halves of batches.
 
-    python benchmarks/one_result.py
+    python benchmarks/one_result.py [ROW ...]
 
 Each training has the same 20 steps of 4 images, in processes of its own: the two
 devices are halves of this machine's processor, the two workers find each other on it.
@@ -139,6 +139,14 @@ def difference(own, expected, name):
 def main():
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    divided = list(NAMES)[1:]
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        default=divided,
+        metavar="ROW",
+        help=f"beside one device, by default all: {', '.join(map(repr, divided))}",
+    )
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -152,7 +160,8 @@ def main():
     print(f"\n| batch of 4 | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     is_equal, whole = True, None
     with tempfile.TemporaryDirectory() as folder:
-        for words, (name, workers) in NAMES.items():
+        for words in ("one device", *options.rows):
+            name, workers = NAMES[words]
             own = compared(Path(folder) / f"{name}.npz", name, workers)
             whole = whole or own
             row = [difference(own[c], whole[c], c) for c in COLUMNS]

@@ -37,7 +37,7 @@ SPREADS = {
     "roi_heads.box_predictor.bbox_pred": 0.7,
 }
 # Of the training steps; what is decayed and doubled is so by the rules of Caffe.
-NUM_STEPS, LEARNING_RATE, MOMENTUM = 20, 0.0002, 0.9
+NUM_STEPS, LEARNING_RATE, MOMENTUM = 9, 0.0002, 0.9
 WEIGHT_DECAY, BIAS_RATE, CLIP_NORM = 0.0005, 2.0, 5.0
 
 
