@@ -68,6 +68,10 @@ ROWS = {
 # Each beside all of the rows above.
 TRIED = {
     "with GIoU": {"loss.roi_boxes": "giou", "loss.roi_box_weight": 10.0},
+    "with a cascade of three heads": {
+        "roi.cascade_ious": [0.6, 0.7],
+        "roi.class_agnostic": True,
+    },
     "with label smoothing": {"loss.label_smoothing": 0.05},
     "with AdamW": {"train.optimizer": "adamw", "train.weight_decay": 0.05},
     "without the cosine": {"train.schedule": "steps"},

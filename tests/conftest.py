@@ -185,7 +185,8 @@ def _tiny_parts(model_type, frozen_blocks, conventions, settings):
             **shared,
         )
     if model_type is not models.ProposalNetwork:
-        parts["roi_head"] = models.RoIHead(
+        head = models.CascadeHead if roi.get("cascade_ious") else models.RoIHead
+        parts["roi_head"] = head(
             2,
             layers.FullyConnectedHead(roi),
             backbone.strides,

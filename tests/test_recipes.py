@@ -88,7 +88,7 @@ def test_the_alternating_recipes_have_four_steps_and_the_others_one():
     assert [r.stem for r in alternating] == [
         r.stem for r in RECIPES if r.stem.endswith("_alternating")
     ]
-    assert len(alternating) == 3
+    assert len(alternating) == 4
     for recipe in alternating:
         config = load_config(recipe)
         steps = [build_step_config(config, step, Path("p")) for step in range(4)]

@@ -18,6 +18,7 @@ from tf_frcnn.evaluation import COCO_METRIC, METRICS, evaluate_coco
 from tf_frcnn.models import (
     BOX_LOSSES,
     CLASS_LOSSES,
+    CascadeHead,
     Detector,
     FasterRCNN,
     FastRCNN,
@@ -126,9 +127,9 @@ def load_initial_weights(config: Config, model: Detector) -> LoadReport | None:
     weights = read_initial_weights(config)
     if weights is None:
         return None
-    heads = [] if model.roi_head is None else [model.roi_head.box_head]
+    heads = [] if model.roi_head is None else model.roi_head.heads()
     try:
-        return set_weights(weights, model.backbone, *heads)
+        return set_weights(weights, model.backbone, *(h.box_head for h in heads))
     except ValueError as error:
         source, name = config.backbone.weights, config.backbone.name
         raise ValueError(
@@ -222,7 +223,8 @@ def _rpn(config: Config, backbone: Backbone) -> RegionProposalNetwork:
 def _roi_head(
     config: Config, backbone: Backbone, class_names: Sequence[str]
 ) -> RoIHead:
-    return RoIHead(
+    make = CascadeHead if config.roi.cascade_ious else RoIHead
+    return make(
         len(class_names),
         _box_head(config, backbone),
         backbone.strides[: backbone.num_roi_levels],

@@ -61,14 +61,18 @@ class LoadReport:
 
 def named_variables(model: FasterRCNN) -> dict[str, keras.Variable]:
     """Returns every weight of a detector under "part/layer/variable"."""
-    rpn, predictor = model.rpn.head, model.roi_head.predictor
-    regressor = [] if predictor.deltas is None else [predictor.deltas]
+    rpn = model.rpn.head
     layers = {
         "backbone": weighted_layers([model.backbone]),
         "rpn_head": [*rpn.convs, rpn.scores, rpn.deltas],
-        "box_head": weighted_layers([model.roi_head.box_head]),
-        "box_predictor": [predictor.logits, *regressor],
     }
+    for number, head in enumerate(model.roi_head.heads(), start=1):
+        place = f"/head{number}" if number > 1 else ""
+        deltas = head.predictor.deltas
+        layers |= {
+            f"box_head{place}": weighted_layers([head.box_head]),
+            f"box_predictor{place}": [head.predictor.logits, *filter(None, [deltas])],
+        }
     return {
         f"{part}/{layer.name}/{variable.name}": variable
         for part, own in layers.items()

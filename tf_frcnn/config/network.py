@@ -225,6 +225,9 @@ class RoISettings(Settings):
         tuple[Positive, ...], FromList, Field(min_length=4, max_length=4)
     ] = (0.1, 0.1, 0.2, 0.2)
     """Divisors of the target deltas (dy, dx, dh, dw)."""
+    cascade_ious: Annotated[tuple[Share, ...], FromList] = ()
+    """The foreground_iou of further heads, each of which refines the boxes of the one
+    before (Cascade R-CNN); empty: one head."""
     head_units: Count = 4096
     """Units of each fully connected layer, where the backbone has no tail."""
     head_convs: CountOrZero = 0
@@ -236,6 +239,15 @@ class RoISettings(Settings):
         """Raises a ConfigError where settings contradict each other."""
         self.require_order("background_iou_high", "foreground_iou")
         self.require_order("background_iou_low", "background_iou_high", strict=True)
+        if self.cascade_ious and not (self.class_agnostic and self.regress_boxes):
+            raise ConfigError(
+                f"roi.cascade_ious = {list(self.cascade_ious)} needs "
+                "roi.class_agnostic = true and roi.regress_boxes = true: a head passes "
+                "one refined box per RoI to the next.",
+                "roi.cascade_ious",
+                "roi.class_agnostic",
+                "roi.regress_boxes",
+            )
         if self.level_rule == "anchor" and self.add_ground_truth:
             raise ConfigError(
                 "roi.level_rule = 'anchor' needs roi.add_ground_truth = false: "

@@ -1,6 +1,7 @@
 """The recipes: configurations that come with the package, found by name."""
 
 import difflib
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def _hint(path: Path) -> str:
         return f"it is a folder. For data, `tf-frcnn new {path}` writes a file."
     names, folder = recipe_names(), path.parent
     files = {f.stem: str(f) for f in sorted(folder.glob("*")) if f.suffix in _SUFFIXES}
-    near_names = difflib.get_close_matches(path.stem, names)
-    near_files = [files[s] for s in difflib.get_close_matches(path.stem, files)]
+    near_names = _nearest(path.stem, names)
+    near_files = [files[stem] for stem in _nearest(path.stem, files)]
     is_path = path.suffix in _SUFFIXES or len(path.parts) > 1
     near = near_files or near_names if is_path else near_names or near_files
     if near:
@@ -59,3 +60,8 @@ def _hint(path: Path) -> str:
     if is_path and files:
         return f"the folder has {', '.join([*files.values()][:_FILES_NAMED])}."
     return f"there are {', '.join(names)}."
+
+
+def _nearest(name: str, names: Collection[str]) -> list[str]:
+    """Returns the name itself if it is there, else those like it."""
+    return [name] if name in names else difflib.get_close_matches(name, names)

@@ -1,5 +1,6 @@
 """Detectors as Keras models: their parts, and the models made of them."""
 
+from tf_frcnn.models.cascade import CascadeHead
 from tf_frcnn.models.detector import Detector
 from tf_frcnn.models.errors import NON_FINITE, NonFiniteError
 from tf_frcnn.models.fast_rcnn import FastRCNN
@@ -13,6 +14,7 @@ __all__ = [
     "BOX_LOSSES",
     "CLASS_LOSSES",
     "NON_FINITE",
+    "CascadeHead",
     "Detector",
     "FastRCNN",
     "FasterRCNN",

@@ -29,8 +29,9 @@ class FastRCNN(Detector):
         """Detects objects among the proposals of a batch."""
         batch = with_defaults(inputs)
         features, proposals = self.features(batch), self._stored_proposals(batch)
-        logits, deltas = self.roi_head(features, proposals, canvas_size(batch))
-        return self.roi_head.detect(proposals, logits, deltas, batch)._asdict()
+        canvas = canvas_size(batch)
+        judged = self.roi_head.judge(features, proposals, batch, canvas)
+        return self.roi_head.detect(*judged, batch)._asdict()
 
     def compute_losses(
         self, inputs: Batch, turn: Turn | tf.Tensor | int, training: bool = False
@@ -39,12 +40,10 @@ class FastRCNN(Detector):
         batch, seeds = with_defaults(inputs), seeds_of(self.seed, turn)
         canvas = canvas_size(batch)
         features, proposals = self.features(batch), self._stored_proposals(batch)
-        rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)
-        logits, deltas = self.roi_head(
-            features, rois, canvas, seed=seeds.dropout, training=training
-        )
         return self.with_sum(
-            self.roi_head.losses_of(logits, deltas, rois, batch.get("image_weights"))
+            self.roi_head.learn(
+                features, proposals, batch, canvas, seeds, training=training
+            )
         )
 
     def _stored_proposals(self, batch):

@@ -91,19 +91,16 @@ class FasterRCNN(Detector):
         return _FirstStage(features, canvas, rpn, proposals)
 
     def _detections_after(self, first, batch):
-        logits, deltas = self.roi_head(first.features, first.proposals, first.canvas)
-        return self.roi_head.detect(first.proposals, logits, deltas, batch)._asdict()
+        features, canvas, _, proposals = first
+        judged = self.roi_head.judge(features, proposals, batch, canvas)
+        return self.roi_head.detect(*judged, batch)._asdict()
 
     def _losses_after(self, first, batch, turn, training=False):
         features, canvas, rpn, proposals = first
         seeds = seeds_of(self.seed, turn)
-        rois = self.roi_head.targets(features, proposals, batch, canvas, seeds.roi)
-        logits, deltas = self.roi_head(
-            features, rois, canvas, seed=seeds.dropout, training=training
-        )
         losses = self.rpn.losses_of(rpn, batch, seeds.anchors)
-        losses |= self.roi_head.losses_of(
-            logits, deltas, rois, batch.get("image_weights")
+        losses |= self.roi_head.learn(
+            features, proposals, batch, canvas, seeds, training=training
         )
         return self.with_sum(losses)
 

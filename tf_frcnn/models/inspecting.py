@@ -64,8 +64,9 @@ def _inspect(
     features = model.features(batch)
     state = rpn(features, batch["image_sizes"], canvas)
     proposals = rpn.propose(state, batch)
-    logits, deltas = head(features, proposals, canvas)
-    found = head.detect(proposals, logits, deltas, batch)
+    judged = head.judge(features, proposals, batch, canvas)
+    boxes, logits, deltas = judged
+    found = head.detect(*judged, batch)
     candidates = rpn.proposal_layer.before_suppression(
         state.outputs, state.anchors, batch["image_sizes"], batch["scales"]
     )
@@ -82,9 +83,9 @@ def _inspect(
         rpn.in_file(proposals, batch),
         rpn.in_file(rpn.propose(state, batch, training=True), batch),
         tf.nn.softmax(logits),
-        head.refined_boxes(proposals, deltas, batch),
+        head.refined_boxes(boxes, deltas, batch),
         found,
-        [head.detect(proposals, logits, deltas, batch, layer) for layer in trials],
+        [head.detect(*judged, batch, layer) for layer in trials],
     )
 
 

@@ -20,6 +20,7 @@ from tf_frcnn.layers import (
     RoIPooling,
 )
 from tf_frcnn.models.batch import Batch, in_file, inner_boxes, with_last_pixel
+from tf_frcnn.models.seeds import Seeds
 from tf_frcnn.models.stage_losses import Decode, StageLosses
 from tf_frcnn.models.step_figures import covered_objects, foreground_rois, note
 from tf_frcnn.ops.box_coder import decode_boxes
@@ -121,6 +122,55 @@ class RoIHead(keras.layers.Layer):
             return tf.minimum(rois.levels, len(strides) - 1)
         finest = strides[0].bit_length() - 1
         return assign_levels(rois.boxes, levels=(finest, finest + len(strides) - 1))
+
+    def heads(self) -> list["RoIHead"]:
+        """Returns the heads that judge RoIs one after the other: this one alone."""
+        return [self]
+
+    def judge(
+        self,
+        features: Sequence[tf.Tensor],
+        proposals: Proposals,
+        batch: Batch,
+        canvas: tf.Tensor,
+    ) -> tuple[Proposals, tf.Tensor, tf.Tensor]:
+        """Classifies proposals.
+
+        Args:
+            features: float [B, h, w, C] of each level.
+            proposals: in network pixels.
+            batch: with `image_sizes`.
+            canvas: int32 [2], (height, width) of the batch in pixels.
+
+        Returns:
+            What `detect` takes: the proposals, in the same order, as the last head has
+            them; their logits and their deltas.
+        """
+        return proposals, *self(features, proposals, canvas)
+
+    def learn(
+        self,
+        features: Sequence[tf.Tensor],
+        proposals: Proposals,
+        batch: Batch,
+        canvas: tf.Tensor,
+        seeds: Seeds,
+        *,
+        training: bool,
+    ) -> dict[str, tf.Tensor]:
+        """Computes the losses of RoIs chosen from the proposals; see `losses_of`.
+
+        Args:
+            features, proposals, canvas: see `judge`.
+            batch: see `targets`.
+            seeds: of the step.
+            training: whether dropout is on.
+        """
+        rois = self.targets(features, proposals, batch, canvas, seeds.roi)
+        logits, deltas = self(
+            features, rois, canvas, seed=seeds.dropout, training=training
+        )
+        return self.losses_of(logits, deltas, rois, batch.get("image_weights"))
 
     def targets(
         self,

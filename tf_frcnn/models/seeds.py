@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# From one seed to the next; the keys of a step lie between them.
-_NUM_KEYS = 4
+# From one seed to the next; the keys of a step lie between them. Those of a cascade's
+# later heads lie beyond them, within the 32 bits that XLA takes of a key.
+_NUM_KEYS, _NEXT_HEAD = 4, 2**28
 
 
 class Turn(NamedTuple):
@@ -46,3 +47,9 @@ def seeds_of(seed: int, turn: Turn | tf.Tensor | int) -> Seeds:
     keys = [tf.constant(seed * _NUM_KEYS + n, tf.int64) for n in range(3)]
     own = [tf.cast(number, tf.int64) for number in turn]
     return Seeds(*(tf.stack([key, *own]) for key in keys))
+
+
+def seeds_of_head(seeds: Seeds, number: int) -> Seeds:
+    """Returns the seeds of a cascade's head; the first, 0, has those of the step."""
+    offset = tf.constant([number * _NEXT_HEAD, 0, 0], tf.int64)
+    return Seeds(*(seed + offset for seed in seeds))

@@ -35,6 +35,16 @@ def collected() -> Iterator[Figures]:
         _noted.reset(token)
 
 
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Has what is noted within not collected."""
+    token = _noted.set(None)
+    try:
+        yield
+    finally:
+        _noted.reset(token)
+
+
 def note(compute: Callable[[], Figures]) -> None:
     """Notes float32 figures, means over the images, if they are collected."""
     figures = _noted.get()

@@ -14,9 +14,9 @@ def random_keys(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         shape: int32 [n] of the result, first the number of images.
-        seed: int64 [3]: a key, the step, and the place of the first image in the whole
-            batch. An image's keys follow from its place, however the batch is divided
-            among devices and steps.
+        seed: int64 [3]: a key, of which XLA takes 32 bits; the step; and the place of
+            the first image in the whole batch. An image's keys follow from its place,
+            however the batch is divided among devices and steps.
 
     Returns:
         float32 of `shape`, in [0, 1).
