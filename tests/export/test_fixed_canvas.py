@@ -30,6 +30,14 @@ def test_without_a_longest_side_the_canvas_must_be_given():
         default_canvas(Resizing((96,), None, 32, "bicubic"))
 
 
+@pytest.fixture(scope="module", params=["one head", "cascade"])
+def model(request, model, tiny_detector):
+    if request.param == "one head":
+        return model
+    roi = {"cascade_ious": [0.6], "class_agnostic": True}
+    return tiny_detector(roi=roi, detections={"score_threshold": 0.1})
+
+
 @pytest.fixture(scope="module")
 def graph(model):
     function = canvas_function(model)
