@@ -93,7 +93,13 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["train", "--help"], ["show-config", "quickstart"]]
+    "words",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["train", "quickstart", "--set", "train.epochz=3"],
+        ["show-config", "quickstart"],
+    ],
 )
 def test_what_needs_no_network_imports_no_tensorflow(words):
     command = [sys.executable, "-c", _IMPORTED, *words]

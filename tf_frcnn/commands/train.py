@@ -48,12 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Trains, evaluates, draws and exports."""
     from tf_frcnn.config import load_config, recipe_path
-    from tf_frcnn.runs.inference import run_config
 
     output = options.output
     if options.config:
         options.config = recipe_path(options.config)
     elif options.init:
+        from tf_frcnn.runs.inference import run_config
+
         options.config = run_config(options.init)
         output = output or Path("runs") / f"{options.init.resolve().name}_tuned"
     else:

@@ -30,9 +30,9 @@ class CascadeHead(RoIHead):
     Attributes:
         later: the heads after the first, which is this one.
 
-    Source: Cai and Vasconcelos 2018 (Cascade R-CNN), sections 4.1 and 4.3; the weights
-        of the losses, and that no head's deltas are learned through the boxes that the
-        next one pools from, are Detectron's.
+    Source: Cai and Vasconcelos 2018 (Cascade R-CNN), sections 4.1 and 4.3; MMDetection
+        for the weights of the losses, Detectron2 for the mean of the scores, and for
+        boxes through which the head before learns nothing.
     """
 
     def __init__(
