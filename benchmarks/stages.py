@@ -69,6 +69,8 @@ def random_model(name, settings, num_classes):
 def stages_of(model, batch):
     """Returns a function without arguments for each stage, in their order."""
     canvas, head = tf.shape(batch["images"])[1:3], model.roi_head
+    if len(head.heads()) > 1:
+        raise SystemExit("roi.cascade_ious: the stages of one head alone are timed.")
     features = model.features(batch)
     rpn = model.rpn(features, batch["image_sizes"], canvas)
     proposals = model.rpn.propose(rpn, batch)

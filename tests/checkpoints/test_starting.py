@@ -30,3 +30,19 @@ def test_the_recipe_of_bubbliiiing_starts_from_torchvisions_vgg16(tmp_path):
     assert old.keys() == new.keys()
     for name in old:
         np.testing.assert_array_equal(new[name], old[name])
+
+
+def test_a_cascade_starts_from_the_fully_connected_layers_of_the_file(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch writes the original")
+    network = torch_original.TorchNetwork(torch)
+    network.add_vgg16()
+    path = network.save(tmp_path / "vgg16-397923af.pth")
+    roi = {"cascade_ious": [0.6], "class_agnostic": True}
+    loaded = checkpoints.load(
+        "imagenet-torchvision", path, CLASSES, overrides={"roi": roi}
+    )
+    first, second = (head.box_head for head in loaded.model.roi_head.heads())
+    for own, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+    later = {name for name in loaded.report.random if "/head2/" in name}
+    assert later and all(name.startswith("box_predictor/head2/") for name in later)

@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_frcnn.assembly import build_model
 from tf_frcnn.config import ConfigError, make_config
 from tf_frcnn.models import CascadeHead, FasterRCNN
 from tf_frcnn.models.inspecting import inspections_of, inspector
 from tf_frcnn.models.seeds import seeds_of, seeds_of_head
 from tf_frcnn.ops.box_coder import decode_boxes
+from tf_frcnn.ops.boxes import pairwise_iou
 from tf_frcnn.structures import Proposals
 
 STDS = (0.1, 0.1, 0.2, 0.2)
@@ -148,6 +150,31 @@ def test_it_needs_one_box_for_all_classes():
         make_config({"base": None, "roi": {"cascade_ious": [0.6]}}, "mine.yaml")
 
 
+def test_each_head_is_for_a_higher_iou_than_background():
+    settings = {"cascade_ious": [0.6, 0.1], "class_agnostic": True}
+    settings["background_iou_low"] = 0.1
+    with pytest.raises(ConfigError, match=r"0.1\]: each must be more than roi.back"):
+        make_config({"base": None, "roi": settings}, "mine.yaml")
+
+
+def test_later_heads_learn_from_the_hard_examples_of_the_first():
+    head = head_of(*[([0.0, 2, 1], [0.0] * 4)] * 2, hard_examples=2)
+    assert head.roi.hard_examples == 2
+    sampling = head.later[0].roi
+    assert sampling.hard_examples is None
+    assert (sampling.num_samples, sampling.foreground_fraction) == (2, 1.0)
+
+
+@pytest.mark.slow
+def test_the_weights_of_each_head_have_a_path_of_their_own():
+    settings = {"cascade_ious": [0.6], "class_agnostic": True}
+    recipe = {"base": "tf_faster_rcnn_mobile_coco", "roi": settings}
+    recipe["backbone"] = {"weights": "random", "normalization": "group"}
+    model = build_model(make_config(recipe, "mine.yaml"), ("a", "b"))
+    paths = [weight.path for weight in model.weights]
+    assert len({*paths}) == len(paths)
+
+
 @pytest.fixture(scope="module")
 def model(tiny_detector):
     return tiny_detector(roi=CASCADE, detections={"score_threshold": 0.1})
@@ -205,4 +232,5 @@ def test_two_images_are_learned_by_heart(tiny_detector, batch):
     model.fit(data, steps_per_epoch=150, verbose=0)
     found = model.predict_on_batch(batch)
     assert np.all(found["labels"][:, 0] == 0) and found["scores"][:, 0].min() > 0.9
-    np.testing.assert_allclose(found["boxes"][:, 0], batch["boxes"][:, 0], atol=1.5)
+    iou = pairwise_iou(found["boxes"][:, :1], batch["boxes"][:, :1])
+    assert np.min(iou) > 0.9

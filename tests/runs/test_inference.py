@@ -9,9 +9,11 @@ from tf_frcnn.assembly import build_model
 from tf_frcnn.config import load_config
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.runs.inference import (
+    Run,
     detections_of_image,
     load_detector,
     load_run,
+    take_weights,
     write_finished,
 )
 from tf_frcnn.runs.state import Checkpoint, read_state, write_state
@@ -192,3 +194,39 @@ def test_a_run_detects_in_images_alone_if_it_has_both_stages(kind, tmp_path):
     else:
         with pytest.raises(ValueError, match="does not detect objects in images al"):
             load_detector(folder)
+
+
+def taken(source, target, tmp_path, capsys):
+    """Takes one model's weights for another; returns what is printed."""
+    take_weights(Run(tmp_path, None, source), target)
+    return capsys.readouterr().out.splitlines()[1:]
+
+
+def test_a_cascade_takes_the_weights_of_all_heads(tiny_detector, tmp_path, capsys):
+    roi = {"cascade_ious": [0.6, 0.7], "class_agnostic": True}
+    source, target = tiny_detector(roi=roi), tiny_detector(roi=roi)
+    for weight in source.weights:
+        weight.assign(weight + 1)
+    assert taken(source, target, tmp_path, capsys) == []
+    for own, expected in zip(target.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_heads_that_a_run_lacks_start_as_the_first_does(
+    tiny_detector, tmp_path, capsys
+):
+    roi = {"class_agnostic": True}
+    source = tiny_detector(roi=roi)
+    target = tiny_detector(roi=roi | {"cascade_ious": [0.6]})
+    before = target.roi_head.later[0].predictor.get_weights()
+    printed = taken(source, target, tmp_path, capsys)
+    assert printed == ["It has no predictor 2: they start from random weights."]
+    for head in target.roi_head.heads():
+        for own, expected in zip(
+            head.box_head.get_weights(),
+            source.roi_head.box_head.get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(own, expected)
+    after = target.roi_head.later[0].predictor.get_weights()
+    np.testing.assert_array_equal(np.ravel(before[0]), np.ravel(after[0]))

@@ -15,7 +15,12 @@ from tf_frcnn.checkpoints import (
     torchvision,
 )
 from tf_frcnn.checkpoints.files import Checkpoint, CheckpointError, read_checkpoint
-from tf_frcnn.checkpoints.name_map import LoadReport, NameMap, apply_map
+from tf_frcnn.checkpoints.name_map import (
+    LoadReport,
+    NameMap,
+    apply_map,
+    for_all_heads,
+)
 from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
@@ -92,7 +97,8 @@ def load(
     names, keeps_predictor = _choose_classes(checkpoint, description, class_names)
     config = config_of(description, source, overrides)
     model = build_model(config, names)
-    random, notes = description.random, description.notes
+    # What a file has no predictors for, a cascade's later heads begin with.
+    random, notes = rf"{description.random}|box_predictor/head\d", description.notes
     replaced: list[str] = []
     if not keeps_predictor:
         checkpoint, replaced = _without_predictor(checkpoint, description.name_map)
@@ -104,7 +110,7 @@ def load(
     report = apply_map(
         model,
         checkpoint,
-        description.name_map,
+        for_all_heads(description.name_map, model),
         ignored=description.ignored,
         random=random,
         strict=strict,

@@ -27,7 +27,7 @@ from tf_frcnn.checkpoints.torch_resnet import (
 from tf_frcnn.checkpoints.torch_vgg16 import vgg16_backbone
 
 _RANDOM = r"rpn_head/|box_predictor/"
-_RANDOM_HEAD = rf"{_RANDOM}|box_head/fc"
+_RANDOM_HEAD = rf"{_RANDOM}|box_head/(head\d/)?fc"
 _RANDOM_PYRAMID = rf"{_RANDOM_HEAD}|backbone/fpn_"
 _SLIM_IGNORED = (
     rf"{tf_faster_rcnn.IGNORED}|/(fc8|logits)/|/mean_rgb$"

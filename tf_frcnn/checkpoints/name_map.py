@@ -81,6 +81,16 @@ def named_variables(model: FasterRCNN) -> dict[str, keras.Variable]:
     }
 
 
+def for_all_heads(name_map: Mapping[str, Taken], model: FasterRCNN) -> dict[str, Taken]:
+    """Returns a map by which the box heads of a cascade all start as the first does."""
+    firsts = {
+        weight: re.sub(r"^box_head/head\d+/", "box_head/", weight)
+        for weight in named_variables(model)
+    }
+    later = {w: name_map[first] for w, first in firsts.items() if first in name_map}
+    return {**name_map, **later}
+
+
 def apply_map(
     model: FasterRCNN,
     checkpoint: Checkpoint,

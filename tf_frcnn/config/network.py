@@ -248,6 +248,13 @@ class RoISettings(Settings):
                 "roi.class_agnostic",
                 "roi.regress_boxes",
             )
+        if any(iou <= self.background_iou_low for iou in self.cascade_ious):
+            raise ConfigError(
+                f"roi.cascade_ious = {list(self.cascade_ious)}: each must be more than "
+                f"roi.background_iou_low = {self.background_iou_low:g}.",
+                "roi.cascade_ious",
+                "roi.background_iou_low",
+            )
         if self.level_rule == "anchor" and self.add_ground_truth:
             raise ConfigError(
                 "roi.level_rule = 'anchor' needs roi.add_ground_truth = false: "

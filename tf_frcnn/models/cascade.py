@@ -20,7 +20,8 @@ class CascadeHead(RoIHead):
     """A RoI head, and later ones that refine its boxes for objects of higher IoU.
 
     In training each head's refined RoIs are what the next one samples from; its loss
-    counts half as much as that of the head before. Detections have the boxes of the
+    counts half as much as that of the head before. Hard examples are sought for the
+    first head. Detections have the boxes of the
     last head and the mean of all heads' scores. What the step tells of its RoIs is
     told of the first head.
 
@@ -45,7 +46,7 @@ class CascadeHead(RoIHead):
         super().__init__(num_classes, box_head, strides, **kwargs)
         own = keras.saving.serialize_keras_object(box_head)
         self.later = [
-            self._later_head(number, iou, keras.saving.deserialize_keras_object(own))
+            self._later_head(number, iou, own)
             for number, iou in enumerate(self.roi.cascade_ious, start=2)
         ]
 
@@ -56,16 +57,25 @@ class CascadeHead(RoIHead):
             background_iou_high=iou,
             delta_stds=tuple(std / number for std in self.roi.delta_stds),
         )
+        if roi.hard_examples is not None:
+            roi = roi.replace(
+                hard_examples=None,
+                num_samples=roi.hard_examples,
+                foreground_fraction=1.0,
+            )
+        name = f"roi_head_{number}"
+        # By their paths the weights of a network within the box head are told apart.
+        with keras.name_scope(name):
+            box_head = keras.saving.deserialize_keras_object(box_head)
         head = RoIHead(
             self.num_classes,
             box_head,
             self.pooling.strides,
-            num_proposals=roi.hard_examples or roi.num_samples,
             roi=roi,
             detections=self.detections,
             loss=self.loss,
             conventions=self.conventions,
-            name=f"roi_head_{number}",
+            name=name,
             dtype=self.dtype_policy,
         )
         head.pooling = self.pooling

@@ -33,7 +33,8 @@ class RoIHead(keras.layers.Layer):
     """Pools RoIs, classifies them, refines their boxes, and computes its losses.
 
     With `roi.hard_examples` it learns from the RoIs of the highest loss (online hard
-    example mining); the proposal layer has suppressed them already.
+    example mining); the proposal layer has suppressed them already. Of
+    `roi.cascade_ious` it is the first head; a `CascadeHead` has all of them.
 
     Args:
         num_classes: K, without background.

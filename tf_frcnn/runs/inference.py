@@ -209,16 +209,22 @@ def shown_from(config: Config) -> float:
 def take_weights(run: Run, model: Detector) -> None:
     """Sets a model's weights to those of a run, for the parts that both have.
 
-    Where the model has other classes, its box predictor keeps its own weights. The
-    result is printed.
+    Where the model has other classes, its box predictors keep their own weights. Of a
+    cascade's heads that the run lacks, so do the predictors; the box heads start as the
+    first one. The result is printed.
 
     Raises:
         ValueError: the networks differ.
     """
     has_its_classes = model.class_names == run.model.class_names
     targets, sources = _weighted_parts(model), _weighted_parts(run.model)
-    names = targets.keys() & sources.keys()
-    for name in sorted(names if has_its_classes else names - {"predictor"}):
+    later = {name for name in targets if name.startswith("box_head ")}
+    if "box_head" in sources:
+        sources = dict.fromkeys(later, sources["box_head"]) | sources
+    names = sorted(targets.keys() & sources.keys())
+    for name in names:
+        if name.startswith("predictor") and not has_its_classes:
+            continue
         target, source = targets[name], sources[name]
         shapes = [[tuple(w.shape) for w in part.weights] for part in (target, source)]
         if shapes[0] != shapes[1]:
@@ -228,6 +234,8 @@ def take_weights(run: Run, model: Detector) -> None:
             )
         target.set_weights(source.get_weights())
     print(f"Weights of {run.directory}.")
+    if lacking := [name for name in targets if name not in sources]:
+        print(f"It has no {', no '.join(lacking)}: they start from random weights.")
     if not has_its_classes:
         print(
             f"Its {len(run.model.class_names)} classes differ from these "
@@ -241,8 +249,10 @@ def _weighted_parts(model: Detector) -> dict[str, keras.layers.Layer]:
     if model.rpn is not None:
         parts |= {"rpn": model.rpn}
     if model.roi_head is not None:
-        head = model.roi_head
-        parts |= {"box_head": head.box_head, "predictor": head.predictor}
+        for number, head in enumerate(model.roi_head.heads(), start=1):
+            place = f" {number}" if number > 1 else ""
+            parts |= {f"box_head{place}": head.box_head}
+            parts |= {f"predictor{place}": head.predictor}
     return parts
 
 
