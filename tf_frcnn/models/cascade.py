@@ -20,10 +20,9 @@ class CascadeHead(RoIHead):
     """A RoI head, and later ones that refine its boxes for objects of higher IoU.
 
     In training each head's refined RoIs are what the next one samples from; its loss
-    counts half as much as that of the head before. Hard examples are sought for the
-    first head. Detections have the boxes of the
-    last head and the mean of all heads' scores. What the step tells of its RoIs is
-    told of the first head.
+    counts half as much as that of the head before. Hard examples are sought, and the
+    figures of a step are told, for the first head. Detections have the boxes of the
+    last head and the mean of all heads' scores.
 
     The arguments are those of `RoIHead`; `roi.cascade_ious` has the IoU of each later
     head, whose `roi.delta_stds` are those of the first divided by its number.
@@ -103,7 +102,9 @@ class CascadeHead(RoIHead):
             last = head
         mean = tf.add_n(scores) / len(scores)
         logits = tf.math.log(tf.maximum(mean, _LEAST_SCORE))
-        return proposals, logits, deltas * _ratio(last.roi, self.roi)
+        # As deltas of the first head, whose detection layer decodes them.
+        ratio = tf.constant(last.roi.delta_stds) / tf.constant(self.roi.delta_stds)
+        return proposals, logits, deltas * ratio
 
     def learn(self, features, proposals, batch, canvas, seeds: Seeds, *, training):
         """Computes the weighted sums of all heads' losses; see `RoIHead`."""
@@ -134,8 +135,3 @@ def _refined(head: RoIHead, proposals: Proposals, deltas, batch: Batch) -> Propo
     )
     boxes = tf.where(proposals.valid[..., tf.newaxis], boxes[:, :, 0], 0.0)
     return proposals._replace(boxes=tf.stop_gradient(boxes))
-
-
-def _ratio(roi, first):
-    """Returns float32 [4], from a head's deltas to the same ones of the first."""
-    return tf.constant(roi.delta_stds) / tf.constant(first.delta_stds)
