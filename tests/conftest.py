@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import sys
 
 import hypothesis
 import pytest
@@ -32,6 +33,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    gc.disable()  # until all is imported
     config.pluginmanager.register(BehindMarkers())
     if config.getoption("golden_table"):
         config.pluginmanager.register(GoldenTable())
@@ -56,8 +58,21 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_collection_finish():
     """Spares the garbage collector all that was imported, which is never garbage."""
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Has TensorFlow optimise no graph of a slow test, which takes more than it saves.
+
+    The graphs of all others, most of them of one operation or layer, are as users' are.
+    """
+    if tf := sys.modules.get("tensorflow"):
+        is_slow = item.get_closest_marker("slow") is not None
+        options = {"disable_meta_optimizer": is_slow}
+        tf.config.optimizer.set_experimental_options(options)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -111,6 +126,17 @@ def in_mode(request, run_in):
 def unexported(monkeypatch):
     """Has the command `train` write no export, which takes as long as a training."""
     monkeypatch.setattr("tf_frcnn.commands.train.export_run", lambda run, to: to)
+
+
+@pytest.fixture(scope="module")
+def eager_steps():
+    """Has models trace no step: the few that a test needs take less time than that."""
+    import keras
+
+    always = property(lambda model: True, lambda model, value: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "run_eagerly", always)
+        yield
 
 
 @pytest.fixture

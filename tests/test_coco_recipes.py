@@ -17,6 +17,8 @@ from tf_frcnn.models import evaluating
 from tf_frcnn.runs.evaluation import evaluate_run
 from tf_frcnn.runs.training import train
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 # The figures of torchvision's documentation and of tf-faster-rcnn's README.
 PUBLISHED = {
     "tf_faster_rcnn_mobile_coco": "0.218",

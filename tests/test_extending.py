@@ -14,6 +14,8 @@ from tf_frcnn.runs.alternating import train_alternating
 from tf_frcnn.runs.evaluation import evaluate_run
 from tf_frcnn.runs.training import train
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 SMALL = """
 base: null
 data: {reader: shapes, train_split: train, validation_split: validation,

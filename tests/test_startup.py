@@ -65,6 +65,14 @@ def test_freed_memory_is_kept_unless_the_environment_says_how(
     assert run(code, **environment)[0].split() == [str(is_kept)]
 
 
+def test_the_garbage_collector_goes_on_without_what_was_imported():
+    code = (
+        "import gc, tf_frcnn, tensorflow\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))"
+    )
+    assert run(code)[0].split() == ["True", "True"]
+
+
 @pytest.mark.parametrize(
     "order",
     [

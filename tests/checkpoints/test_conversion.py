@@ -15,6 +15,8 @@ from tf_frcnn.cli import main
 from tf_frcnn.data import SHAPE_CLASSES
 from tf_frcnn.runs.inference import load_run
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 
 @pytest.fixture(autouse=True)
 def source(monkeypatch):

@@ -7,6 +7,8 @@ from tests.helpers.command_line import failure_of
 from tf_frcnn.cli import main
 from tf_frcnn.runs import evaluation
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 
 def test_an_evaluation_repeats_what_training_measured(trained_run, capsys):
     path = trained_run / "metrics_test.json"

@@ -11,6 +11,8 @@ from tf_frcnn.commands import export
 from tf_frcnn.commands.export import export_run
 from tf_frcnn.data import SHAPE_CLASSES
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 NOTHING = {"overrides": [], "version": None, "calibrate": None}
 
 

@@ -13,6 +13,8 @@ from tf_frcnn.commands import new
 from tf_frcnn.config import load_config
 from tf_frcnn.data import make_shapes, write_coco, write_voc
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 
 @pytest.fixture
 def cells(tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ from tf_frcnn.config import Config, load_config
 from tf_frcnn.data import make_shapes, write_voc
 from tf_frcnn.runs import evaluation, opening, training
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 
 def test_training_leaves_everything_in_the_trained_run(trained_run):
     files = {str(p.relative_to(trained_run)) for p in trained_run.rglob("*.*")}

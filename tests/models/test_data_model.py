@@ -78,10 +78,10 @@ def test_fit_takes_all_kinds_of_data_and_of_validation_data(kind, stub, kinds, r
 
 
 @pytest.mark.slow
-def test_every_kind_of_data_has_the_same_losses(small_detector, kinds, recwarn):
+def test_every_kind_of_data_has_the_same_losses(eager_detector, kinds, recwarn):
     # Nothing is drawn: keys of a draw depend on the padded rows of a batch.
-    model, losses = small_detector(roi={"num_samples": 1000}), {}
-    model.compile(keras.optimizers.SGD(0.0))
+    model = eager_detector(keras.optimizers.SGD(0.0), roi={"num_samples": 1000})
+    losses = {}
     settings = {"batch_size": 2, "verbose": 0}
     for kind in KINDS:
         data = kinds(kind, model)

@@ -18,6 +18,8 @@ from tf_frcnn.runs.inference import load_run
 from tf_frcnn.runs.logs import read_rows
 from tf_frcnn.runs.state import read_state
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 RPN = "region_proposal_network"
 SETTINGS = (
     *("data.num_train=4", "data.num_validation=2", "data.num_test=1"),

@@ -19,6 +19,8 @@ from tf_frcnn.runs.standing import Judge
 from tf_frcnn.runs.state import RunState, Standing, read_state
 from tf_frcnn.runs.training import train
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 
 def line(scales_loss=False):
     """A model of one weight, 0 at first."""

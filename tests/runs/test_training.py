@@ -26,6 +26,8 @@ from tf_frcnn.models.evaluating import ground_truth_of
 from tf_frcnn.models.training_figures import TIMES
 from tf_frcnn.runs.training import train, write_samples
 
+pytestmark = pytest.mark.usefixtures("eager_steps")
+
 LAST, BEST = "weights/step_00000006.weights.h5", "weights/best.weights.h5"
 # Three epochs of two steps; validation after the second and the last.
 SETTINGS = (
