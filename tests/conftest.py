@@ -59,7 +59,6 @@ def pytest_collection_modifyitems(config, items):
 def pytest_collection_finish():
     """Spares the garbage collector all that was imported, which is never garbage."""
     gc.freeze()
-    gc.set_threshold(20_000)
     gc.enable()
 
 

@@ -99,7 +99,16 @@ finally:
         ["train", "--help"],
         ["train", "quickstart", "--set", "train.epochz=3"],
         ["show-config", "quickstart"],
+        ["compare", "quickstart", "quickstart", "--output", "/dev/null/no folder"],
+        *(
+            [command, "nowhere", *more]
+            for command, more in {
+                **{"demo": [], "evaluate": [], "explain": ["a.jpg"]},
+                **{"export": ["exported"], "predict": ["a.jpg"]},
+            }.items()
+        ),
     ],
+    ids=" ".join,
 )
 def test_what_needs_no_network_imports_no_tensorflow(words):
     command = [sys.executable, "-c", _IMPORTED, *words]

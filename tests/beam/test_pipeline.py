@@ -19,7 +19,7 @@ from tf_frcnn.config import load_config
 from tf_frcnn.data import DataError
 from tf_frcnn.data.decoding.resizing import Resizing
 from tf_frcnn.runs.evaluation import evaluate_run
-from tf_frcnn.runs.inference import run_config
+from tf_frcnn.runs.settings_files import run_config
 
 SIDES = ("ymin", "xmin", "ymax", "xmax")
 

@@ -8,8 +8,9 @@ from tests.helpers.random_run import write_random_run
 from tf_frcnn.config import load_config
 from tf_frcnn.data import evaluation_batches
 from tf_frcnn.export.exported import ExportedDetector, find_export, read_info
-from tf_frcnn.runs.inference import load_run, run_config
+from tf_frcnn.runs.inference import load_run
 from tf_frcnn.runs.reports import run_info
+from tf_frcnn.runs.settings_files import run_config
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ from tf_frcnn.data.coco_writer import write_coco
 from tf_frcnn.data.decoding.pictures import read_picture
 from tf_frcnn.data.readers import read_data
 from tf_frcnn.data.readers.images import read_images
-from tf_frcnn.runs.inference import find_weights, run_classes, run_config
+from tf_frcnn.runs.inference import find_weights
 from tf_frcnn.runs.safe_files import checksum
+from tf_frcnn.runs.settings_files import run_classes, run_config
 
 # What is put in where a file's own bytes stood.
 _TOKENS = (

@@ -25,9 +25,10 @@ from tf_frcnn.checkpoints.source import Description, Source
 from tf_frcnn.config import Config, make_config
 from tf_frcnn.data import make_shapes
 from tf_frcnn.models import FasterRCNN
-from tf_frcnn.runs.inference import CONFIG_FILE, write_finished
+from tf_frcnn.runs.inference import write_finished
 from tf_frcnn.runs.outputs import require_writable
 from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.settings_files import CONFIG_FILE
 from tf_frcnn.runs.training import NUM_SAMPLES, write_samples
 
 SOURCES = {

@@ -1,7 +1,7 @@
 """Arguments that several commands take."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,21 @@ def expanded_path(argument: str) -> Path:
 def default_output(config: Path) -> Path:
     """Returns the run folder of a configuration."""
     return Path("runs") / config.stem
+
+
+def check_run(directory: Path, overrides: Sequence[str] = ()) -> None:
+    """Refuses what is no run, and settings that it cannot have, before TensorFlow.
+
+    That takes seconds to start.
+
+    Raises:
+        FileNotFoundError: the folder lacks a file that every run has.
+        ConfigError: a setting is not sound.
+    """
+    from tf_frcnn.config import load_config
+    from tf_frcnn.runs.settings_files import run_config
+
+    load_config(run_config(directory), overrides)
 
 
 def run_folder(argument: str) -> Path:

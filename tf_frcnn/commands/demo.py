@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tf_frcnn.commands.arguments import add_run, add_tiles, tile_settings
+from tf_frcnn.commands.arguments import add_run, add_tiles, check_run, tile_settings
 
 HELP = "a web page to try a run on images"
 
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serves a web page that shows detections."""
+    overrides = tile_settings(options)
+    check_run(options.run_folder, overrides)
     serve_demo(
         options.run_folder,
         host=options.host,
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         public_host=options.public_host,
         max_megabytes=options.max_megabytes,
         max_megapixels=options.max_megapixels,
-        overrides=tile_settings(options),
+        overrides=overrides,
     )
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tf_frcnn.commands.arguments import add_run, add_settings
+from tf_frcnn.commands.arguments import add_run, add_settings, check_run
 
 HELP = "mAP and proposal recall of a run, and why it misses"
 
@@ -44,19 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measures a run on a split."""
-    from tf_frcnn.runs import evaluation
-
     if options.precision is not None and not options.report:
         raise ValueError(
             f"--precision {options.precision:g} is for the report; add --report."
         )
+    if options.detections and (options.report or options.write_thresholds):
+        raise ValueError(
+            "--report and --write-thresholds look at the network's stages, which "
+            "lists of --detections do not have."
+        )
+    check_run(options.run_folder, options.set)
+    from tf_frcnn.runs import evaluation
+
     settings = {"overrides": options.set, "coco": options.coco}
     if options.detections:
-        if options.report or options.write_thresholds:
-            raise ValueError(
-                "--report and --write-thresholds look at the network's stages, which "
-                "lists of --detections do not have."
-            )
         evaluation.evaluate_detections(
             options.run_folder, options.split, options.detections, **settings
         )

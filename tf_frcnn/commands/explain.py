@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from tf_frcnn.commands.arguments import add_overwrite, add_run, expanded_path
+from tf_frcnn.commands.arguments import (
+    add_overwrite,
+    add_run,
+    check_run,
+    expanded_path,
+)
 
 HELP = "draw what each stage makes of an image"
 
@@ -24,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Writes the drawings, and prints the class scores of the likeliest proposals."""
+    check_run(options.run_folder)
     from tf_frcnn.runs.explaining import STAGES, explain
     from tf_frcnn.runs.inference import load_detector
     from tf_frcnn.runs.outputs import require_free, require_writable

@@ -8,6 +8,7 @@ from typing import Any
 from tf_frcnn.commands.arguments import (
     add_run,
     add_tiles,
+    check_run,
     expanded_path,
     height_and_width,
     tile_settings,
@@ -74,14 +75,14 @@ def run(options: argparse.Namespace) -> None:
         "tiles.max_per_image": options.max_detections,
         "detections.class_agnostic_nms": "true" if options.class_agnostic_nms else None,
     }
+    overrides = [f"{path}={v}" for path, v in changed.items() if v is not None]
+    overrides += tile_settings(options)
+    check_run(options.run_folder, overrides)
     version = export_run(
         options.run_folder,
         options.directory,
         file_format=options.format,
-        overrides=[
-            *(f"{path}={v}" for path, v in changed.items() if v is not None),
-            *tile_settings(options),
-        ],
+        overrides=overrides,
         version=options.version,
         calibrate=options.calibrate,
         **_settings_of_format(options),
@@ -140,12 +141,11 @@ def export_run(
     from tf_frcnn.data.readers.images import find_images, read_images
     from tf_frcnn.export import RUNTIMES, convert_model, export_model
     from tf_frcnn.export.versions import require_free
-    from tf_frcnn.runs.inference import load_detector, run_config
+    from tf_frcnn.runs.inference import load_detector
     from tf_frcnn.runs.outputs import require_writable
     from tf_frcnn.runs.reports import run_info
     from tf_frcnn.runs.training import SAMPLES_FOLDER
 
-    run_config(directory)
     require_free(target, settings.get("version"), file_format)
     require_writable(target)
     is_converted = file_format in RUNTIMES

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
 def _converted_detector() -> str | None:
     """Returns the folder in runs of a converted detector, that of most classes."""
     from tf_frcnn.checkpoints import is_converted_detector
-    from tf_frcnn.runs.inference import CLASSES_FILE
+    from tf_frcnn.runs.settings_files import CLASSES_FILE
 
     def num_classes(folder: Path) -> int:
         return len((folder / CLASSES_FILE).read_text().splitlines())
@@ -137,7 +137,7 @@ def _start(preset: str) -> tuple[Path | None, str]:
     The base is a recipe's name, or the whole path of a file.
     """
     from tf_frcnn.presets import preset_folder
-    from tf_frcnn.runs.inference import CONFIG_FILE
+    from tf_frcnn.runs.settings_files import CONFIG_FILE
 
     path = Path(preset).expanduser()
     if folder := preset_folder(path):
@@ -164,7 +164,7 @@ def _read_splits(config: "Config") -> tuple["ExampleSet", "ExampleSet"]:
 def _instead_of_its_own_data(folder: Path) -> dict[str, Any]:
     """Returns the defaults of what a trained model's settings say about its data."""
     from tf_frcnn.config import Config, load_config
-    from tf_frcnn.runs.inference import run_config
+    from tf_frcnn.runs.settings_files import run_config
 
     own, default = load_config(run_config(folder)).data, Config().data
     return {

@@ -9,6 +9,7 @@ from tf_frcnn.commands.arguments import (
     add_images,
     add_run,
     add_tiles,
+    check_run,
     expanded_path,
     picture_format,
     run_folder,
@@ -85,8 +86,6 @@ def _add_beam(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Lists and draws the detections of files."""
-    from tf_frcnn.data.readers.video import find_videos
-
     if options.batch_size is not None and options.batch_size < 1:
         raise ValueError(f"--batch-size {options.batch_size}: it must be at least 1.")
     if not options.images and not options.files_from:
@@ -94,6 +93,10 @@ def run(options: argparse.Namespace) -> None:
     for path in options.images:
         if path.lower().endswith(".txt"):
             raise ValueError(f"{path} is no image; give a list by --files-from {path}.")
+    if not options.runner:
+        check_run(_own_place(options.run_folder), tile_settings(options))
+    from tf_frcnn.data.readers.video import find_videos
+
     if find_videos(options.images):
         _refuse(options, (*_NOT_OF_VIDEOS, *_ONLY_ON_BEAM), "videos have no")
         _predict_videos(options)

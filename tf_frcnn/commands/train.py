@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     if options.config:
         options.config = recipe_path(options.config)
     elif options.init:
-        from tf_frcnn.runs.inference import run_config
+        from tf_frcnn.runs.settings_files import run_config
 
         options.config = run_config(options.init)
         output = output or Path("runs") / f"{options.init.resolve().name}_tuned"

@@ -12,7 +12,8 @@ import yaml
 from tf_frcnn.config import dump_config, load_config, make_config
 from tf_frcnn.export.versions import INFO_FILE, SAVED_MODEL, is_version, versions_in
 from tf_frcnn.models.inputs import build_resizing
-from tf_frcnn.runs.inference import run_config, weights_checksum
+from tf_frcnn.runs.inference import weights_checksum
+from tf_frcnn.runs.settings_files import run_config
 
 
 class ExportedDetector:

@@ -12,12 +12,8 @@ from tf_frcnn.checkpoints.published import PUBLISHED, load_published
 from tf_frcnn.config import Config, make_config, recipe_names, recipe_path
 from tf_frcnn.data.pipeline.tensor_examples import check_box_format
 from tf_frcnn.models import Detector
-from tf_frcnn.runs.inference import (
-    CONFIG_FILE,
-    load_run_as,
-    run_config,
-    take_weights,
-)
+from tf_frcnn.runs.inference import load_run_as, take_weights
+from tf_frcnn.runs.settings_files import CONFIG_FILE, run_config
 
 # What messages call the settings that were given by keyword.
 _SOURCE = "from_preset"

@@ -28,10 +28,10 @@ from tf_frcnn.evaluation.proposal_recall import ProposedBoxes
 from tf_frcnn.models import Detector, FasterRCNN
 from tf_frcnn.models.evaluating import propose
 from tf_frcnn.runs.checkpoints import write_first_checkpoint
-from tf_frcnn.runs.inference import CONFIG_FILE, write_settings
 from tf_frcnn.runs.locks import claimed
 from tf_frcnn.runs.logs import LOG_FILE, join_logs
 from tf_frcnn.runs.resuming import check_run_folder
+from tf_frcnn.runs.settings_files import CONFIG_FILE, write_settings
 from tf_frcnn.runs.state import RunState
 from tf_frcnn.runs.training import train, write_samples
 

@@ -10,8 +10,8 @@ from tf_frcnn.config import Config, load_config, recipe_names, recipe_path
 from tf_frcnn.report.comparing import Comparison, compare, sentence
 from tf_frcnn.report.curves import Curves, read_curves
 from tf_frcnn.report.training import flat_settings
-from tf_frcnn.runs.inference import CONFIG_FILE
 from tf_frcnn.runs.logs import LOG_FILE
+from tf_frcnn.runs.settings_files import CONFIG_FILE
 
 # Wide enough for the table also where the output is a file.
 _CONSOLE = Console(width=100)

@@ -23,7 +23,7 @@ from tf_frcnn.models.evaluating import (
 from tf_frcnn.report.contents import Report, report_on
 from tf_frcnn.report.observing import observe_stages
 from tf_frcnn.report.page import page_of
-from tf_frcnn.runs.inference import load_detector, load_run, run_classes, run_config
+from tf_frcnn.runs.inference import load_detector, load_run
 from tf_frcnn.runs.reports import (
     detection_metrics,
     print_metrics,
@@ -31,6 +31,7 @@ from tf_frcnn.runs.reports import (
     without_nan,
 )
 from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.settings_files import run_classes, run_config
 from tf_frcnn.runs.stored_detections import read_detections
 from tf_frcnn.runs.thresholds import write_thresholds
 from tf_frcnn.runs.writing import write_image

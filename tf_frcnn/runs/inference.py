@@ -1,4 +1,4 @@
-"""Run folders: their files, and the models in them."""
+"""Run folders: the models in them."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,10 +9,17 @@ import keras
 import numpy as np
 
 from tf_frcnn.assembly import build_model
-from tf_frcnn.config import Config, dump_config, load_config
+from tf_frcnn.config import Config, load_config
 from tf_frcnn.evaluation import DetectedBoxes
 from tf_frcnn.models import Detector
-from tf_frcnn.runs.safe_files import checksum, write_text
+from tf_frcnn.runs.safe_files import checksum
+from tf_frcnn.runs.settings_files import (
+    CONFIG_FILE,
+    changed_files,
+    run_classes,
+    run_config,
+    write_settings,
+)
 from tf_frcnn.runs.state import (
     Best,
     Checkpoint,
@@ -22,9 +29,6 @@ from tf_frcnn.runs.state import (
     write_state,
 )
 from tf_frcnn.runs.weights import BEST_WEIGHTS, load_weights, save_weights
-
-CONFIG_FILE, CLASSES_FILE = "config.yaml", "classes.txt"
-SETTINGS_FILES = (CONFIG_FILE, CLASSES_FILE)
 
 
 class Run(NamedTuple):
@@ -39,20 +43,6 @@ class Run(NamedTuple):
     directory: Path
     config: Config
     model: Detector
-
-
-def write_settings(
-    directory: Path, config: Config, class_names: Sequence[str]
-) -> dict[str, str]:
-    """Writes the effective configuration and the class names into a run folder.
-
-    Returns:
-        The files' names and checksums, for the `RunState`.
-    """
-    names = "".join(f"{name}\n" for name in class_names)
-    write_text(directory / CLASSES_FILE, names)
-    write_text(directory / CONFIG_FILE, dump_config(config))
-    return {name: checksum(directory / name) for name in SETTINGS_FILES}
 
 
 def write_finished(directory: Path, config: Config, model: Detector) -> None:
@@ -145,15 +135,6 @@ def weights_checksum(directory: Path) -> str:
         return checksum(find_weights(directory))
 
 
-def changed_files(directory: Path, state: RunState) -> list[str]:
-    """Returns the names of settings that are not as the run wrote them."""
-    return [
-        name
-        for name, digest in state.files.items()
-        if checksum(directory / name) != digest
-    ]
-
-
 def load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
     """Loads a run whose model detects objects in images alone.
 
@@ -171,34 +152,6 @@ def load_detector(directory: Path, overrides: Sequence[str] = ()) -> Run:
             "images alone; give a run of model.kind faster_rcnn."
         )
     return run
-
-
-def run_config(directory: Path) -> Path:
-    """Returns the configuration file of a run folder.
-
-    Raises:
-        FileNotFoundError: the folder lacks a file that every run has.
-    """
-    for name in (CONFIG_FILE, CLASSES_FILE):
-        if not (directory / name).is_file():
-            raise FileNotFoundError(
-                f"{directory} is not a run folder: it has no {name}. Give the folder "
-                "that tf-frcnn train or convert printed, or save_to_preset wrote."
-            )
-    return directory / CONFIG_FILE
-
-
-def run_classes(directory: Path) -> tuple[str, ...]:
-    """Returns the class names of a run folder.
-
-    Raises:
-        ValueError: the file is not UTF-8 text.
-    """
-    path = directory / CLASSES_FILE
-    try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: it is not UTF-8 text.") from error
 
 
 def shown_from(config: Config) -> float:

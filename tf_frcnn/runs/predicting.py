@@ -13,17 +13,13 @@ from tf_frcnn.runs.best_scores import BestScore
 from tf_frcnn.runs.coco_results import CocoIds, write_coco_results
 from tf_frcnn.runs.drawings import Drawings
 from tf_frcnn.runs.full_lists import FullLists
-from tf_frcnn.runs.inference import (
-    load_detector,
-    run_classes,
-    run_config,
-    shown_from,
-)
+from tf_frcnn.runs.inference import load_detector, shown_from
 from tf_frcnn.runs.outputs import require_writable
 from tf_frcnn.runs.prediction_outputs import Outputs, claimed_list, plan_drawings
 from tf_frcnn.runs.predictions import write_predictions
 from tf_frcnn.runs.result_lines import ResultLines
 from tf_frcnn.runs.safe_files import part_of
+from tf_frcnn.runs.settings_files import run_classes, run_config
 from tf_frcnn.runs.unfinished_predictions import (
     Listed,
     begin,

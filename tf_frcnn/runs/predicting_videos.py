@@ -20,11 +20,12 @@ from tf_frcnn.data.readers.video import (
 from tf_frcnn.drawing.video import VideoWriter
 from tf_frcnn.models import Detector
 from tf_frcnn.runs.drawings import draw_entry
-from tf_frcnn.runs.inference import load_detector, run_config, shown_from
+from tf_frcnn.runs.inference import load_detector, shown_from
 from tf_frcnn.runs.outputs import require_free, require_writable
 from tf_frcnn.runs.prediction_outputs import free_names, require_no_source
 from tf_frcnn.runs.predictions import ImageResult, entry_of
 from tf_frcnn.runs.result_lines import ResultLines
+from tf_frcnn.runs.settings_files import run_config
 from tf_frcnn.runs.writing import named_errors
 
 

@@ -14,7 +14,7 @@ from tf_frcnn.models import Detector
 from tf_frcnn.models.optimizer import step_count
 from tf_frcnn.models.workers import gathered, workers_of
 from tf_frcnn.runs.checkpoints import usable_checkpoint
-from tf_frcnn.runs.inference import (
+from tf_frcnn.runs.settings_files import (
     CLASSES_FILE,
     CONFIG_FILE,
     changed_files,

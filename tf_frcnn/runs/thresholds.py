@@ -5,8 +5,8 @@ from pathlib import Path
 from tf_frcnn.config import load_config
 from tf_frcnn.evaluation.operating_points import OperatingPoint
 from tf_frcnn.report.figures import Thresholds
-from tf_frcnn.runs.inference import run_classes, run_config, write_settings
 from tf_frcnn.runs.locks import claimed
+from tf_frcnn.runs.settings_files import run_classes, run_config, write_settings
 from tf_frcnn.runs.state import RunState, read_state, write_state
 
 # By what thresholds are chosen.

@@ -28,7 +28,6 @@ from tf_frcnn.runs.checkpoints import (
     write_first_checkpoint,
 )
 from tf_frcnn.runs.data_reports import report_data, report_replaced, report_sampling
-from tf_frcnn.runs.inference import write_settings
 from tf_frcnn.runs.locks import claimed
 from tf_frcnn.runs.prepared import Prepared
 from tf_frcnn.runs.resuming import (
@@ -39,6 +38,7 @@ from tf_frcnn.runs.resuming import (
     resume_training,
     resumed_classes,
 )
+from tf_frcnn.runs.settings_files import write_settings
 from tf_frcnn.runs.signals import Interrupted, stoppable
 from tf_frcnn.runs.standing import Judge, begun_anew, deciding_figure
 from tf_frcnn.runs.state import write_state

@@ -9,9 +9,9 @@ from PIL import Image
 from tf_frcnn.config import load_config
 from tf_frcnn.report.curves import Curves, read_curves
 from tf_frcnn.report.training import Training, page_of
-from tf_frcnn.runs.inference import CONFIG_FILE
 from tf_frcnn.runs.logs import LOG_FILE, TIMES_FILE
 from tf_frcnn.runs.safe_files import write_text
+from tf_frcnn.runs.settings_files import CONFIG_FILE
 from tf_frcnn.runs.state import RunState, read_state
 
 PAGE_FILE = "report.html"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tf_frcnn.runs.drawings import Drawings
-from tf_frcnn.runs.inference import SETTINGS_FILES, weights_checksum
+from tf_frcnn.runs.inference import weights_checksum
 from tf_frcnn.runs.prediction_outputs import Outputs
 from tf_frcnn.runs.result_lines import read_entries, repair
 from tf_frcnn.runs.safe_files import checksum, write_text
+from tf_frcnn.runs.settings_files import SETTINGS_FILES
 
 _REMEDY = (
     "choose another folder with --output, or say --overwrite to start again from the "
