@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--overlaps", type=float, nargs="+", default=OVERLAPS)
+    parser.add_argument("--no-whole-image", action="store_true")
     options = parser.parse_args()
     run = load_detector(options.run)
     examples = Splits(run.config).read(options.split, run.model.class_names)
@@ -59,10 +60,12 @@ def main():
         show("the large ones, shrunk", found_in(run.model, large, truth))
         for overlap in options.overlaps:
             tiles = {"size": size, "overlap": overlap}
+            tiles["whole_image"] = not options.no_whole_image
             model = tf_frcnn.FasterRCNN.from_preset(options.run, tiles=tiles)
             result = found_in(model, large, truth)
             share = f" ({result.mean / alone.mean:.1%})"
-            show(f"tiles with an overlap of {overlap:g}{share}", result)
+            only = " alone" if options.no_whole_image else ""
+            show(f"tiles{only} with an overlap of {overlap:g}{share}", result)
 
 
 def joined(examples, rows, columns, folder) -> tuple[ExampleSet, GroundTruth]:

@@ -10,6 +10,7 @@ from tf_frcnn.commands import demo
 def calls(monkeypatch):
     """The arguments of each demo that is asked for; none is served."""
     calls = []
+    monkeypatch.setattr(demo, "check_run", lambda *run: None)
     monkeypatch.setattr(demo, "serve_demo", lambda *a, **k: calls.append((a, k)))
     return calls
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import failure_of
+from tf_frcnn import commands
 from tf_frcnn.cli import main
 from tf_frcnn.runs import evaluation
 
@@ -23,6 +24,7 @@ def test_an_evaluation_repeats_what_training_measured(trained_run, capsys):
 
 def test_the_name_of_a_configuration_means_its_run(monkeypatch):
     calls = []
+    monkeypatch.setattr(commands.evaluate, "check_run", lambda *run: None)
     monkeypatch.setattr(
         evaluation, "evaluate_run", lambda *a, **k: calls.append((a, k))
     )

@@ -25,6 +25,7 @@ def calls(monkeypatch):
         calls.append(settings)
         return target / run.name
 
+    monkeypatch.setattr(export, "check_run", lambda *run: None)
     monkeypatch.setattr(export, "export_run", export_run)
     return calls
 
@@ -34,12 +35,16 @@ def test_an_export_goes_where_it_is_told(calls, capsys):
     assert capsys.readouterr().out == "SavedModel: models/new/mine\n"
     options = ["--version", "7", "--score-threshold", "0.25", "--max-detections", "9"]
     options += ["--class-agnostic-nms", "--max-megapixels", "12.5"]
-    options += ["--tiles", "480x640", "--tile-overlap", "0.5"]
+    options += ["--tiles", "480x640", "--tile-overlap", "0.5", "--no-whole-image"]
     assert main(["export", "runs/mine", "models/new", *options]) == 0
     overrides = ["score_threshold=0.25", "max_per_image=9", "class_agnostic_nms=true"]
     overrides = [f"detections.{setting}" for setting in overrides]
     overrides.insert(2, "tiles.max_per_image=9")
-    overrides += ["tiles.size=[480, 640]", "tiles.overlap=0.5"]
+    overrides += [
+        "tiles.size=[480, 640]",
+        "tiles.overlap=0.5",
+        "tiles.whole_image=false",
+    ]
     assert calls == [
         {"file_format": "savedmodel", **NOTHING},
         {
@@ -85,6 +90,7 @@ def test_an_export_for_another_runtime_takes_a_canvas(calls, capsys):
             "--max-megapixels needs --format savedmodel",
         ),
         (["--tile-overlap", "0.5"], "--tile-overlap 0.5 needs --tiles HEIGHTxWIDTH"),
+        (["--no-whole-image"], "--no-whole-image needs --tiles HEIGHTxWIDTH"),
         (["--format", "onnx", "--tiles", "8x9"], "--tiles needs --format savedmodel"),
     ],
 )

@@ -59,9 +59,11 @@ class Detector:
         }
 
 
-def detect(detector, image, *, overlap=0.5, most=50, **detections):
+def detect(detector, image, *, most=50, whole_image=True, **detections):
     settings = DetectionSettings(max_per_image=detector.rows, **detections)
-    tiles = TileSettings(size=(SIDE, SIDE), overlap=overlap, max_per_image=most)
+    tiles = TileSettings(
+        size=(SIDE, SIDE), overlap=0.5, max_per_image=most, whole_image=whole_image
+    )
     detection = TiledDetection(
         detector, RESIZING, tiles, DetectionLayer(settings), num_classes=3
     )
@@ -96,9 +98,17 @@ def test_each_object_of_a_large_image_is_found_once_and_whole():
     assert detector.num_views.numpy() == 4 * 7 + 1
 
 
-def test_an_image_that_a_tile_holds_passes_once():
+def test_the_tiles_alone_find_what_one_of_them_holds():
+    detector = Detector([[10, 12, 30, 40], [20, 100, 150, 230]], [0, 1])
+    found = detect(detector, picture(160, 240), whole_image=False)
+    assert rows_of(found) == [(0, 10, 12, 30, 40)]
+    assert detector.num_views.numpy() == 4 * 7
+
+
+@pytest.mark.parametrize("whole_image", [True, False])
+def test_an_image_that_a_tile_holds_passes_once(whole_image):
     detector = Detector([[1, 2, 30, 40], [5, 50, 40, 60]], [0, 2], smallest=0.0)
-    found = detect(detector, picture(SIDE, SIDE))
+    found = detect(detector, picture(SIDE, SIDE), whole_image=whole_image)
     assert rows_of(found) == [(0, 1, 2, 30, 40), (2, 5, 50, 40, 60)]
     assert detector.num_views.numpy() == 1
 

@@ -116,21 +116,29 @@ def add_tiles(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of a tile that the next one sees, too (that of the run)",
     )
+    parser.add_argument(
+        "--no-whole-image",
+        action="store_true",
+        help="looks at the tiles alone, where no object is longer than a tile holds",
+    )
 
 
 def tile_settings(options: argparse.Namespace) -> list[str]:
     """Returns what `add_tiles` asks for, as settings that override a run's.
 
     Raises:
-        ValueError: there is an overlap without tiles.
+        ValueError: one of the others is there without tiles.
     """
-    overlap = options.tile_overlap
+    overlap, own = options.tile_overlap, {}
+    if overlap is not None:
+        own[f"--tile-overlap {overlap}"] = f"tiles.overlap={overlap}"
+    if options.no_whole_image:
+        own["--no-whole-image"] = "tiles.whole_image=false"
     if options.tiles is None:
-        if overlap is not None:
-            raise ValueError(f"--tile-overlap {overlap} needs --tiles HEIGHTxWIDTH.")
+        if own:
+            raise ValueError(f"{next(iter(own))} needs --tiles HEIGHTxWIDTH.")
         return []
-    settings = [f"tiles.size={list(options.tiles)}"]
-    return settings if overlap is None else [*settings, f"tiles.overlap={overlap}"]
+    return [f"tiles.size={list(options.tiles)}", *own.values()]
 
 
 def height_and_width(argument: str) -> tuple[int, int]:

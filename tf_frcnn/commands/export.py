@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> None:
     }
     overrides = [f"{path}={v}" for path, v in changed.items() if v is not None]
     overrides += tile_settings(options)
+    settings = _settings_of_format(options)
     check_run(options.run_folder, overrides)
     version = export_run(
         options.run_folder,
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
         overrides=overrides,
         version=options.version,
         calibrate=options.calibrate,
-        **_settings_of_format(options),
+        **settings,
     )
     print(f"{_NAMES[options.format]}: {version}")
 

@@ -184,7 +184,7 @@ def _exported(place: Path | str, overrides: list[str]) -> Path | str:
     if is_exported and overrides:
         raise ValueError(
             f"{place}: an exported model cuts as it was exported; leave out "
-            "--tiles and --tile-overlap."
+            "--tiles, --tile-overlap and --no-whole-image."
         )
     if isinstance(place, str):
         return place

@@ -17,5 +17,9 @@ class TileSettings(Settings):
     overlap: Between = 0.25
     """Least share of a tile that the next one sees, too. Objects longer than three
     quarters of it may be whole in no tile, and are sought in the image as a whole."""
+    whole_image: bool = True
+    """Whether the image is looked at as a whole too, shrunk, for objects that no tile
+    holds. Where none is so long it spares false alarms not to: of many small objects,
+    shrunk, some look like a large one."""
     max_per_image: Count = 1000
     """Number of best boxes kept of all tiles of an image."""

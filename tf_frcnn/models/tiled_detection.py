@@ -48,7 +48,8 @@ class TiledDetection:
 
     An image that a tile holds passes the network once, as ever. Of a larger one the
     tiles pass, a few at a time, of which only boxes count that they do not cut; and the
-    image as a whole, of which only those count that every tile may cut. What two of
+    image as a whole, if the settings say so, of which only those count that every tile
+    may cut. What two of
     them found is suppressed as the detections of one image are.
 
     Args:
@@ -100,18 +101,26 @@ class TiledDetection:
         size = tf.shape(image)[:2]
         tile = tf.minimum(tf.constant(self._tiles.size, tf.int32), size)
         corners = tile_corners(size, tile, self._tiles.overlap)
-        has_tiles = tf.shape(corners)[0] > 1
-        corners = tf.boolean_mask(corners, tf.fill([tf.shape(corners)[0]], has_tiles))
-        whole = self._pass(image[tf.newaxis], check_size)
+        overlap, views = self._tiles.overlap, []
+        if self._tiles.whole_image:
+            # Where it is the only tile it passes once.
+            has_tiles = tf.shape(corners)[0] > 1
+            corners = tf.boolean_mask(
+                corners, tf.fill([tf.shape(corners)[0]], has_tiles)
+            )
+            whole = self._pass(image[tf.newaxis], check_size)
+            counts = may_be_cut(whole["boxes"], tile, overlap) | ~has_tiles
+            views.append((whole, counts))
         in_tiles = self._in_tiles(image, corners, tile, check_size)
-        views = [whole, in_tiles]
-        overlap = self._tiles.overlap
-        cut_below = tf.reduce_max(tf.concat([*map(_cut_below, views)], axis=0))
-        in_tiles["valid"] &= is_uncut(in_tiles["boxes"], corners, tile, size, overlap)
-        whole["valid"] &= may_be_cut(whole["boxes"], tile, overlap) | ~has_tiles
+        counts = is_uncut(in_tiles["boxes"], corners, tile, size, overlap)
+        views.append((in_tiles, counts))
+        cuts = [_cut_below(view) for view, _ in views]
+        cut_below = tf.reduce_max(tf.concat(cuts, axis=0))
+        for view, counts in views:
+            view["valid"] &= counts
         found = {
-            name: tf.concat([whole[name], values], axis=0)
-            for name, values in in_tiles.items()
+            name: tf.concat([view[name] for view, _ in views], axis=0)
+            for name in in_tiles
         }
         merged = self._merged(found)
         own = _cut_below({n: merged[n][tf.newaxis] for n in ("scores", "valid")})
