@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +49,11 @@ class StandIn(ThreadingHTTPServer):
         self.faults: list[Callable[[Handler], None]] = []
         self.load = functools.cache(tf.saved_model.load)
         self.lock = threading.Lock()
+
+    def handle_error(self, request, client_address):
+        # A client that hangs up is no fault, and its trace would be in others' output.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
