@@ -7,8 +7,15 @@ import uvicorn
 from PIL import ImageColor
 
 from tf_frcnn.cli import main
+from tf_frcnn.commands import demo as demo_command
 from tf_frcnn.demo import listen, require_packages, serve
 from tf_frcnn.drawing.boxes import class_color
+
+
+@pytest.fixture
+def any_run(monkeypatch):
+    """Lets every folder pass for a run."""
+    monkeypatch.setattr(demo_command, "check_run", lambda *run: None)
 
 
 def failure_of(capsys, *arguments):
@@ -18,6 +25,7 @@ def failure_of(capsys, *arguments):
     return line.removeprefix("tf-frcnn: ")
 
 
+@pytest.mark.usefixtures("any_run")
 def test_a_package_that_lacks_is_named_with_the_command_that_installs_it(
     monkeypatch, capsys
 ):
@@ -30,6 +38,7 @@ def test_a_package_that_lacks_is_named_with_the_command_that_installs_it(
     assert "uvicorn" in message and 'pip install "tf-frcnn[demo]"' in message
 
 
+@pytest.mark.usefixtures("any_run")
 def test_a_port_that_is_taken_or_does_not_exist_is_named(capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -44,6 +53,7 @@ def test_a_port_that_is_taken_or_does_not_exist_is_named(capsys):
 
 
 @pytest.mark.parametrize("name", ["max-megabytes", "max-megapixels"])
+@pytest.mark.usefixtures("any_run")
 def test_a_limit_must_be_positive(name, capsys):
     message = failure_of(capsys, "nowhere", f"--{name}", "0")
     name = name.replace("-", "_")
@@ -53,6 +63,7 @@ def test_a_limit_must_be_positive(name, capsys):
 @pytest.mark.parametrize(
     "name", ["https://a.example", "a.example:443", "a.example/demo", "*", "*.a", ""]
 )
+@pytest.mark.usefixtures("any_run")
 def test_a_public_host_is_a_name_alone(name, capsys):
     message = failure_of(capsys, "nowhere", f"--public-host={name}")
     assert message.startswith(f"demo: public_host = {name!r} must be a name alone, ")
