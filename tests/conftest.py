@@ -33,7 +33,6 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    gc.disable()  # until all is imported
     config.pluginmanager.register(BehindMarkers())
     if config.getoption("golden_table"):
         config.pluginmanager.register(GoldenTable())
@@ -56,10 +55,15 @@ def pytest_collection_modifyitems(config, items):
     )
 
 
-def pytest_collection_finish():
-    """Spares the garbage collector all that was imported, which is never garbage."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spares the garbage collector all that is imported, which is never garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
